@@ -1,0 +1,171 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// Invocation is what an attempt knows of itself, and its way to make facts
+// durable. It is used by the one goroutine that runs the attempt.
+type Invocation struct {
+	Run workflow.RunCreated
+	// Site is where a Remote step works; zero for others.
+	Site    workflow.RunBound
+	Unit    workflow.UnitRef
+	Attempt int
+	Reason  workflow.WakeReason
+	// Token is the attempt's deterministic name on a system; JobName begins with
+	// it.
+	Token   string
+	JobName string
+
+	StartedAt   time.Time
+	GiveUpAfter time.Duration // 0 = unlimited patience with an API that is down
+	// Cancelling says that the run is being cancelled, Expired which deadline of
+	// the step has passed. In both cases the attempt only ends what it began and
+	// looks for evidence of how that ended.
+	Cancelling bool
+	Expired    workflow.Cause
+	Logger     zerolog.Logger
+
+	submission  *workflow.Submission
+	job         *workflow.JobObserved
+	checkpoints map[string]workflow.Body
+	unflushed   []workflow.Payload
+	blobs       []workflow.Blob
+	owner       recorder
+}
+
+// recorder is the owner of the run as an Invocation sees it.
+type recorder interface {
+	// record makes payloads of the attempt durable before it returns.
+	record(ctx context.Context, payloads []workflow.Payload, blobs []workflow.Blob) error
+	blob(digest string) ([]byte, error)
+	logPath(name string) (string, error)
+	progress(Progress)
+}
+
+// Stopping reports whether the attempt is to end what it began.
+func (inv *Invocation) Stopping() bool { return inv.Cancelling || inv.Expired != "" }
+
+// Load reads a checkpoint of this attempt into v. It reports false when there
+// is none.
+func (inv *Invocation) Load(key string, v any) (bool, error) {
+	body, ok := inv.checkpoints[key]
+	if !ok {
+		return false, nil
+	}
+	text, err := body.Load(inv.owner.blob)
+	if err != nil {
+		return false, err
+	}
+	return true, json.Unmarshal(text, v)
+}
+
+// Put keeps a value for the same attempt after a restart, once Flush returned.
+func (inv *Invocation) Put(key string, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("checkpoint %q: %w", key, err)
+	}
+	body, blobs := workflow.NewBody(text)
+	if inv.checkpoints == nil {
+		inv.checkpoints = map[string]workflow.Body{}
+	}
+	inv.checkpoints[key] = body
+	inv.unflushed = append(inv.unflushed, &workflow.Checkpoint{Key: key, Value: body})
+	inv.blobs = append(inv.blobs, blobs...)
+	return nil
+}
+
+// Flush makes what was Put durable before it returns.
+func (inv *Invocation) Flush(ctx context.Context) error {
+	if len(inv.unflushed) == 0 {
+		return nil
+	}
+	payloads, blobs := inv.unflushed, inv.blobs
+	inv.unflushed, inv.blobs = nil, nil
+	return inv.owner.record(ctx, payloads, blobs)
+}
+
+// Submission is what is durable of this attempt's submission; nil before
+// Intend.
+func (inv *Invocation) Submission() *workflow.Submission { return inv.submission }
+
+// Job is the job as it was last observed; nil before.
+func (inv *Invocation) Job() *workflow.JobObserved { return inv.job }
+
+// Intend makes the intention to submit durable, with the text of the script
+// (nil for a remote one). Token and JobName are filled in.
+func (inv *Invocation) Intend(ctx context.Context, intent workflow.SubmissionIntent, script []byte) error {
+	intent.Token, intent.JobName = inv.Token, inv.JobName
+	var blobs []workflow.Blob
+	if script != nil {
+		b := workflow.NewBlob(script)
+		intent.Script = b.Digest
+		blobs = append(blobs, b)
+	}
+	if err := inv.owner.record(ctx, []workflow.Payload{&intent}, blobs); err != nil {
+		return err
+	}
+	inv.submission = &workflow.Submission{Intent: intent}
+	return nil
+}
+
+// Script returns the text of an intended script.
+func (inv *Invocation) Script() ([]byte, error) { return inv.owner.blob(inv.submission.Intent.Script) }
+
+// Sending must return before the first byte of a submission leaves. It returns
+// the number of the request.
+func (inv *Invocation) Sending(ctx context.Context) (int, error) {
+	k := inv.submission.Sent + 1
+	if err := inv.owner.record(ctx, []workflow.Payload{&workflow.SubmissionSending{K: k}}, nil); err != nil {
+		return 0, err
+	}
+	inv.submission.Sent = k
+	return k, nil
+}
+
+// Outcome records what a submission came to.
+func (inv *Invocation) Outcome(ctx context.Context, o workflow.SubmissionOutcome) error {
+	if err := inv.owner.record(ctx, []workflow.Payload{&o}, nil); err != nil {
+		return err
+	}
+	s := inv.submission
+	s.Outcomes = append(s.Outcomes, o)
+	if o.JobID != "" && s.JobID == "" {
+		s.JobID, s.AcceptedAt = o.JobID, time.Now().UTC()
+	}
+	return nil
+}
+
+// Observed records a job as the scheduler showed it, if that is news.
+func (inv *Invocation) Observed(ctx context.Context, job workflow.JobObserved) error {
+	if inv.job != nil && sameJob(*inv.job, job) {
+		return nil
+	}
+	if err := inv.owner.record(ctx, []workflow.Payload{&job}, nil); err != nil {
+		return err
+	}
+	inv.job = &job
+	return nil
+}
+
+// sameJob compares what matters of two observations; the elapsed time alone is
+// no news.
+func sameJob(a, b workflow.JobObserved) bool {
+	return a.JobID == b.JobID && a.State == b.State && a.Reason == b.Reason && a.Terminal == b.Terminal
+}
+
+// LogPath names a file under the run's logs for this attempt, such as the
+// output of a local command. The caller creates it with mode 0600.
+func (inv *Invocation) LogPath(name string) (string, error) { return inv.owner.logPath(name) }
+
+// Progress tells watchers how far the attempt is. It is not durable.
+func (inv *Invocation) Progress(p Progress) { inv.owner.progress(p) }

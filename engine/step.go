@@ -1,0 +1,106 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// Step is a step type: its specification and what it does.
+type Step struct {
+	workflow.StepSpec
+	// Run executes one entry of an attempt. It may be called several times for
+	// the same attempt: after each wait, and after a restart. It must return soon
+	// after ctx ends; context.Cause(ctx) then is ErrCancelled, ErrExpired or
+	// ErrStopping. with is what StepSpec.Decode made.
+	Run func(ctx context.Context, inv *Invocation, with any) Outcome
+}
+
+// Why the context of an attempt ended, as context.Cause tells it.
+var (
+	// ErrCancelled: the run is being cancelled; end the remote work, then the
+	// attempt.
+	ErrCancelled = errors.New("the run is being cancelled")
+	// ErrExpired: a deadline of the step passed; likewise.
+	ErrExpired = errors.New("the step ran out of time")
+	// ErrStopping: this process ends; leave remote work alone and return. What the
+	// attempt returns then is not recorded: it is entered again by the next owner.
+	ErrStopping = errors.New("fcflow is stopping")
+)
+
+// Library is the set of step types an engine executes.
+type Library interface {
+	Lookup(uses string) (*Step, bool)
+}
+
+// Outcome is what an entry of an attempt came to: exactly one of its
+// constructors below.
+type Outcome struct {
+	kind     outcomeKind
+	outputs  any
+	cause    workflow.Cause
+	message  string
+	tail     string
+	evidence string
+	wait     Wait
+}
+
+type outcomeKind int
+
+const (
+	kindSuccess outcomeKind = iota + 1
+	kindFailure
+	kindCancelled
+	kindWait
+)
+
+// Success ends the attempt; outputs is the step type's output struct or a map.
+func Success(outputs any) Outcome { return Outcome{kind: kindSuccess, outputs: outputs} }
+
+// Failure ends the attempt. The message says what happened and what to do.
+func Failure(cause workflow.Cause, message string) Outcome {
+	return Outcome{kind: kindFailure, cause: cause, message: message}
+}
+
+// Ended ends the attempt after it was told to cancel or had expired, with the
+// evidence that nothing of it goes on.
+func Ended(evidence string) Outcome { return Outcome{kind: kindCancelled, evidence: evidence} }
+
+// Suspend gives the slot back until w's topic fires or its instant passes.
+func Suspend(w Wait) Outcome { return Outcome{kind: kindWait, wait: w} }
+
+// WithEvidence adds what proves the outcome.
+func (o Outcome) WithEvidence(evidence string) Outcome { o.evidence = evidence; return o }
+
+// WithTail adds the last lines of the output of what failed.
+func (o Outcome) WithTail(tail string) Outcome { o.tail = tail; return o }
+
+// Wait is what a suspended attempt waits for.
+type Wait struct {
+	Reason workflow.WaitReason
+	// Topic is handed to the [Watcher]; "" = only time or a person ends the wait.
+	Topic   string
+	Until   time.Time // zero = no instant
+	Message string    // shown to people
+}
+
+// Watcher tells when something outside has changed, such as the state of a job.
+type Watcher interface {
+	// Watch calls fire, once, when the topic has news since the given instant. It
+	// never blocks; stop ends the watch.
+	Watch(topic string, since time.Time, fire func()) (stop func())
+}
+
+// Binder prepares a system for a run: logs in, learns the user's name, makes
+// the run's remote directory.
+type Binder interface {
+	Bind(ctx context.Context, system string, run workflow.RunCreated) (workflow.RunBound, error)
+}
+
+// Progress is a passing fact for people; it is not durable.
+type Progress struct {
+	Done, Total int64 // bytes; Total 0 = unknown
+	Text        string
+}

@@ -1,0 +1,201 @@
+package workflow
+
+import "time"
+
+// move changes the state of a unit, keeps the counters, and passes on what
+// follows: a step that is done meets its dependents.
+func (r *Run) move(u *Unit, on stimulus, to State, at time.Time) error {
+	moves, err := u.moves(on, to)
+	if err != nil || !moves {
+		return err
+	}
+	s := u.Step
+	held := u.holdsJobPlace()
+	r.count(u, -1)
+	u.State, u.Since = to, at
+	u.gen++
+	r.count(u, +1)
+	r.countJob(u, held)
+	r.changed = append(r.changed, u)
+	switch {
+	case to == Ready:
+		s.ready.push(u)
+		r.turn(s)
+	case to.Done():
+		return r.done(u, at)
+	}
+	s.ready.trim(func(u *Unit) bool { return u.State != Ready })
+	return nil
+}
+
+func (r *Run) count(u *Unit, n int) {
+	u.Step.counts[u.State] += n
+	if u.State == Running {
+		r.running += n
+	}
+}
+
+// countJob keeps the number of places held in the queue of the unit's system.
+func (r *Run) countJob(u *Unit, held bool) {
+	if holds := u.holdsJobPlace(); holds != held {
+		if holds {
+			r.jobs[u.system]++
+		} else {
+			r.jobs[u.system]--
+		}
+	}
+}
+
+// turn puts a step with ready units at the end of the round robin.
+func (r *Run) turn(s *StepRun) {
+	s.ready.trim(func(u *Unit) bool { return u.State != Ready })
+	if s.inRing {
+		// It stands at the head when one of its units has just started.
+		if r.ring.len() > 0 && r.ring.items[r.ring.head] == s {
+			r.ring.head++
+			s.inRing = false
+		} else {
+			return
+		}
+	}
+	if s.counts[Ready] > 0 {
+		r.ring.push(s)
+		s.inRing = true
+	}
+}
+
+// done settles whether a unit is good, and what its end means for its step.
+func (r *Run) done(u *Unit, at time.Time) error {
+	s := u.Step
+	u.Good = r.good(u)
+	if !u.Good {
+		r.bad(u)
+	}
+	if u.State == Cancelled && !s.Step.Finally {
+		r.cancelled = true
+	}
+	if u.State == Failed && !s.Step.ContinueOnError && !s.failedListed() {
+		r.failedSteps = append(r.failedSteps, s.Step.ID)
+	}
+	s.open--
+	if s.open == 0 {
+		return r.stepDone(s, at)
+	}
+	return nil
+}
+
+// good says whether dependents may treat a done unit as if all were well.
+func (r *Run) good(u *Unit) bool {
+	switch u.State {
+	case Succeeded:
+		return true
+	case Failed:
+		return u.Step.Step.ContinueOnError
+	case Skipped:
+		return u.Cause == CauseConditionFalse || u.Cause == CauseSourceMissing && r.valuesGood(u)
+	}
+	return false
+}
+
+// bad notes a bad unit and its root cause.
+func (r *Run) bad(u *Unit) {
+	s := u.Step
+	if u.Root == nil {
+		u.Root = u
+	}
+	if s.bad == 0 {
+		s.badRoot = u.Root
+	}
+	s.bad++
+	if u.Root.State != Cancelled {
+		s.badNotStop++
+	}
+	if s.Step.Finally {
+		r.badFinally = true
+	} else {
+		r.badMain = true
+	}
+}
+
+// failedListed reports whether a unit of the step failed before.
+func (s *StepRun) failedListed() bool { return s.counts[Failed] > 1 }
+
+// stepDone meets the steps that waited for this one.
+func (r *Run) stepDone(s *StepRun, at time.Time) error {
+	for _, d := range s.dependents {
+		d.unmet--
+		if d.unmet == 0 {
+			if err := r.met(d, at); err != nil {
+				return err
+			}
+		}
+	}
+	if s.Step.Finally {
+		r.openFinally--
+		return nil
+	}
+	r.openMain--
+	if r.openMain > 0 {
+		return nil
+	}
+	return r.mainDone(at)
+}
+
+// mainDone fixes the result of the run and lets `finally` begin.
+func (r *Run) mainDone(at time.Time) error {
+	switch {
+	case r.TimedOut:
+		r.Result = RunFailed
+	case r.CancelRequests > 0 && r.cancelled:
+		r.Result = RunCancelled
+	case r.badMain:
+		r.Result = RunFailed
+	default:
+		r.Result = RunSucceeded
+	}
+	if r.CancelRequests > 0 {
+		r.armFinally(at)
+	}
+	for _, s := range r.Steps {
+		if !s.Step.Finally {
+			continue
+		}
+		s.unmet--
+		if s.unmet == 0 {
+			if err := r.met(s, at); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// armFinally bounds what `finally` may take once a cancel was asked.
+func (r *Run) armFinally(at time.Time) {
+	r.timers.add(Timer{At: at.Add(r.Workflow.FinallyTimeout), Kind: TimerFinally, run: r})
+}
+
+// met handles the units of a step whose dependencies are done. One that needs
+// no judgement becomes ready here; the others go to the queue of decide, which
+// evaluates conditions.
+func (r *Run) met(s *StepRun, at time.Time) error {
+	for _, u := range s.Units {
+		switch {
+		case u.State.Done(): // cancelled meanwhile
+		case r.plain(u):
+			if err := r.move(u, onMet, Ready, at); err != nil {
+				return err
+			}
+		default:
+			r.judge.push(u)
+		}
+	}
+	return nil
+}
+
+// plain reports whether a unit starts without evaluating anything: it has no
+// condition, nothing it depends on is bad, and nothing it needs is missing.
+func (r *Run) plain(u *Unit) bool {
+	s := u.Step.Step
+	return s.If == nil && (s.Finally || r.Blocked(u) == nil) && r.MissingValue(u) == nil
+}

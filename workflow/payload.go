@@ -1,0 +1,285 @@
+package workflow
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+)
+
+// payloads makes an empty payload of each kind. Adding a kind is one line here
+// and one type with its apply.
+var payloads = map[EventKind]func() Payload{
+	"run.created":          func() Payload { return new(RunCreated) },
+	"run.opened":           func() Payload { return new(RunOpened) },
+	"run.started":          func() Payload { return new(RunStarted) },
+	"run.bound":            func() Payload { return new(RunBound) },
+	"run.cancel_requested": func() Payload { return new(CancelRequested) },
+	"run.timed_out":        func() Payload { return new(RunTimedOut) },
+	"run.finished":         func() Payload { return new(RunFinished) },
+	"unit.ready":           func() Payload { return new(UnitReady) },
+	"unit.skipped":         func() Payload { return new(UnitSkipped) },
+	"unit.failed":          func() Payload { return new(UnitFailed) },
+	"attempt.started":      func() Payload { return new(AttemptStarted) },
+	"attempt.waiting":      func() Payload { return new(AttemptWaiting) },
+	"attempt.woken":        func() Payload { return new(AttemptWoken) },
+	"attempt.expired":      func() Payload { return new(AttemptExpired) },
+	"attempt.checkpoint":   func() Payload { return new(Checkpoint) },
+	"attempt.finished":     func() Payload { return new(AttemptFinished) },
+	"backoff.ended":        func() Payload { return new(BackoffEnded) },
+	"submission.intent":    func() Payload { return new(SubmissionIntent) },
+	"submission.sending":   func() Payload { return new(SubmissionSending) },
+	"submission.outcome":   func() Payload { return new(SubmissionOutcome) },
+	"job.observed":         func() Payload { return new(JobObserved) },
+}
+
+// EventKinds lists every kind this program writes, sorted.
+func EventKinds() []EventKind { return slices.Sorted(maps.Keys(payloads)) }
+
+// RunCreated is the first event of every run: what it executes and against
+// what, for good.
+type RunCreated struct {
+	ID       RunID  `json:"id"`
+	Workflow string `json:"workflow"`
+	// Definition is the SHA-256 of the frozen file.
+	Definition string `json:"definition"`
+	// Nonce makes the tokens of this run unlike those of any other, also of
+	// another state directory.
+	Nonce       string                     `json:"nonce"`
+	Trigger     Trigger                    `json:"trigger"`
+	ScheduledAt time.Time                  `json:"scheduled_at,omitzero"`
+	Inputs      map[string]json.RawMessage `json:"inputs,omitempty"`
+	Files       map[string]FileFacts       `json:"files,omitempty"`
+	// Dir is the directory of the workflow file, OutputDir where downloads go.
+	Dir       string  `json:"dir"`
+	OutputDir string  `json:"output_dir"`
+	Profile   Profile `json:"profile"`
+	// By is user@host, Version that of fcflow.
+	By      string `json:"by,omitempty"`
+	Version string `json:"version"`
+}
+
+// FileFacts are what is known of a file input when the run is created.
+type FileFacts struct {
+	Path       string    `json:"path"`
+	SizeBytes  int64     `json:"size_bytes"`
+	ModifiedAt time.Time `json:"modified_at"`
+}
+
+// Profile says which FirecREST server a run talks to. A run never changes it.
+type Profile struct {
+	Name string `json:"name,omitempty"`
+	// URL of the server; empty for a sandbox, which is named by its root,
+	// because its port changes.
+	URL     string `json:"url,omitempty"`
+	Sandbox string `json:"sandbox,omitempty"`
+	// System is where steps run that name none.
+	System string `json:"system,omitempty"`
+}
+
+// RunOpened records that a process took the run over.
+type RunOpened struct {
+	Owner   Owner  `json:"owner"`
+	Version string `json:"version"`
+}
+
+// RunStarted moves the run from queued to running.
+type RunStarted struct{}
+
+// RunBound records, once per system, who we are there and where the run works.
+type RunBound struct {
+	System string `json:"system"`
+	User   string `json:"user"`
+	// RemoteDir is run.remote_dir on that system; it exists.
+	RemoteDir string `json:"remote_dir"`
+	Version   string `json:"version,omitempty"` // of the server
+	Scheduler string `json:"scheduler,omitempty"`
+}
+
+// CancelRequested asks the run to end. A second one also skips `finally`.
+type CancelRequested struct {
+	By string `json:"by"` // user@host, or what asked
+}
+
+// RunTimedOut does to the units what a cancel does; the run ends failed.
+type RunTimedOut struct{}
+
+// RunFinished ends a round of the run.
+type RunFinished struct {
+	State   RunState `json:"state"`
+	Cause   Cause    `json:"cause,omitempty"`
+	Message string   `json:"message,omitempty"`
+	Outputs Body     `json:"outputs,omitzero"`
+}
+
+// UnitReady: the unit's condition was judged true. Units without a condition
+// become ready by themselves when their dependencies are met.
+type UnitReady struct{}
+
+// UnitSkipped: the unit was judged and will not run.
+type UnitSkipped struct {
+	Cause   Cause    `json:"cause"`
+	Root    *UnitRef `json:"root,omitempty"` // where the trouble began
+	Message string   `json:"message,omitempty"`
+}
+
+// UnitFailed: the unit failed without an attempt (an expression could not be
+// evaluated).
+type UnitFailed struct {
+	Cause   Cause  `json:"cause"`
+	Message string `json:"message"`
+}
+
+// AttemptStarted is durable before the step runs.
+type AttemptStarted struct {
+	// With is the evaluated input, secrets as {"secret":"NAME"}.
+	With   Body   `json:"with,omitzero"`
+	System string `json:"system,omitempty"`
+	// Deadline is when the step's timeout expires.
+	Deadline time.Time `json:"deadline,omitzero"`
+}
+
+// AttemptWaiting: the attempt gave its slot back until a topic fires or an
+// instant passes.
+type AttemptWaiting struct {
+	Reason  WaitReason `json:"reason"`
+	Topic   string     `json:"topic,omitempty"`
+	Until   time.Time  `json:"until,omitzero"`
+	Message string     `json:"message,omitempty"`
+}
+
+// WakeReason tells an attempt why it is entered.
+type WakeReason string
+
+const (
+	WakeStart     WakeReason = "start"    // for the first time
+	WakeTopic     WakeReason = "woken"    // its topic fired
+	WakeDue       WakeReason = "due"      // its instant passed
+	WakeExpired   WakeReason = "expired"  // a deadline passed: end the remote work
+	WakeCancelled WakeReason = "cancel"   // the run is being cancelled: end the remote work
+	WakeReopened  WakeReason = "reopened" // another process took the run over
+)
+
+// AttemptWoken: a waiting attempt runs again.
+type AttemptWoken struct {
+	Why WakeReason `json:"why"`
+}
+
+// AttemptExpired: a deadline passed; from now on the attempt only ends what it
+// began. Evidence that it succeeded in time still counts.
+type AttemptExpired struct {
+	Cause Cause `json:"cause"` // timed_out or queue_timeout
+}
+
+// Checkpoint keeps a value for the same attempt after a restart.
+type Checkpoint struct {
+	Key   string `json:"key"`
+	Value Body   `json:"value"`
+}
+
+// AttemptFinished is the outcome of an attempt; durable before anything that
+// depends on it starts.
+type AttemptFinished struct {
+	State   State  `json:"state"` // succeeded, failed or cancelled
+	Cause   Cause  `json:"cause,omitempty"`
+	Message string `json:"message,omitempty"`
+	Outputs Body   `json:"outputs,omitzero"`
+	// Evidence says what proves it: the job's end, an answer of the server.
+	Evidence string `json:"evidence,omitempty"`
+	// Tail holds the last lines of the output of what failed.
+	Tail string `json:"tail,omitempty"`
+	// Retry is set when another attempt will follow.
+	Retry *Retry `json:"retry,omitempty"`
+}
+
+// Retry says when and by which rule the next attempt comes.
+type Retry struct {
+	At   time.Time `json:"at"`
+	Rule int       `json:"rule"` // index into Step.Retry; -1 = the step type's own rule
+	// Grow holds the resources of the next attempt that a rule raised.
+	Grow map[string]json.RawMessage `json:"grow,omitempty"`
+}
+
+// BackoffEnded: the pause before the next attempt is over.
+type BackoffEnded struct{}
+
+// SubmissionIntent: the job that is about to be submitted, before anything is
+// sent. The token is the name that makes it findable.
+type SubmissionIntent struct {
+	Token   string `json:"token"`
+	JobName string `json:"job_name"`
+	System  string `json:"system"`
+	WorkDir string `json:"work_dir"`
+	// Script is the digest of the submitted text; for a remote script its path
+	// is in RemoteScript.
+	Script       string `json:"script,omitempty"`
+	RemoteScript string `json:"remote_script,omitempty"`
+	Account      string `json:"account,omitempty"`
+}
+
+// SubmissionSending is durable before the first byte of the K-th request.
+type SubmissionSending struct {
+	K int `json:"k"`
+}
+
+// SubmissionClass is what an answer to a submission proves.
+type SubmissionClass string
+
+const (
+	Accepted  SubmissionClass = "accepted"
+	NotSent   SubmissionClass = "not_sent"
+	Rejected  SubmissionClass = "rejected"
+	Ambiguous SubmissionClass = "ambiguous"
+	// Adopted: no usable answer, but the job was found by its token.
+	Adopted SubmissionClass = "adopted"
+)
+
+// SubmissionOutcome is what the K-th request came to.
+type SubmissionOutcome struct {
+	K         int             `json:"k"`
+	Class     SubmissionClass `json:"class"`
+	JobID     string          `json:"job_id,omitempty"`
+	Status    int             `json:"status,omitempty"`
+	Message   string          `json:"message,omitempty"`
+	RequestID string          `json:"request_id,omitempty"`
+}
+
+// JobObserved is a job as the scheduler last showed it.
+type JobObserved struct {
+	JobID    string    `json:"job_id"`
+	State    string    `json:"state"`
+	Active   bool      `json:"active,omitempty"`   // left the queue
+	Terminal bool      `json:"terminal,omitempty"` // will not change again
+	Reason   string    `json:"reason,omitempty"`
+	ExitCode *int      `json:"exit_code,omitempty"`
+	Signal   int       `json:"signal,omitempty"`
+	Nodes    int       `json:"nodes,omitempty"`
+	Elapsed  int64     `json:"elapsed_s,omitempty"`
+	Start    time.Time `json:"start,omitzero"`
+	End      time.Time `json:"end,omitzero"`
+	Stdout   string    `json:"stdout,omitempty"` // path on the system
+	Stderr   string    `json:"stderr,omitempty"`
+}
+
+// Kind names the event.
+func (*RunCreated) Kind() EventKind        { return "run.created" }
+func (*RunOpened) Kind() EventKind         { return "run.opened" }
+func (*RunStarted) Kind() EventKind        { return "run.started" }
+func (*RunBound) Kind() EventKind          { return "run.bound" }
+func (*CancelRequested) Kind() EventKind   { return "run.cancel_requested" }
+func (*RunTimedOut) Kind() EventKind       { return "run.timed_out" }
+func (*RunFinished) Kind() EventKind       { return "run.finished" }
+func (*UnitReady) Kind() EventKind         { return "unit.ready" }
+func (*UnitSkipped) Kind() EventKind       { return "unit.skipped" }
+func (*UnitFailed) Kind() EventKind        { return "unit.failed" }
+func (*AttemptStarted) Kind() EventKind    { return "attempt.started" }
+func (*AttemptWaiting) Kind() EventKind    { return "attempt.waiting" }
+func (*AttemptWoken) Kind() EventKind      { return "attempt.woken" }
+func (*AttemptExpired) Kind() EventKind    { return "attempt.expired" }
+func (*Checkpoint) Kind() EventKind        { return "attempt.checkpoint" }
+func (*AttemptFinished) Kind() EventKind   { return "attempt.finished" }
+func (*BackoffEnded) Kind() EventKind      { return "backoff.ended" }
+func (*SubmissionIntent) Kind() EventKind  { return "submission.intent" }
+func (*SubmissionSending) Kind() EventKind { return "submission.sending" }
+func (*SubmissionOutcome) Kind() EventKind { return "submission.outcome" }
+func (*JobObserved) Kind() EventKind       { return "job.observed" }

@@ -1,0 +1,343 @@
+package workflow
+
+import "time"
+
+// Run is the folded state of one execution of a workflow. [Apply] is the only
+// thing that changes it; beside the state it keeps the counters, queues and
+// timers that let a decision be made without looking at every unit.
+type Run struct {
+	ID       RunID
+	Workflow *Workflow
+	Created  RunCreated
+
+	State   RunState
+	Cause   Cause
+	Message string
+	// Result is what the run will end as, fixed when the last unit of `steps` is
+	// done; "" before.
+	Result  RunState
+	Outputs Body
+
+	Seq       int64
+	Epoch     int64
+	CreatedAt time.Time
+	StartedAt time.Time
+	EndedAt   time.Time
+
+	Sites          map[string]RunBound
+	CancelRequests int
+	CancelledBy    string
+	TimedOut       bool
+
+	Steps []*StepRun // by Step.Index
+	byID  map[string]*StepRun
+
+	openMain    int // steps of `steps` that are not done
+	openFinally int
+	running     int
+	jobs        map[string]int // by system: units that hold a place in its queue
+	inputs      map[string]any // decoded once
+	failedSteps []string
+	badMain     bool
+	badFinally  bool
+	cancelled   bool // a unit of `steps` is cancelled
+
+	judge  queue[*Unit]    // dependencies met, condition not judged
+	ring   queue[*StepRun] // steps with ready units, round robin
+	wakes  queue[wake]
+	timers timers
+
+	changed []*Unit
+}
+
+// StepRun is a step within a run.
+type StepRun struct {
+	Step  *Step
+	Units []*Unit
+	byKey map[string]*Unit
+
+	counts     map[State]int
+	backoff    int // of the waiting ones
+	open       int // units that are not done
+	unmet      int // barriers that are not done
+	dependents []*StepRun
+	ready      queue[*Unit]
+	inRing     bool
+	bad        int
+	badRoot    *Unit // root cause of the first bad unit
+	badNotStop int   // bad units whose root cause is not a cancellation
+}
+
+// Unit is one instance of a step; a step without fan-out has one, with the
+// empty key.
+type Unit struct {
+	Step     *StepRun
+	Instance string
+
+	State    State
+	Since    time.Time
+	Cause    Cause
+	Message  string
+	Good     bool // meaningful when done
+	Root     *Unit
+	Wait     AttemptWaiting // meaningful while waiting
+	Attempts []*Attempt
+	Outputs  Body
+
+	gen        int // rises with each move; older timers and wakes are void
+	unobserved bool
+	system     string
+	systemErr  error
+	outputs    map[string]any // decoded once, when first read
+}
+
+// Attempt is one try of a unit.
+type Attempt struct {
+	Number    int
+	StartedAt time.Time
+	EndedAt   time.Time
+	With      Body
+	System    string
+	Deadline  time.Time
+	// Expired is the cause once a deadline has passed.
+	Expired     Cause
+	Checkpoints map[string]Body
+	Submission  *Submission
+	Job         *JobObserved
+	End         *AttemptFinished
+}
+
+// Submission is what is durable of the submission of one job.
+type Submission struct {
+	Intent   SubmissionIntent
+	Sent     int // how many requests were about to be sent
+	Outcomes []SubmissionOutcome
+	JobID    string // "" until accepted or adopted
+	// AcceptedAt is when the job id became known.
+	AcceptedAt time.Time
+}
+
+// InFlight reports whether a request was sent whose outcome is not known.
+func (s *Submission) InFlight() bool {
+	return s != nil && s.JobID == "" && s.Sent > len(s.Outcomes)
+}
+
+type wake struct {
+	unit *Unit
+	gen  int
+	why  WakeReason
+}
+
+// NewRun returns the state before the first event of a run of w.
+func NewRun(w *Workflow) *Run {
+	all := w.AllSteps()
+	r := &Run{
+		Workflow: w, State: RunQueued, Sites: map[string]RunBound{}, jobs: map[string]int{},
+		Steps: make([]*StepRun, len(all)), byID: make(map[string]*StepRun, len(all)),
+	}
+	for i, s := range all {
+		r.Steps[i] = &StepRun{
+			Step: s, byKey: map[string]*Unit{}, counts: make(map[State]int, 4), unmet: len(s.Barriers),
+		}
+		r.byID[s.ID] = r.Steps[i]
+		if s.Finally {
+			r.Steps[i].unmet++ // all of `steps`
+			r.openFinally++
+		} else {
+			r.openMain++
+		}
+	}
+	for i, s := range all {
+		for _, b := range s.Barriers {
+			r.Steps[b].dependents = append(r.Steps[b].dependents, r.Steps[i])
+		}
+	}
+	return r
+}
+
+// Ref names the unit.
+func (u *Unit) Ref() UnitRef { return UnitRef{Step: u.Step.Step.ID, Instance: u.Instance} }
+
+// Attempt returns the newest attempt; nil before the first.
+func (u *Unit) Attempt() *Attempt {
+	if len(u.Attempts) == 0 {
+		return nil
+	}
+	return u.Attempts[len(u.Attempts)-1]
+}
+
+// Step finds a step by id.
+func (r *Run) Step(id string) (*StepRun, bool) {
+	s, ok := r.byID[id]
+	return s, ok
+}
+
+// Unit finds a unit by name.
+func (r *Run) Unit(ref UnitRef) (*Unit, bool) {
+	s, ok := r.byID[ref.Step]
+	if !ok {
+		return nil, false
+	}
+	return s.Unit(ref.Instance)
+}
+
+// Unit finds an instance of the step by its key; "" is the only unit of a step
+// without fan-out.
+func (s *StepRun) Unit(instance string) (*Unit, bool) {
+	u, ok := s.byKey[instance]
+	return u, ok
+}
+
+// State of a step: of its only unit, or what its instances come to.
+func (s *StepRun) State() State {
+	if len(s.Units) == 1 && s.Units[0].Instance == "" {
+		return s.Units[0].State
+	}
+	switch {
+	case s.counts[Running] > 0:
+		return Running
+	case s.open > 0 && s.counts[Waiting] > 0:
+		return Waiting
+	case s.open > 0 && s.counts[Ready] > 0:
+		return Ready
+	case s.open > 0:
+		return Pending
+	case len(s.Units) > 0 && s.counts[Skipped] == len(s.Units):
+		return Skipped
+	case s.bad == 0:
+		return Succeeded
+	case s.badNotStop == 0 && s.bad == s.counts[Cancelled]:
+		return Cancelled
+	}
+	return Failed
+}
+
+// Count returns how many of the step's units are in a state.
+func (s *StepRun) Count(state State) int { return s.counts[state] }
+
+// InQueue is how many of the step's units count against max_parallel: running,
+// or waiting for anything but the next attempt.
+func (s *StepRun) InQueue() int { return s.counts[Running] + s.counts[Waiting] - s.backoff }
+
+// Cancelling reports whether units of that part of the workflow are being
+// cancelled: `steps` after one request or the run's timeout, `finally` after a
+// second request.
+func (r *Run) Cancelling(s *Step) bool {
+	if s.Finally {
+		return r.CancelRequests > 1
+	}
+	return r.CancelRequests > 0 || r.TimedOut
+}
+
+// Finishable reports whether every unit is done, so that the run can end.
+func (r *Run) Finishable() bool {
+	return r.State == RunRunning && r.openMain == 0 && r.openFinally == 0
+}
+
+// End is the state the run ends in, with its cause.
+func (r *Run) End() (RunState, Cause) {
+	state, cause := r.Result, Cause("")
+	if r.TimedOut && state == RunFailed {
+		cause = CauseTimedOut
+	}
+	if state == RunSucceeded && r.badFinally {
+		state = RunFailed
+	}
+	return state, cause
+}
+
+// Running is how many units are running.
+func (r *Run) Running() int { return r.running }
+
+// JobsOn is how many units of a system hold a place in its queue.
+func (r *Run) JobsOn(system string) int { return r.jobs[system] }
+
+// FailedSteps lists the ids of steps with a failed unit, in order of failure.
+func (r *Run) FailedSteps() []string { return r.failedSteps }
+
+// SystemOf evaluates which system a remote unit runs on, once.
+func (r *Run) SystemOf(u *Unit) (string, error) {
+	if u.system == "" && u.systemErr == nil {
+		u.system, u.systemErr = r.evalSystem(u)
+	}
+	return u.system, u.systemErr
+}
+
+// TakeChanged returns the units that moved since the last call.
+func (r *Run) TakeChanged() []*Unit {
+	c := r.changed
+	r.changed = nil
+	return c
+}
+
+// Blocked returns the root cause of a bad dependency; nil if none is bad.
+func (r *Run) Blocked(u *Unit) *Unit {
+	for _, b := range u.Step.Step.Barriers {
+		if dep := r.Steps[b]; dep.bad > 0 {
+			return dep.badRoot
+		}
+	}
+	return nil
+}
+
+// MissingValue returns the first unit whose outputs u needs and that did not
+// succeed; nil if there is none.
+func (r *Run) MissingValue(u *Unit) *Unit {
+	for _, v := range u.Step.Step.Values {
+		for _, source := range r.Steps[v].Units {
+			if source.State != Succeeded {
+				return source
+			}
+		}
+	}
+	return nil
+}
+
+// valuesGood reports whether every missing value comes from a good unit.
+func (r *Run) valuesGood(u *Unit) bool {
+	for _, v := range u.Step.Step.Values {
+		for _, source := range r.Steps[v].Units {
+			if source.State != Succeeded && !source.Good {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// holdsJobPlace reports whether a unit counts against the jobs of its system.
+func (u *Unit) holdsJobPlace() bool {
+	if !u.live() {
+		return false
+	}
+	spec := u.Step.Step.Spec()
+	return spec != nil && spec.Job
+}
+
+// ToJudge yields units whose dependencies are met and whose condition must be
+// judged, oldest first.
+func (r *Run) ToJudge(yield func(*Unit) bool) {
+	r.judge.each(func(u *Unit) bool { return u.State != Pending || yield(u) })
+}
+
+// ReadySteps yields the steps that have ready units, in round-robin order.
+func (r *Run) ReadySteps(yield func(*StepRun) bool) {
+	r.ring.each(func(s *StepRun) bool { return s.counts[Ready] == 0 || yield(s) })
+}
+
+// ReadyUnits yields a step's ready units, oldest first.
+func (s *StepRun) ReadyUnits(yield func(*Unit) bool) {
+	s.ready.each(func(u *Unit) bool { return u.State != Ready || yield(u) })
+}
+
+// ToWake yields waiting units that must be entered again, with the reason.
+func (r *Run) ToWake(yield func(*Unit, WakeReason) bool) {
+	r.wakes.each(func(w wake) bool { return w.void() || yield(w.unit, w.why) })
+}
+
+// live reports whether an attempt of the unit is under way.
+func (u *Unit) live() bool {
+	return u.State == Running || u.State == Waiting && u.Wait.Reason != WaitBackoff
+}
+
+func (w wake) void() bool { return w.unit.gen != w.gen || w.unit.State != Waiting }

@@ -1,0 +1,118 @@
+package workflow
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// BlobReader fetches a stored value by digest.
+type BlobReader func(digest string) ([]byte, error)
+
+// Scope returns the values that expressions of a unit may name; nil is the scope
+// of the workflow's own outputs. Secrets read in their recorded form.
+func (r *Run) Scope(u *Unit, blobs BlobReader) *Scope {
+	sc := &Scope{
+		Inputs: r.inputs,
+		Run: RunFacts{
+			ID:          string(r.ID),
+			Name:        r.Workflow.Name,
+			StartedAt:   r.StartedAt.Format(time.RFC3339),
+			ScheduledAt: r.scheduledAt().Format(time.RFC3339),
+			FailedSteps: r.failedSteps,
+		},
+		Step: func(id string) StepFacts { return r.stepFacts(id, blobs) },
+	}
+	if u == nil || u.Step.Step.Finally {
+		sc.Success, sc.Failure, sc.Cancelled = r.Result == RunSucceeded, r.Result == RunFailed, r.Result == RunCancelled
+	} else {
+		sc.Success, sc.Failure = r.dependencies(u)
+		sc.Cancelled = r.CancelRequests > 0
+	}
+	system := r.defaultSystem()
+	if u != nil {
+		sc.Attempt = len(u.Attempts) + 1
+		if u.system != "" && !u.Step.Step.Finally {
+			system = u.system
+		}
+	}
+	sc.Run.RemoteDir = r.Sites[system].RemoteDir
+	return sc
+}
+
+// scheduledAt is the slot of a scheduled run, the start of any other.
+func (r *Run) scheduledAt() time.Time {
+	if r.Created.ScheduledAt.IsZero() {
+		return r.StartedAt
+	}
+	return r.Created.ScheduledAt
+}
+
+// dependencies says what success() and failure() come to for a unit of `steps`.
+func (r *Run) dependencies(u *Unit) (success, failure bool) {
+	success = true
+	for _, b := range u.Step.Step.Barriers {
+		if dep := r.Steps[b]; dep.bad > 0 {
+			success = false
+			failure = failure || dep.badNotStop > 0
+		}
+	}
+	return success, failure
+}
+
+// stepFacts is what expressions see of a step without fan-out.
+func (r *Run) stepFacts(id string, blobs BlobReader) StepFacts {
+	s, ok := r.byID[id]
+	if !ok {
+		return StepFacts{}
+	}
+	facts := StepFacts{State: s.State()}
+	if u, ok := s.Unit(""); ok && u.State == Succeeded {
+		facts.Outputs = u.decodedOutputs(blobs)
+	}
+	return facts
+}
+
+// decodedOutputs reads the outputs of a succeeded unit once. A value that
+// cannot be read makes outputs nil, which every expression reports.
+func (u *Unit) decodedOutputs(blobs BlobReader) map[string]any {
+	if u.outputs == nil {
+		text, err := u.Outputs.Load(blobs)
+		if err != nil {
+			return nil
+		}
+		u.outputs = map[string]any{}
+		if len(text) > 0 && json.Unmarshal(text, &u.outputs) != nil {
+			u.outputs = nil
+		}
+	}
+	return u.outputs
+}
+
+// defaultSystem is where steps run that name no system.
+func (r *Run) defaultSystem() string {
+	if r.Workflow.Defaults != nil {
+		for _, d := range r.Workflow.Defaults.Values {
+			if d.Name == "system" && d.Value.Template == nil {
+				return d.Value.Text
+			}
+		}
+	}
+	return r.Created.Profile.System
+}
+
+// evalSystem evaluates a unit's system: its own input, the workflow's default,
+// the profile's.
+func (r *Run) evalSystem(u *Unit) (string, error) {
+	spec := u.Step.Step.Spec()
+	if spec == nil || !spec.Remote {
+		return "", nil
+	}
+	v, err := r.Workflow.EvalField(u.Step.Step, "system", r.Scope(u, nil))
+	if err != nil {
+		return "", err
+	}
+	if s, ok := v.(string); ok && s != "" {
+		return s, nil
+	}
+	return r.Created.Profile.System, nil
+}

@@ -1,0 +1,177 @@
+package workflow
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// Summary is the small derived picture of a run that lists show and run.json
+// keeps. Its JSON form is a contract that only grows.
+type Summary struct {
+	ID        RunID         `json:"id"`
+	Workflow  string        `json:"workflow"`
+	State     RunState      `json:"state"`
+	Cause     Cause         `json:"cause,omitempty"`
+	Message   string        `json:"message,omitempty"`
+	Trigger   Trigger       `json:"trigger"`
+	By        string        `json:"by,omitempty"`
+	CreatedAt time.Time     `json:"created_at"`
+	StartedAt time.Time     `json:"started_at,omitzero"`
+	EndedAt   time.Time     `json:"ended_at,omitzero"`
+	Seq       int64         `json:"seq"`
+	Epoch     int64         `json:"epoch"`
+	Units     map[State]int `json:"units"`
+	// Attention lists units that wait for a person.
+	Attention []UnitRef `json:"attention,omitempty"`
+}
+
+// Summarize derives the summary. Its cost grows with the number of steps, not
+// of events.
+func (r *Run) Summarize() Summary {
+	s := Summary{
+		ID: r.ID, Workflow: r.Workflow.Name, State: r.State, Cause: r.Cause, Message: r.Message,
+		Trigger: r.Created.Trigger, By: r.Created.By,
+		CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, EndedAt: r.EndedAt,
+		Seq: r.Seq, Epoch: r.Epoch, Units: map[State]int{},
+	}
+	for _, step := range r.Steps {
+		for state, n := range step.counts {
+			if n > 0 {
+				s.Units[state] += n
+			}
+		}
+		if step.counts[Waiting] == 0 {
+			continue
+		}
+		for _, u := range step.Units {
+			if u.State == Waiting && u.Wait.Reason == WaitAttention {
+				s.Attention = append(s.Attention, u.Ref())
+			}
+		}
+	}
+	return s
+}
+
+// RunView is everything `runs show` prints. Its JSON form is a contract that
+// only grows.
+type RunView struct {
+	Summary
+	Dir       string         `json:"dir"`
+	OutputDir string         `json:"output_dir"`
+	Profile   Profile        `json:"profile"`
+	Inputs    map[string]any `json:"inputs,omitempty"`
+	Sites     []RunBound     `json:"sites,omitempty"`
+	Outputs   Body           `json:"outputs,omitzero"`
+	Steps     []StepView     `json:"steps"`
+}
+
+// StepView is a step of a run with its instances.
+type StepView struct {
+	ID        string     `json:"id"`
+	Name      string     `json:"name,omitempty"`
+	Uses      string     `json:"uses"`
+	Finally   bool       `json:"finally,omitempty"`
+	Needs     []string   `json:"needs,omitempty"`
+	State     State      `json:"state"`
+	Instances []UnitView `json:"instances"`
+}
+
+// UnitView is an instance of a step.
+type UnitView struct {
+	Step     string        `json:"step"`
+	Instance string        `json:"instance,omitempty"`
+	State    State         `json:"state"`
+	Since    time.Time     `json:"since"`
+	Cause    Cause         `json:"cause,omitempty"`
+	Message  string        `json:"message,omitempty"`
+	Root     *UnitRef      `json:"root,omitempty"` // the unit where the trouble began
+	Wait     *WaitView     `json:"wait,omitempty"`
+	Outputs  Body          `json:"outputs,omitzero"`
+	Attempts []AttemptView `json:"attempts,omitempty"`
+}
+
+// WaitView is what a waiting instance waits for.
+type WaitView struct {
+	Reason  WaitReason `json:"reason"`
+	Until   time.Time  `json:"until,omitzero"`
+	Message string     `json:"message,omitempty"`
+}
+
+// AttemptView is one try of an instance.
+type AttemptView struct {
+	Attempt   int          `json:"attempt"`
+	StartedAt time.Time    `json:"started_at"`
+	EndedAt   time.Time    `json:"ended_at,omitzero"`
+	State     State        `json:"state,omitempty"` // once it ended
+	Cause     Cause        `json:"cause,omitempty"`
+	Message   string       `json:"message,omitempty"`
+	Evidence  string       `json:"evidence,omitempty"`
+	Tail      string       `json:"tail,omitempty"`
+	System    string       `json:"system,omitempty"`
+	With      Body         `json:"with,omitzero"`
+	Token     string       `json:"token,omitempty"`
+	JobID     string       `json:"job_id,omitempty"`
+	Job       *JobObserved `json:"job,omitempty"`
+}
+
+// Describe derives the full picture of the run.
+func (r *Run) Describe() RunView {
+	v := RunView{
+		Summary: r.Summarize(), Dir: r.Created.Dir, OutputDir: r.Created.OutputDir,
+		Profile: r.Created.Profile, Inputs: r.inputs, Outputs: r.Outputs,
+	}
+	for _, system := range slices.Sorted(maps.Keys(r.Sites)) {
+		v.Sites = append(v.Sites, r.Sites[system])
+	}
+	for _, s := range r.Steps {
+		step := StepView{
+			ID: s.Step.ID, Name: s.Step.Name, Uses: s.Step.Uses, Finally: s.Step.Finally, State: s.State(),
+		}
+		for _, b := range s.Step.Barriers {
+			step.Needs = append(step.Needs, r.Steps[b].Step.ID)
+		}
+		for _, u := range s.Units {
+			step.Instances = append(step.Instances, u.Describe())
+		}
+		v.Steps = append(v.Steps, step)
+	}
+	return v
+}
+
+// Describe derives the picture of one instance.
+func (u *Unit) Describe() UnitView {
+	v := UnitView{
+		Step: u.Step.Step.ID, Instance: u.Instance, State: u.State, Since: u.Since,
+		Cause: u.Cause, Message: u.Message, Outputs: u.Outputs,
+	}
+	if u.Root != nil && u.Root != u {
+		ref := u.Root.Ref()
+		v.Root = &ref
+	}
+	if u.State == Waiting {
+		v.Wait = &WaitView{Reason: u.Wait.Reason, Until: u.Wait.Until, Message: u.Wait.Message}
+	}
+	for _, a := range u.Attempts {
+		v.Attempts = append(v.Attempts, a.describe())
+	}
+	return v
+}
+
+func (a *Attempt) describe() AttemptView {
+	v := AttemptView{
+		Attempt: a.Number, StartedAt: a.StartedAt, EndedAt: a.EndedAt,
+		System: a.System, With: a.With, Job: a.Job,
+	}
+	if a.End != nil {
+		v.State, v.Cause, v.Message = a.End.State, a.End.Cause, a.End.Message
+		v.Evidence, v.Tail = a.End.Evidence, a.End.Tail
+	}
+	if s := a.Submission; s != nil {
+		v.Token, v.JobID = s.Intent.Token, s.JobID
+	}
+	if v.JobID == "" && a.Job != nil {
+		v.JobID = a.Job.JobID
+	}
+	return v
+}
