@@ -1,0 +1,288 @@
+package firecrest
+
+import (
+	"context"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+// JobReader is what a [Poller] asks; [ComputeService] is one.
+type JobReader interface {
+	List(ctx context.Context, system string, opts *JobListOptions) ([]Job, error)
+	Get(ctx context.Context, system string, id JobID) ([]Job, error)
+}
+
+// PollSettings are the intervals of a [Poller]. Zero fields take the defaults,
+// which are for a real site.
+type PollSettings struct {
+	// First are the pauses before the first lists after the poller was idle.
+	// Default 2, 5, 10, 20 s.
+	First []time.Duration
+	// Min is the pause while things change or an end is expected, default 20 s.
+	// While nothing happens it grows by half each time, up to Max, default
+	// 300 s. Every pause is lengthened by a random part of up to a fifth.
+	Min, Max time.Duration
+	// LookupEvery is how often one job that the list does not show is asked for
+	// by its id, default 5 min. LookupsPerMinute bounds such requests for all
+	// jobs together, default 10.
+	LookupEvery      time.Duration
+	LookupsPerMinute int
+	// Grace is how long after its submission an unknown id means nothing,
+	// default 120 s.
+	Grace time.Duration
+}
+
+func (s PollSettings) withDefaults() PollSettings {
+	if len(s.First) == 0 {
+		s.First = []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Second, 20 * time.Second}
+	}
+	setDefault(&s.Min, 20*time.Second)
+	setDefault(&s.Max, 300*time.Second)
+	s.Max = max(s.Max, s.Min)
+	setDefault(&s.LookupEvery, 5*time.Minute)
+	setDefault(&s.Grace, 120*time.Second)
+	if s.LookupsPerMinute <= 0 {
+		s.LookupsPerMinute = 10
+	}
+	return s
+}
+
+func setDefault(d *time.Duration, value time.Duration) {
+	if *d <= 0 {
+		*d = value
+	}
+}
+
+// Query says which job to watch.
+type Query struct {
+	// Token is what the job's name begins with. A row with the right id and
+	// another name is not the job: ids are used again.
+	Token string
+	// ID is the scheduler's id. Without it the job is found by Token alone.
+	ID JobID
+	// Since is when the job was submitted; the zero time means now. It decides
+	// how far back finished jobs are listed.
+	Since time.Time
+}
+
+// Observation is something new about a watched job. In all but the first case
+// Job is what was known last, with an empty id if nothing was.
+type Observation struct {
+	// Job is what its rows say, see [Aggregate]. A terminal one is the last
+	// observation of a watch.
+	Job Job
+	// Outage is why jobs cannot be read at present. It says nothing about the
+	// job. The observation that follows an outage has none.
+	Outage error
+	// Unknown says that the scheduler does not know the id, after the grace
+	// period. It is no proof that the job ended, or that it never ran.
+	Unknown bool
+}
+
+// Poller watches the jobs of one system for everybody who waits, with one list
+// for all of them. It sends nothing while nobody waits.
+//
+// A job is reported when its state or the reason for it changes, and is over
+// only when a row says so: a row that is missing, or a list that fails, changes
+// nothing. Nothing here survives the process; watch again after a restart.
+type Poller struct {
+	reader   JobReader
+	system   string
+	settings PollSettings
+	context  context.Context
+	stop     context.CancelFunc
+	done     sync.WaitGroup
+
+	mu      sync.Mutex
+	watches map[*watch]struct{}
+	running bool
+	wake    chan struct{} // a watch was added: do not sleep on
+
+	// Of the goroutine alone.
+	lists     []time.Time // when jobs were listed, in the last ten minutes
+	lookups   []time.Time // when a job was asked for by id, in the last minute
+	maxWindow int         // widest window whose list the server can give; -1: none
+}
+
+// NewPoller returns a poller for one system. Use [Client.Poller] to share one.
+func NewPoller(reader JobReader, system string, settings PollSettings) *Poller {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Poller{
+		reader: reader, system: system, settings: settings.withDefaults(),
+		context: ctx, stop: cancel,
+		watches: map[*watch]struct{}{}, wake: make(chan struct{}, 1),
+	}
+}
+
+// watch is one job that somebody waits for.
+type watch struct {
+	query  Query
+	notify func(Observation)
+
+	release func() bool // of the context
+
+	// Of the poller's goroutine alone.
+	seen      bool      // a pause has taken it into account
+	job       Job       // as last reported
+	looked    time.Time // last asked for by id
+	outage    bool      // was told of an outage
+	unknown   bool      // was told that the id is unknown
+	confirmed bool      // its terminal row without exit code was looked up
+}
+
+// Watch reports what happens to a job until it is over, ctx ends or the poller
+// is closed. The first observation is what the job is now, whenever the next
+// list comes. notify is called from one goroutine, which it must not hold up;
+// it may be called once more after ctx ended.
+func (p *Poller) Watch(ctx context.Context, query Query, notify func(Observation)) {
+	if query.Since.IsZero() {
+		query.Since = time.Now()
+	}
+	w := &watch{query: query, notify: notify}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.context.Err() != nil || ctx.Err() != nil {
+		return
+	}
+	p.watches[w] = struct{}{}
+	w.release = context.AfterFunc(ctx, func() { p.forget(w) })
+	if p.running {
+		p.nudge()
+		return
+	}
+	p.running = true
+	p.done.Go(p.poll)
+}
+
+// Close ends all watches, without further observations, and waits for the
+// request in flight.
+func (p *Poller) Close() {
+	p.stop()
+	p.mu.Lock() // a Watch that began before has started the goroutine by now
+	p.mu.Unlock()
+	p.done.Wait()
+}
+
+func (p *Poller) forget(w *watch) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.watches, w)
+	p.nudge()
+}
+
+// nudge makes the goroutine think again about how long it sleeps.
+func (p *Poller) nudge() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// current returns the watches there are; with none, the goroutine ends.
+func (p *Poller) current() []*watch {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.watches) == 0 || p.context.Err() != nil {
+		p.running = false
+		return nil
+	}
+	return slices.Collect(maps.Keys(p.watches))
+}
+
+// poll is the goroutine: pause, ask, tell, until nobody waits.
+func (p *Poller) poll() {
+	p.maxWindow = len(windows) - 1
+	first, interval := p.settings.First, p.settings.Min
+	next := time.Now().Add(jitter(first[0]))
+	for {
+		watches := p.current()
+		if watches == nil {
+			return
+		}
+		for _, w := range watches {
+			if !w.seen {
+				w.seen, interval = true, p.settings.Min
+				next = earlier(next, time.Now().Add(jitter(interval)))
+			}
+		}
+		if !p.pause(time.Until(next)) {
+			continue
+		}
+		if p.ask(watches) {
+			interval = p.settings.Min
+		}
+		var pause time.Duration
+		if len(first) > 1 {
+			first = first[1:]
+			pause = first[0]
+		} else {
+			pause = min(interval, max(p.untilExpectedEnd(watches), p.settings.Min))
+			interval = min(interval+interval/2, p.settings.Max)
+		}
+		next = p.withinBudget(time.Now().Add(jitter(pause)))
+	}
+}
+
+// pause waits, and reports false if it was cut short by a change of the
+// watches.
+func (p *Poller) pause(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-p.wake:
+		return false
+	case <-p.context.Done():
+		return false
+	}
+}
+
+// untilExpectedEnd is when the first job is at its wall time limit. Jobs long
+// past theirs do not count.
+func (p *Poller) untilExpectedEnd(watches []*watch) time.Duration {
+	const past = 5 * time.Minute
+	until := p.settings.Max
+	for _, w := range watches {
+		t := w.job.Time
+		if !w.job.Status.State.IsActive() || t.Start.IsZero() || t.Limit == 0 {
+			continue
+		}
+		if left := time.Until(t.Start.Add(t.Limit)); left > -past {
+			until = min(until, left)
+		}
+	}
+	return until
+}
+
+// withinBudget puts off a list that would be one too many: in ten minutes
+// there are no more than at the shortest pause, and two.
+func (p *Poller) withinBudget(next time.Time) time.Time {
+	const span = 10 * time.Minute
+	p.lists = recent(p.lists, span)
+	if budget := int(span/p.settings.Min) + 2; len(p.lists) >= budget {
+		if free := p.lists[len(p.lists)-budget].Add(span); free.After(next) {
+			return free
+		}
+	}
+	return next
+}
+
+// jitter lengthens a pause by up to a fifth, so that clients do not march in
+// step.
+func jitter(d time.Duration) time.Duration { return d + rand.N(d/5+1) }
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// recent drops the times that lie longer ago than span.
+func recent(times []time.Time, span time.Duration) []time.Time {
+	return slices.DeleteFunc(times, func(t time.Time) bool { return time.Since(t) >= span })
+}

@@ -1,0 +1,224 @@
+package firecrest
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// ask lists the jobs once and tells the watches what is new. It reports
+// whether the state of a job changed.
+func (p *Poller) ask(watches []*watch) (changed bool) {
+	rows, err := p.list(watches)
+	if p.context.Err() != nil {
+		return false
+	}
+	for _, w := range watches {
+		if err != nil {
+			p.tellOutage(w, err)
+			continue
+		}
+		if p.update(w, w.query.match(rows)) {
+			changed = true
+		}
+	}
+	return changed
+}
+
+// update looks at the rows of one watch; without any it asks by id, now and
+// then.
+func (p *Poller) update(w *watch, rows []Job) (changed bool) {
+	job, listed := Aggregate(rows)
+	switch {
+	case !listed:
+		return p.updateUnlisted(w)
+	case job.Status.State.IsTerminal() && job.Status.ExitCode == nil && !w.confirmed:
+		// Only the queue knows of the end as yet; the rest may be had by id.
+		if !p.mayLookup() {
+			return false
+		}
+		w.confirmed = true
+		if found, err := p.lookup(w, job.ID); err == nil {
+			job = found
+		}
+	}
+	return p.tell(w, job)
+}
+
+func (p *Poller) updateUnlisted(w *watch) (changed bool) {
+	listless := p.maxWindow < 0
+	due := w.looked.IsZero() || time.Since(w.looked) >= p.settings.LookupEvery
+	if w.query.ID == "" || !due || !p.mayLookup() {
+		if !listless {
+			p.tellNoOutage(w)
+		}
+		return false
+	}
+	job, err := p.lookup(w, w.query.ID)
+	switch {
+	case p.context.Err() != nil:
+		return false
+	case err == nil:
+		return p.tell(w, job)
+	case errors.Is(err, ErrNotFound):
+		p.tellUnknown(w)
+	case listless:
+		p.tellOutage(w, err)
+	default:
+		p.tellNoOutage(w)
+	}
+	return false
+}
+
+// lookup asks for one job by id.
+func (p *Poller) lookup(w *watch, id JobID) (Job, error) {
+	w.looked = time.Now()
+	p.lookups = append(p.lookups, w.looked)
+	rows, err := p.reader.Get(withoutRetry(p.context), p.system, id)
+	if err != nil {
+		return Job{}, err
+	}
+	job, found := Aggregate(w.query.matchAnswer(rows))
+	if !found {
+		return Job{}, ErrNotFound // PBS answers with no rows, or the id is somebody else's by now
+	}
+	return job, nil
+}
+
+func (p *Poller) mayLookup() bool {
+	p.lookups = recent(p.lookups, time.Minute)
+	return len(p.lookups) < p.settings.LookupsPerMinute
+}
+
+// tell reports a job if something about it is new, and ends the watch of one
+// that is over.
+func (p *Poller) tell(w *watch, job Job) (changed bool) {
+	changed = w.job.ID == "" || job.Status.State.Name() != w.job.Status.State.Name()
+	isNew := changed || job.Status.Reason != w.job.Status.Reason || w.outage || w.unknown
+	w.job, w.outage, w.unknown = job, false, false
+	if !isNew {
+		return false
+	}
+	if job.Status.State.IsTerminal() {
+		w.release()
+		p.forget(w)
+	}
+	w.notify(Observation{Job: job})
+	return changed
+}
+
+func (p *Poller) tellOutage(w *watch, err error) {
+	if !w.outage {
+		w.outage = true
+		w.notify(Observation{Job: w.job, Outage: err})
+	}
+}
+
+// tellNoOutage ends an outage for a watch whose job is not to be seen.
+func (p *Poller) tellNoOutage(w *watch) {
+	if w.outage {
+		w.outage = false
+		w.notify(Observation{Job: w.job, Unknown: w.unknown})
+	}
+}
+
+func (p *Poller) tellUnknown(w *watch) {
+	if time.Since(w.query.Since) < p.settings.Grace || w.unknown && !w.outage {
+		p.tellNoOutage(w)
+		return
+	}
+	w.unknown, w.outage = true, false
+	w.notify(Observation{Job: w.job, Unknown: true})
+}
+
+// windows that a list can be asked for, and how far back each goes.
+var windows = []struct {
+	window Window
+	span   time.Duration
+}{
+	{Window1h, time.Hour}, {Window8h, 8 * time.Hour}, {Window24h, 24 * time.Hour},
+	{Window3d, 3 * 24 * time.Hour}, {Window7d, 7 * 24 * time.Hour},
+}
+
+// list lists the jobs with the smallest window that reaches back to the oldest
+// submission. If the server cannot give such a list, because it would be too
+// long, smaller windows are tried, from then on. With none left there are no
+// rows and no error: jobs are asked for by id.
+func (p *Poller) list(watches []*watch) ([]Job, error) {
+	oldest := time.Now()
+	for _, w := range watches {
+		oldest = earlier(oldest, w.query.Since)
+	}
+	const slack = 5 * time.Minute // between the clocks here and there
+	need := 0
+	for need < len(windows)-1 && windows[need].span < time.Since(oldest)+slack {
+		need++
+	}
+	for p.maxWindow >= 0 {
+		window := min(need, p.maxWindow)
+		p.lists = append(p.lists, time.Now())
+		rows, err := p.reader.List(withoutRetry(p.context), p.system, &JobListOptions{Window: windows[window].window})
+		if err == nil || !isOutputLimit(err) {
+			return rows, err
+		}
+		p.maxWindow = window - 1
+	}
+	return nil, nil
+}
+
+// isOutputLimit reports whether a list was too long for the server.
+func isOutputLimit(err error) bool {
+	var failure *Error
+	if !errors.As(err, &failure) {
+		return false
+	}
+	const text = "output exceeded buffer limit"
+	return failure.Status == http.StatusRequestEntityTooLarge || strings.Contains(failure.Message, text) ||
+		slices.ContainsFunc(failure.CausedBy, func(s string) bool { return strings.Contains(s, text) })
+}
+
+// match picks the rows of a list that belong to the job. Without an id, of
+// several jobs whose names fit the one submitted first is meant.
+func (q Query) match(rows []Job) []Job {
+	id := q.ID
+	if id == "" {
+		for _, row := range rows {
+			if base := row.ID.Base(); q.fits(row) && (id == "" || base.before(id)) {
+				id = base
+			}
+		}
+	}
+	var matched []Job
+	for _, row := range rows {
+		if row.ID != "" && row.ID.Base() == id && q.fits(row) {
+			matched = append(matched, row)
+		}
+	}
+	return matched
+}
+
+// matchAnswer picks rows of an answer that was asked for by id. Tasks of
+// arrays may come under ids of their own.
+func (q Query) matchAnswer(rows []Job) []Job {
+	var matched []Job
+	for _, row := range rows {
+		if q.fits(row) {
+			matched = append(matched, row)
+		}
+	}
+	return matched
+}
+
+func (q Query) fits(row Job) bool {
+	return q.Token == "" && q.ID != "" || q.Token != "" && strings.HasPrefix(row.Name, q.Token)
+}
+
+// before orders ids as numbers.
+func (id JobID) before(other JobID) bool {
+	if len(id) != len(other) {
+		return len(id) < len(other)
+	}
+	return id < other
+}

@@ -1,0 +1,356 @@
+package firecrest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// A call goes through layers, outermost first: withRetry repeats it, withLimits
+// waits for its turn, withToken puts the token on it, send makes one request
+// of it and reads the answer. Each layer is a function around the next.
+
+// exchange makes one try of a call, or with its retries, all of them. The
+// error is always an *Error.
+type exchange func(ctx context.Context, c *call) *Error
+
+// call is one operation to be carried out. It can be sent any number of times:
+// the body is made anew for each try.
+type call struct {
+	method   string
+	template string // path with {system_name} and {job_id}
+	system   string
+	jobID    string
+	query    url.Values
+	body     func() *payload // nil: none
+	replay   replay
+	bulk     bool // moves the bytes of a file: has longer
+	unsigned bool // an answer without release header counts
+
+	want int                   // status of success
+	into any                   // JSON answer goes here; nil: none
+	sink func(io.Reader) error // raw answer goes here instead
+
+	token   Token // set by withToken
+	attempt int   // set by withRetry
+	sunk    bool  // the sink has been given bytes: too late to repeat
+}
+
+// payload is the body of one try. Its length is known.
+type payload struct {
+	reader      io.Reader
+	size        int64
+	contentType string
+}
+
+func (c *call) operation() string { return c.method + " " + c.template }
+
+// path is the escaped path below the base URL.
+func (c *call) path() string {
+	return strings.NewReplacer("{system_name}", url.PathEscape(c.system), "{job_id}", url.PathEscape(c.jobID)).Replace(c.template)
+}
+
+func (c *call) fail(cause error) *Error {
+	return &Error{Operation: c.operation(), System: c.system, Attempts: c.attempt, cause: cause}
+}
+
+// jsonBody returns a body that is v, encoded once.
+func jsonBody(v any) (func() *payload, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return func() *payload {
+		return &payload{bytes.NewReader(b), int64(len(b)), "application/json"}
+	}, nil
+}
+
+// RequestInfo tells an observer about one try of a request. It holds no
+// header, no query, no body and nothing secret.
+type RequestInfo struct {
+	Operation     string // "GET /filesystem/{system_name}/ops/ls"
+	Path          string // as sent, without the query
+	System        string
+	Attempt       int           // from 1
+	Status        int           // 0 if no answer came
+	RequestID     string        // of this try
+	ServerVersion string        // empty if FirecREST did not answer
+	Start         time.Time     // after waiting for its turn
+	Duration      time.Duration // to the last byte read
+	Sent          int64         // bytes of the body
+	Received      int64         // bytes of the answer's body
+	Err           error         // nil on success
+}
+
+var (
+	errTryTimeout     = errors.New("no complete answer in time")
+	errAnswerTooLarge = errors.New("the answer is larger than 16 MiB")
+	errNotFirecREST   = errors.New("something other than FirecREST answered: check the URL, and whether the service is in maintenance")
+)
+
+// maxAnswer bounds every answer but the bytes of a file.
+const maxAnswer = 16 << 20
+
+// send makes one request and reads its answer.
+func (c *Client) send(ctx context.Context, call *call) *Error {
+	timeout := c.settings.timeout
+	if call.bulk {
+		timeout *= 10
+	}
+	tryCtx, cancel := context.WithTimeoutCause(ctx, timeout, errTryTimeout)
+	defer cancel()
+	info := RequestInfo{
+		Operation: call.operation(), Path: c.base.Path + call.path(), System: call.system,
+		Attempt: call.attempt, RequestID: newRequestID(), Start: time.Now(),
+	}
+	failure := c.try(tryCtx, call, &info)
+	info.Duration = time.Since(info.Start)
+	if failure != nil {
+		if failure.Status == 0 || failure.Status < 300 {
+			failure.explainEnd(ctx, tryCtx)
+		}
+		failure.scrub(string(call.token.Value))
+		info.Err = failure
+	}
+	if c.settings.observer != nil {
+		c.settings.observer(info)
+	}
+	return failure
+}
+
+func (c *Client) try(ctx context.Context, call *call, info *RequestInfo) *Error {
+	failure := call.fail(nil)
+	failure.RequestID = info.RequestID
+
+	var connected atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})
+	req, body, err := c.request(ctx, call, info.RequestID)
+	if err != nil {
+		failure.local, failure.cause = true, err
+		return failure
+	}
+	client := c.http
+	if call.replay != replayAlways {
+		client = c.once // an idle connection may be dead, and then nobody knows what was sent
+	}
+	resp, err := client.Do(req)
+	info.Sent = body.read.Load()
+	if err != nil {
+		failure.sent, failure.cause = connected.Load(), withoutURL(err)
+		failure.local = body.failed.Load()
+		return failure
+	}
+	defer resp.Body.Close()
+
+	failure.sent = true
+	info.Status, failure.Status = resp.StatusCode, resp.StatusCode
+	info.ServerVersion = clean(resp.Header.Get("F7T-AppVersion"))
+	failure.ServerVersion = info.ServerVersion
+	if v := info.ServerVersion; v != "" {
+		c.version.Store(&v)
+	}
+	answer := &countingReader{reader: resp.Body, count: &info.Received}
+	if resp.StatusCode == call.want && (info.ServerVersion != "" || call.unsigned) {
+		if failure.cause = readAnswer(call, resp.ContentLength, answer, failure); failure.cause == nil {
+			return nil
+		}
+		return failure
+	}
+	failure.readFailure(resp, answer)
+	return failure
+}
+
+// request builds one request. The token is put on it here and goes nowhere
+// but below the base URL.
+func (c *Client) request(ctx context.Context, call *call, id string) (*http.Request, *trackedBody, error) {
+	u := *c.base
+	u.RawPath = c.base.EscapedPath() + call.path()
+	path, err := url.PathUnescape(u.RawPath)
+	if err != nil {
+		return nil, nil, err
+	}
+	u.Path, u.RawQuery = path, call.query.Encode()
+
+	body := &trackedBody{}
+	var reader io.Reader
+	var size int64
+	var contentType string
+	if call.body != nil {
+		p := call.body()
+		body.reader, size, contentType = p.reader, p.size, p.contentType
+		reader = body // hides the type: the transport must not be able to rewind it
+	}
+	req, err := http.NewRequestWithContext(ctx, call.method, u.String(), reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	req.ContentLength = size
+	req.Header.Set("User-Agent", c.settings.userAgent)
+	req.Header.Set("X-Request-ID", id)
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	if call.token.Value != "" {
+		req.Header.Set("Authorization", "Bearer "+string(call.token.Value))
+	}
+	return req, body, nil
+}
+
+// readAnswer reads the answer of a request that succeeded.
+func readAnswer(call *call, length int64, answer *countingReader, failure *Error) error {
+	if call.sink != nil {
+		call.sunk = true
+		if err := call.sink(answer); err != nil {
+			failure.local = answer.err == nil // the reader was fine: the writer was not
+			return err
+		}
+		if length >= 0 && *answer.count != length {
+			return fmt.Errorf("%d of %d bytes came: %w", *answer.count, length, io.ErrUnexpectedEOF)
+		}
+		return nil
+	}
+	body, err := readAll(answer)
+	if err != nil || call.into == nil {
+		return err
+	}
+	if err := json.Unmarshal(body, call.into); err != nil {
+		return fmt.Errorf("the answer cannot be read: %w", err)
+	}
+	return nil
+}
+
+// readFailure reads an answer that is not the success wanted.
+func (e *Error) readFailure(resp *http.Response, answer io.Reader) {
+	e.retryAfter = retryAfter(resp.Header, time.Now())
+	body, err := readAll(answer)
+	if err == nil {
+		e.readErrorBody(body)
+	}
+	switch {
+	case resp.StatusCode >= 300 && resp.StatusCode < 400:
+		e.cause = errors.New("redirects are not followed: check the URL")
+	case !e.FromServer() && e.Message == "":
+		e.cause = errNotFirecREST
+	case resp.StatusCode < 300:
+		e.cause = errors.New("not the status this operation answers with")
+	}
+}
+
+// explainEnd replaces what a cut request says by why it was cut: by the caller,
+// or by our own limit.
+func (e *Error) explainEnd(ctx, tryCtx context.Context) {
+	switch {
+	case ctx.Err() != nil:
+		e.local, e.cause = true, context.Cause(ctx)
+	case context.Cause(tryCtx) == errTryTimeout:
+		e.Status, e.ServerVersion, e.cause = 0, "", errTryTimeout
+	}
+}
+
+// scrub removes a token from everything an error says, should a server or
+// gateway have repeated it.
+func (e *Error) scrub(token string) {
+	if token == "" {
+		return
+	}
+	hide := func(s *string) { *s = strings.ReplaceAll(*s, token, redacted) }
+	hide(&e.Message)
+	for i := range e.CausedBy {
+		hide(&e.CausedBy[i])
+	}
+	for i := range e.Fields {
+		hide(&e.Fields[i].Message)
+	}
+}
+
+// readAll reads an answer of at most [maxAnswer] bytes.
+func readAll(r io.Reader) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r, maxAnswer+1))
+	if err == nil && len(body) > maxAnswer {
+		return nil, errAnswerTooLarge
+	}
+	return body, err
+}
+
+// withoutURL drops the URL that net/http puts into its errors; the operation
+// says as much.
+func withoutURL(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+// trackedBody counts what the transport reads of a body, and notes whether it
+// was the body that failed.
+type trackedBody struct {
+	reader io.Reader
+	read   atomic.Int64
+	failed atomic.Bool
+}
+
+func (b *trackedBody) Read(p []byte) (int, error) {
+	n, err := b.reader.Read(p)
+	b.read.Add(int64(n))
+	if err != nil && err != io.EOF {
+		b.failed.Store(true)
+	}
+	return n, err
+}
+
+// countingReader counts the bytes of an answer and keeps its error.
+type countingReader struct {
+	reader io.Reader
+	count  *int64
+	err    error
+}
+
+func (r *countingReader) Read(p []byte) (int, error) {
+	n, err := r.reader.Read(p)
+	*r.count += int64(n)
+	if err != nil && err != io.EOF {
+		r.err = err
+	}
+	return n, err
+}
+
+// withToken puts a token on every request. A refused token is replaced and the
+// request sent again, once; requests that must not be repeated are not.
+func withToken(tokens *tokenCache, next exchange) exchange {
+	if tokens == nil {
+		return next
+	}
+	return func(ctx context.Context, c *call) *Error {
+		var refused Token
+		for {
+			token, err := tokens.token(ctx)
+			if err != nil {
+				failure := c.fail(err)
+				failure.local = ctx.Err() != nil
+				return failure
+			}
+			c.token = token
+			failure := next(ctx, c)
+			if failure == nil || failure.Status != http.StatusUnauthorized {
+				return failure
+			}
+			tokens.drop(token)
+			if c.replay == replayNever || refused.Value != "" {
+				return failure
+			}
+			refused = token
+		}
+	}
+}
