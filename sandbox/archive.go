@@ -1,0 +1,241 @@
+package sandbox
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"syscall"
+)
+
+func readCompression(body object) string {
+	raw, ok := body.members["compression"]
+	word, isText := decodeText(raw)
+	switch {
+	case !ok:
+		return "gzip"
+	case isText && (word == "none" || word == "bzip2" || word == "gzip" || word == "xz"):
+		return word
+	}
+	body.complain("compression", "Input should be 'none', 'bzip2', 'gzip' or 'xz'")
+	return ""
+}
+
+// postCompress writes an archive of the source, its members below the source's
+// own name; with a pattern, of the matching files below the source's parent.
+func (s *Server) postCompress(c *call) (reply, error) {
+	body := c.object()
+	target := body.required("targetPath", "target_path")
+	pattern := body.nullable("matchPattern", "match_pattern")
+	dereference := body.boolean("dereference")
+	compression := readCompression(body)
+	if err := body.err(); err != nil {
+		return reply{}, err
+	}
+	if err := quotable(c.path, target, pattern); err != nil {
+		return reply{}, err
+	}
+	x, ctx, done, err := s.command(c)
+	if err != nil {
+		return reply{}, err
+	}
+	defer done()
+	pack := packing{session: x, ctx: ctx, dereference: dereference}
+	name := strings.TrimRight(c.path, "/")
+	pack.parent, pack.base = path.Dir(name), path.Base(name)
+	if pattern != "" {
+		compression = "gzip" // what the command of the reference uses, always
+		if pack.match, err = findPattern(pattern); err != nil {
+			return reply{}, commandFailed(1, "find: %s", err)
+		}
+	}
+	if err := pack.write(target, compression); err != nil {
+		return reply{}, err
+	}
+	return reply{status: 204}, nil
+}
+
+// packing is one run of tar that writes an archive.
+type packing struct {
+	session
+	ctx          context.Context
+	parent, base string
+	dereference  bool
+	match        func(name string) bool // nil without a pattern
+
+	archive fs.FileInfo // the file being written, which is left out
+	out     *tar.Writer
+}
+
+func (k *packing) write(target, compression string) error {
+	source, err := k.source()
+	if err != nil {
+		return err
+	}
+	f, err := k.create(target)
+	if err != nil {
+		return tarFailed(compression, target, err)
+	}
+	defer f.Close()
+	if k.archive, err = f.Stat(); err != nil {
+		return err
+	}
+	compressed, err := compressor(k.ctx, compression, f)
+	if err != nil {
+		return err
+	}
+	k.out = tar.NewWriter(compressed)
+	if k.match != nil {
+		err = k.addMatching(source, ".")
+	} else {
+		err = k.add(source, k.base, nil)
+	}
+	if err := errors.Join(err, k.out.Close(), compressed.Close(), f.Close()); err != nil {
+		return tarError(k.ctx, target, err)
+	}
+	return nil
+}
+
+// source is where the archive starts: the source, or its parent when files are
+// picked by pattern.
+func (k *packing) source() (place, error) {
+	parent, err := k.existing(k.parent, true)
+	if err == nil && !parent.info.IsDir() {
+		err = syscall.ENOTDIR
+	}
+	switch {
+	case err != nil && k.match != nil:
+		return place{}, commandFailed(1, "bash: line 1: cd: %s: %s", k.parent, strerror(err))
+	case err != nil:
+		return place{}, commandFailed(2, "tar: %s: Cannot open: %s\ntar: Error is not recoverable: exiting now", k.parent, strerror(err))
+	case k.match != nil:
+		return parent, nil
+	}
+	source, err := k.existing(path.Join(k.parent, k.base), k.dereference)
+	if err != nil {
+		return place{}, commandFailed(2, "tar: %s: Cannot stat: %s\ntar: Exiting with failure status due to previous errors", k.base, strerror(err))
+	}
+	return source, nil
+}
+
+// add writes p and what is below it. above are the directories it is in, to
+// notice when followed links lead back up.
+func (k *packing) add(p place, name string, above []fs.FileInfo) error {
+	if k.ctx.Err() != nil {
+		return context.Cause(k.ctx)
+	}
+	if os.SameFile(p.info, k.archive) {
+		return nil
+	}
+	if err := k.member(p, name); err != nil || !p.info.IsDir() {
+		return err
+	}
+	for _, dir := range above {
+		if os.SameFile(dir, p.info) {
+			return syscall.ELOOP
+		}
+	}
+	names, err := k.entries(p)
+	if err != nil {
+		return commandFailed(2, "tar: %s: Cannot open: %s\ntar: Exiting with failure status due to previous errors", name, strerror(err))
+	}
+	for _, entry := range names {
+		child, err := k.existing(path.Join(p.absolute(), entry), k.dereference)
+		if err != nil {
+			return commandFailed(2, "tar: %s: Cannot stat: %s\ntar: Exiting with failure status due to previous errors", path.Join(name, entry), strerror(err))
+		}
+		if err := k.add(child, path.Join(name, entry), append(above, p.info)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addMatching writes the regular files below p whose whole path, as find
+// prints it, matches.
+func (k *packing) addMatching(p place, name string) error {
+	if k.ctx.Err() != nil {
+		return context.Cause(k.ctx)
+	}
+	names, err := k.entries(p)
+	if err != nil {
+		return commandFailed(1, "find: '%s': %s", name, strerror(err))
+	}
+	for _, entry := range names {
+		child, err := k.look(path.Join(p.absolute(), entry))
+		if err != nil || child.info == nil {
+			continue // gone since the directory was read
+		}
+		shown := name + "/" + entry
+		switch {
+		case child.info.IsDir():
+			err = k.addMatching(child, shown)
+		case child.info.Mode().IsRegular() && k.match(shown) && !os.SameFile(child.info, k.archive):
+			err = k.member(child, shown)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// member writes one member, with the owner the site's user table knows.
+func (k *packing) member(p place, name string) error {
+	link := ""
+	if p.info.Mode()&fs.ModeSymlink != 0 {
+		var err error
+		if link, err = p.dir.Readlink(p.rel); err != nil {
+			return err
+		}
+	}
+	if p.info.Mode()&(fs.ModeSocket|fs.ModeDevice) != 0 {
+		return nil // tar leaves these out too, with a remark
+	}
+	h, err := tar.FileInfoHeader(p.info, link)
+	if err != nil {
+		return err
+	}
+	owner := k.owner(p.rel)
+	h.Name, h.Format = name, tar.FormatGNU
+	h.AccessTime, h.ChangeTime = h.ModTime, h.ModTime
+	h.Uname, h.Gname, h.Uid, h.Gid = owner.name, owner.groups[0].name, owner.uid, owner.groups[0].gid
+	if p.info.IsDir() {
+		h.Name += "/"
+	}
+	if !p.info.Mode().IsRegular() {
+		return k.out.WriteHeader(h)
+	}
+	f, err := k.open(p)
+	if err != nil {
+		return commandFailed(2, "tar: %s: Cannot open: %s\ntar: Exiting with failure status due to previous errors", name, strerror(err))
+	}
+	defer f.Close()
+	if err := k.out.WriteHeader(h); err != nil {
+		return err
+	}
+	_, err = io.CopyN(k.out, limitedReader{k.ctx, f}, h.Size)
+	return err
+}
+
+// tarFailed is the text of a tar that cannot open its archive; with a
+// compression a child process does that.
+func tarFailed(compression, name string, err error) error {
+	if compression == "none" {
+		return commandFailed(2, "tar: %s: Cannot open: %s\ntar: Error is not recoverable: exiting now", name, strerror(err))
+	}
+	return commandFailed(2, "tar (child): %s: Cannot open: %s\ntar (child): Error is not recoverable: exiting now\n"+
+		"tar: Child returned status 2\ntar: Error is not recoverable: exiting now", name, strerror(err))
+}
+
+// tarError turns what stopped tar half-way into an answer.
+func tarError(ctx context.Context, name string, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return commandError(err, 2, "tar: %s: %s\ntar: Error is not recoverable: exiting now", name)
+}

@@ -1,0 +1,235 @@
+// Package sandbox is an embedded FirecREST v2 server: the same routes, status
+// codes, envelopes, texts and headers as a real deployment, in front of a small
+// batch system that runs job scripts as local processes. It exists so that
+// workflows, tests and demonstrations run with no cluster.
+//
+// Everything it knows lives in one root directory:
+//
+//	lock          held by the process that serves the root
+//	address       where that process listens, and the admin secret (0600)
+//	site.json     systems, client id and secret
+//	key.json      the key that signs and verifies tokens
+//	home/USER     file system "users", default work directory
+//	scratch/USER  file system "scratch"
+//	batch/        the job table
+//
+// A sandbox opened again on the same root has the same files, jobs, key,
+// credentials and history, whichever way the previous process ended.
+//
+// No request reads or writes outside home and scratch, whatever its paths,
+// links or archives say. Job scripts are ordinary processes and run with the
+// rights of whoever started the sandbox.
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fcflow/fcflow/sandbox/batch"
+)
+
+// DefaultRelease is the FirecREST release the sandbox reports and imitates.
+const DefaultRelease = "2.5.6"
+
+// TokenPath is the path of the OAuth2 token endpoint below the base URL.
+const TokenPath = "/sandbox/token"
+
+// Config says what to serve. Only Root is required.
+type Config struct {
+	Root    string   // directory of the state; created with mode 0700
+	Systems []string // added to the systems the root already has; "sandbox" if there are none
+	Release string   // value of F7T-AppVersion; default DefaultRelease
+	Prefix  string   // path prefix accepted besides the bare paths, such as "/hpc/firecrest"
+
+	TokenLifetime  time.Duration // of tokens the sandbox issues; default 5 minutes
+	TokenAlgorithm string        // ES256 (default), RS256 or HS256; only used when the root has no key yet
+	MaxOpsFileSize int64         // bytes of an upload and of any command's output; default 5 MiB
+	CommandTimeout time.Duration // a file operation that takes longer answers 408; default 5 s
+	Slots          int           // jobs that run at once; 0 = the default of the batch system
+
+	Logger *slog.Logger // default: discard
+
+	// Fault, if set, is asked before every routed request is handled; see Fault.
+	Fault func(op string, r *http.Request) *Fault
+	// Observe, if set, is told every answer given to a routed request. op is the
+	// route's name, such as "POST /compute/{system_name}/jobs".
+	Observe func(op string, status int)
+}
+
+// Credentials are what a client needs to get a token.
+type Credentials struct {
+	ClientID     string
+	ClientSecret string
+	TokenPath    string // below the base URL
+}
+
+// Server is an open sandbox. It is safe for concurrent use.
+type Server struct {
+	cfg     Config
+	log     *slog.Logger
+	lock    *rootLock
+	site    *site
+	key     *signingKey
+	users   userTable
+	volumes *volumes
+	jobs    *batch.Table
+	router  router
+	opened  time.Time
+
+	mu      sync.Mutex
+	servers []*http.Server
+	closed  bool
+}
+
+// ErrLocked is returned by Open when another process serves the root.
+var ErrLocked = errors.New("sandbox root is served by another process")
+
+// Open takes the root's lock, makes what is missing in the root and picks up
+// the jobs that ran while no sandbox was open. Nothing listens yet.
+func Open(cfg Config) (*Server, error) {
+	cfg = cfg.withDefaults()
+	root, err := makeRoot(cfg.Root)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Root = root
+	lock, err := lockRoot(root)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, log: cfg.Logger, lock: lock, users: defaultUsers(), router: newRouter(operations), opened: time.Now()}
+	if err := s.load(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (cfg Config) withDefaults() Config {
+	if cfg.Release == "" {
+		cfg.Release = DefaultRelease
+	}
+	if cfg.TokenLifetime <= 0 {
+		cfg.TokenLifetime = 5 * time.Minute
+	}
+	if cfg.TokenAlgorithm == "" {
+		cfg.TokenAlgorithm = "ES256"
+	}
+	if cfg.MaxOpsFileSize <= 0 {
+		cfg.MaxOpsFileSize = 5 << 20
+	}
+	if cfg.CommandTimeout <= 0 {
+		cfg.CommandTimeout = 5 * time.Second
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	cfg.Prefix = "/" + strings.Trim(cfg.Prefix, "/")
+	return cfg
+}
+
+func (s *Server) load() (err error) {
+	root := s.cfg.Root
+	if s.site, err = openSite(root, s.cfg.Systems); err != nil {
+		return err
+	}
+	if s.key, err = openKey(filepath.Join(root, "key.json"), s.cfg.TokenAlgorithm); err != nil {
+		return err
+	}
+	if s.volumes, err = openVolumes(root, s.users); err != nil {
+		return err
+	}
+	s.jobs, err = batch.Open(batch.Config{
+		Dir:    filepath.Join(root, "batch"),
+		Runner: batch.ProcessRunner{},
+		Slots:  s.cfg.Slots,
+		Bin:    filepath.Join(root, "bin"),
+		UID:    s.users.uid,
+		Home:   s.volumes.home,
+		Admit:  s.defaultAccounting,
+	})
+	return err
+}
+
+// Handler serves the whole API, the token endpoint and the admin routes.
+func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
+
+// Serve answers requests on l until Close. It refuses a listener that other
+// machines can reach: who can submit a job can run any program as this user.
+func (s *Server) Serve(l net.Listener) error {
+	if !isLoopback(l.Addr().String()) {
+		return fmt.Errorf("sandbox: %s is not a loopback address", l.Addr())
+	}
+	srv := &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return errors.Join(http.ErrServerClosed, l.Close())
+	}
+	s.servers = append(s.servers, srv)
+	s.mu.Unlock()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("sandbox: serve %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+// Close lets requests in flight finish for up to two seconds, writes out the
+// job table and gives up the lock. Running jobs keep running.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	servers, done := s.servers, s.closed
+	s.servers, s.closed = nil, true
+	s.mu.Unlock()
+	if done {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	var errs []error
+	for _, srv := range servers {
+		if err := srv.Shutdown(ctx); err != nil {
+			errs = append(errs, srv.Close())
+		}
+	}
+	if s.jobs != nil {
+		errs = append(errs, s.jobs.Close())
+	}
+	if s.volumes != nil {
+		errs = append(errs, s.volumes.close())
+	}
+	return errors.Join(append(errs, s.lock.release())...)
+}
+
+// Credentials of the one client the sandbox knows. They survive restarts.
+func (s *Server) Credentials() Credentials {
+	return Credentials{ClientID: s.site.ClientID, ClientSecret: s.site.ClientSecret, TokenPath: TokenPath}
+}
+
+// Root is the absolute path of the state directory, links resolved.
+func (s *Server) Root() string { return s.cfg.Root }
+
+// AddSystems makes more systems known, now and after a restart. A system it
+// already has is left alone.
+func (s *Server) AddSystems(names ...string) error { return s.site.addSystems(names) }
+
+func isLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,186 @@
+package sandbox
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// probeInterval is how often the imitated server checks its services.
+const probeInterval = 120 * time.Second
+
+// Shapes of GET /status/systems. The group dataOperation is in snake case on
+// the wire, unlike everything around it.
+type (
+	systemsReply struct {
+		Systems []systemReply `json:"systems"`
+	}
+	systemReply struct {
+		Name            string            `json:"name"`
+		SSH             sshReply          `json:"ssh"`
+		Scheduler       schedulerReply    `json:"scheduler"`
+		ServicesHealth  []healthReply     `json:"servicesHealth"`
+		Probing         probingReply      `json:"probing"`
+		LastHealthCheck string            `json:"lastHealthCheck"`
+		FileSystems     []fileSystemReply `json:"fileSystems"`
+		DataOperation   dataReply         `json:"dataOperation"`
+	}
+	sshReply struct {
+		Host       string         `json:"host"`
+		Port       int            `json:"port"`
+		ProxyHost  *string        `json:"proxyHost"`
+		ProxyPort  *int           `json:"proxyPort"`
+		MaxClients int            `json:"maxClients"`
+		Timeout    map[string]int `json:"timeout"`
+	}
+	schedulerReply struct {
+		Type           string  `json:"type"`
+		ConnectionMode string  `json:"connectionMode"`
+		Version        string  `json:"version"`
+		APIURL         *string `json:"apiUrl"`
+		APIVersion     *string `json:"apiVersion"`
+		Timeout        int     `json:"timeout"`
+	}
+	healthReply struct {
+		ServiceType string  `json:"serviceType"`
+		LastChecked string  `json:"lastChecked"`
+		Latency     float64 `json:"latency"`
+		Healthy     bool    `json:"healthy"`
+		Message     *string `json:"message"`
+		Path        string  `json:"path,omitempty"` // file systems only
+	}
+	probingReply struct {
+		Services      map[string]map[string]int `json:"services"`
+		IntervalCheck int                       `json:"intervalCheck"`
+	}
+	fileSystemReply struct {
+		Path           string `json:"path"`
+		DataType       string `json:"dataType"`
+		DefaultWorkDir bool   `json:"defaultWorkDir"`
+	}
+	dataReply struct {
+		JobDirectives  []string `json:"datatransfer_jobs_directives"`
+		MaxOpsFileSize int64    `json:"max_ops_file_size"`
+		DataTransfer   any      `json:"data_transfer"`
+	}
+)
+
+func (s *Server) getSystems(*call) (reply, error) {
+	out := systemsReply{Systems: []systemReply{}}
+	for _, name := range s.site.systems() {
+		out.Systems = append(out.Systems, s.describeSystem(name))
+	}
+	return jsonReply(200, out), nil
+}
+
+func (s *Server) describeSystem(name string) systemReply {
+	checked := s.lastProbe().UTC().Format("2006-01-02T15:04:05.000000Z")
+	pinged := "[{'mode': 'primary', 'hostname': 'sandbox', 'pinged': 'UP'}]"
+	sys := systemReply{
+		Name: name,
+		SSH: sshReply{Host: "localhost", Port: 22, MaxClients: 100, Timeout: map[string]int{
+			"connection": 5, "login": 5, "idleTimeout": 60, "keepAlive": 5,
+			"commandExecution": max(1, int(s.cfg.CommandTimeout.Seconds())),
+		}},
+		Scheduler: schedulerReply{Type: "slurm", ConnectionMode: "ssh", Version: "24.11.0", Timeout: 10},
+		ServicesHealth: []healthReply{
+			{ServiceType: "scheduler", LastChecked: checked, Latency: 0.1, Healthy: true, Message: &pinged},
+			{ServiceType: "ssh", LastChecked: checked, Latency: 0.1, Healthy: true},
+		},
+		Probing: probingReply{IntervalCheck: int(probeInterval.Seconds()), Services: map[string]map[string]int{
+			"scheduler": {"timeout": 5}, "ssh": {"timeout": 5}, "filesystem": {"timeout": 5},
+		}},
+		LastHealthCheck: checked,
+		DataOperation:   dataReply{JobDirectives: []string{}, MaxOpsFileSize: s.cfg.MaxOpsFileSize},
+	}
+	for _, v := range s.volumes.list {
+		sys.FileSystems = append(sys.FileSystems, fileSystemReply{v.path, v.dataType, v.defaultWorkDir})
+		sys.ServicesHealth = append(sys.ServicesHealth,
+			healthReply{ServiceType: "filesystem", LastChecked: checked, Latency: 0.1, Healthy: true, Path: v.path})
+	}
+	return sys
+}
+
+// lastProbe is when the services were last checked: on opening and every
+// interval since.
+func (s *Server) lastProbe() time.Time {
+	return s.opened.Add(time.Since(s.opened).Truncate(probeInterval))
+}
+
+func (s *Server) getLiveness(*call) (reply, error) {
+	last := s.lastProbe()
+	runs := map[string]string{}
+	for _, name := range s.site.systems() {
+		runs[name] = last.UTC().Format("2006-01-02T15:04:05.000000Z")
+	}
+	return jsonReply(200, struct {
+		Runs       map[string]string `json:"healthcheckRuns"`
+		LastUpdate int               `json:"lastUpdate"`
+	}{runs, int(time.Since(last).Seconds())}), nil
+}
+
+// identity is a user or group, its number as text.
+type identity struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+type accountReply struct {
+	Name    string `json:"name"`
+	Default bool   `json:"default"`
+}
+
+func (s *Server) getUserinfo(c *call) (reply, error) {
+	u, known := s.users.find(c.user)
+	if !known {
+		reason := "No SSH credentials found for user:" + c.user
+		return reply{}, &apiError{
+			status: 500, message: "Error executing Slurm command.",
+			causedBy: []string{"Error executing Slurm command.", reason},
+		}
+	}
+	var out struct {
+		User     identity       `json:"user"`
+		Group    identity       `json:"group"`
+		Groups   []identity     `json:"groups"`
+		Accounts []accountReply `json:"accounts"`
+	}
+	out.User = identity{strconv.Itoa(u.uid), u.name}
+	for _, g := range u.groups {
+		out.Groups = append(out.Groups, identity{strconv.Itoa(g.gid), g.name})
+	}
+	out.Group = out.Groups[0]
+	for i, name := range u.accounts {
+		out.Accounts = append(out.Accounts, accountReply{name, i == 0})
+	}
+	return jsonReply(200, out), nil
+}
+
+// getOpenAPI answers an outline of the API: the operations the sandbox has.
+func (s *Server) getOpenAPI(*call) (reply, error) {
+	type operation struct {
+		OperationID string         `json:"operationId"`
+		Tags        []string       `json:"tags"`
+		Responses   map[string]any `json:"responses"`
+	}
+	paths := map[string]map[string]operation{}
+	for _, row := range s.router {
+		if row.segments[1] == "sandbox" || len(row.segments) == 2 {
+			continue
+		}
+		method, path := strings.ToLower(row.method), strings.Join(row.segments, "/")
+		if paths[path] == nil {
+			paths[path] = map[string]operation{}
+		}
+		paths[path][method] = operation{
+			OperationID: method + strings.NewReplacer("/", "_", "{", "", "}", "").Replace(path),
+			Tags:        []string{row.segments[1]},
+			Responses:   map[string]any{"default": map[string]string{"description": "as in FirecREST " + s.cfg.Release}},
+		}
+	}
+	return jsonReply(200, map[string]any{
+		"openapi": "3.1.0",
+		"info":    map[string]string{"title": "FirecREST", "version": s.cfg.Release},
+		"paths":   paths,
+	}), nil
+}
