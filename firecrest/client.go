@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
@@ -41,97 +40,6 @@ type Client struct {
 
 	mu      sync.Mutex
 	pollers map[string]*Poller
-}
-
-type settings struct {
-	transport   http.RoundTripper
-	tls         *tls.Config
-	source      TokenSource
-	userAgent   string
-	inFlight    int
-	perMinute   int
-	timeout     time.Duration
-	retry       RetryPolicy
-	poll        PollSettings
-	observer    func(RequestInfo)
-	optionError error
-}
-
-// Option changes a default of [New].
-type Option func(*settings)
-
-// WithTokenSource says where tokens come from. Without it requests are sent
-// without a token, which only tests and the liveness probe can use.
-func WithTokenSource(source TokenSource) Option {
-	return func(s *settings) { s.source = source }
-}
-
-// WithTransport replaces the HTTP transport. TLS is then the transport's
-// matter. It should not reuse connections for requests that must not run twice:
-// on a connection used before, more of their failures are of unknown outcome.
-func WithTransport(rt http.RoundTripper) Option {
-	return func(s *settings) { s.transport = rt }
-}
-
-// WithTLSConfig sets the TLS configuration. TLS below 1.2 is never spoken.
-func WithTLSConfig(config *tls.Config) Option {
-	return func(s *settings) { s.tls = config.Clone() }
-}
-
-// WithCABundle trusts the certificates of a PEM bundle instead of those of the
-// operating system.
-func WithCABundle(pem []byte) Option {
-	return func(s *settings) {
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(pem) {
-			s.optionError = errors.New("the CA bundle holds no certificate")
-		}
-		if s.tls == nil {
-			s.tls = &tls.Config{}
-		}
-		s.tls.RootCAs = pool
-	}
-}
-
-// WithUserAgent sets the User-Agent header; the default is "fcflow-firecrest".
-func WithUserAgent(agent string) Option {
-	return func(s *settings) { s.userAgent = agent }
-}
-
-// WithMaxInFlight bounds the requests in flight, all systems together. The
-// default is 4: a login node gives one user about ten channels, and a job
-// query takes two.
-func WithMaxInFlight(n int) Option {
-	return func(s *settings) { s.inFlight = n }
-}
-
-// WithRequestsPerMinute spreads requests so that no more than n start in a
-// minute, where a site asks for that. The default, 0, is no such limit.
-func WithRequestsPerMinute(n int) Option {
-	return func(s *settings) { s.perMinute = n }
-}
-
-// WithRequestTimeout bounds one try of a request from its start to the last
-// byte of the answer; moving the bytes of a file has ten times as long. The
-// default is one minute.
-func WithRequestTimeout(d time.Duration) Option {
-	return func(s *settings) { s.timeout = d }
-}
-
-// WithRetry changes how requests are repeated.
-func WithRetry(policy RetryPolicy) Option {
-	return func(s *settings) { s.retry = policy }
-}
-
-// WithPollSettings changes how [Client.Poller] asks for jobs.
-func WithPollSettings(p PollSettings) Option {
-	return func(s *settings) { s.poll = p }
-}
-
-// WithObserver calls f after every try of every request, from the goroutine
-// that sent it. It gets nothing secret.
-func WithObserver(f func(RequestInfo)) Option {
-	return func(s *settings) { s.observer = f }
 }
 
 // New returns a client for the service at baseURL, which may carry a path

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -212,10 +213,14 @@ func (e *Error) timedOut() bool {
 		return true
 	case http.StatusInternalServerError:
 		return strings.HasPrefix(e.Message, "('Channel not open for sending',") ||
-			strings.HasPrefix(e.Message, "Remote process failed with exit status:124")
+			killedCommand.MatchString(e.Message)
 	}
 	return false
 }
+
+// killedCommand is the text of a command that timeout(1) ended; 2.1 had a typing
+// error in it.
+var killedCommand = regexp.MustCompile(`^Remote process faile?d with exit status:124\b`)
 
 // Retryable reports whether the same request may well succeed later: the
 // service or the connection was in trouble, not the request. It does not say

@@ -193,10 +193,24 @@ func (j *Job) UnmarshalJSON(b []byte) error {
 		Partition: string(w.Partition), Nodes: string(w.Nodes), AllocationNodes: w.AllocationNodes.n,
 		KillRequestUser: string(w.KillRequestUser), WorkingDirectory: string(w.WorkingDirectory), Priority: w.Priority.ptr(),
 	}
+	if limitUnit == time.Minute && len(w.Tasks) > 0 {
+		j.ID = arrayTaskID(j.ID, string(w.Tasks[0].ID))
+	}
 	for _, t := range w.Tasks {
 		j.Tasks = append(j.Tasks, JobTask{string(t.ID), string(t.Name), t.Status.status(), t.Time.times(limitUnit)})
 	}
 	return nil
+}
+
+// arrayTaskID repairs the id of an array task, which releases that write ids as
+// numbers send without its underscore: 1230 for 123_0. The id of its first
+// step, 123_0.batch, still has it.
+func arrayTaskID(id JobID, step string) JobID {
+	task, _, _ := strings.Cut(step, ".")
+	if strings.Replace(task, "_", "", 1) == string(id) {
+		return JobID(task)
+	}
+	return id
 }
 
 func (w statusWire) status() JobStatus {

@@ -160,8 +160,8 @@ func (p *Poller) Watch(ctx context.Context, query Query, notify func(Observation
 // Close ends all watches, without further observations, and waits for the
 // request in flight.
 func (p *Poller) Close() {
-	p.stop()
-	p.mu.Lock() // a Watch that began before has started the goroutine by now
+	p.mu.Lock()
+	p.stop() // under the lock, so that no Watch starts the goroutine hereafter
 	p.mu.Unlock()
 	p.done.Wait()
 }

@@ -39,7 +39,7 @@ func (s JobSpec) check() error {
 	case (s.Script == "") == (s.ScriptPath == ""):
 		return errors.New("a job needs either a script or a script path")
 	case s.Script != "" && !strings.HasPrefix(s.Script, "#!"):
-		return errors.New("the script does not begin with #!")
+		return errors.New(`the script does not begin with "#!"`)
 	case s.ScriptPath != "":
 		if err := CheckPath(s.ScriptPath); err != nil {
 			return fmt.Errorf("script: %w", err)
