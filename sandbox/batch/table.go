@@ -1,33 +1,360 @@
 package batch
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+)
 
-// Table is the batch system of one folder.
-type Table struct{}
+// Table is the batch system of one folder. Its methods may be called from any
+// goroutine.
+type Table struct {
+	cfg    Config
+	lock   *os.File
+	disk   disk
+	ledger *ledger
 
-// Open reads the table in cfg.Dir back, making it if it does not exist.
-func Open(cfg Config) (*Table, error) { panic("being written") }
+	// life is held for reading by every call that writes, so that Close does
+	// not release the folder under one of them.
+	life   sync.RWMutex
+	closed bool
 
-// Submit accepts a job.
-func (t *Table) Submit(spec Spec) (id string, err error) { panic("being written") }
+	// turn is held through each change of a job's state, from the decision to
+	// the write on disk. Readers do without it. It guards acts too.
+	turn sync.Mutex
+	acts map[string]*acts
+
+	mu      sync.Mutex         // guards what follows; never held during I/O
+	jobs    map[string]*record // a record is replaced, never changed
+	order   []uint64           // all ids, ascending
+	live    []uint64           // those of the jobs that are not terminal, ascending
+	last    uint64             // the highest id given out
+	changed chan struct{}      // closed and replaced whenever a job changes
+	fault   error              // the last write that failed in the background
+
+	wake chan struct{}
+	quit chan struct{}
+	done chan struct{}
+}
+
+// Open reads the table in cfg.Dir back, making it if it does not exist, and
+// takes up its work. It fails when another process has the folder open, and
+// when a file of the table cannot be read: a job is never silently forgotten.
+func Open(cfg Config) (*Table, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	d := disk{filepath.Join(cfg.Dir, "jobs")}
+	if err := os.MkdirAll(d.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("batch table: %w", err)
+	}
+	lock, err := lockFolder(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	t := &Table{
+		cfg:     cfg,
+		lock:    lock,
+		disk:    d,
+		acts:    map[string]*acts{},
+		jobs:    map[string]*record{},
+		changed: make(chan struct{}),
+		wake:    make(chan struct{}, 1),
+		quit:    make(chan struct{}),
+		done:    make(chan struct{}),
+	}
+	if err := t.read(); err != nil {
+		unlock(lock)
+		return nil, err
+	}
+	go t.watch()
+	return t, nil
+}
+
+// complete fills in the defaults.
+func (c *Config) complete() error {
+	if c.Dir == "" || c.Runner == nil {
+		return errors.New("batch table: Config needs Dir and Runner")
+	}
+	dir, err := filepath.Abs(c.Dir)
+	if err != nil {
+		return fmt.Errorf("batch table: %w", err)
+	}
+	c.Dir = dir
+	if c.Bin == "" {
+		c.Bin = filepath.Join(dir, "bin")
+	}
+	if c.Bin, err = filepath.Abs(c.Bin); err != nil {
+		return fmt.Errorf("batch table: %w", err)
+	}
+	if c.Slots == 0 {
+		c.Slots = 8
+	}
+	if c.KillWait == 0 {
+		c.KillWait = 5 * time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return nil
+}
+
+// lockFolder takes the lock that keeps a second process out of dir.
+func lockFolder(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("batch table: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("batch table: %q is in use by another process: %w", dir, err)
+	}
+	return f, nil
+}
+
+// unlock lets go at once, even if a child that is being forked just now holds
+// a copy of the descriptor.
+func unlock(f *os.File) error {
+	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
+}
+
+// read loads every job and brings the ledger and the stand-ins up to date.
+func (t *Table) read() error {
+	records, err := t.disk.load()
+	if err != nil {
+		return err
+	}
+	for _, rec := range records {
+		n := rec.number()
+		t.jobs[rec.ID] = rec
+		t.order = append(t.order, n)
+		if !rec.State.Terminal() {
+			t.live = append(t.live, n)
+		}
+		t.last = n
+	}
+	if err := writeStandIns(t.cfg.Bin, t.disk.dir); err != nil {
+		return err
+	}
+	t.ledger, err = openLedger(filepath.Join(t.cfg.Dir, "ledger.jsonl"), records)
+	return err
+}
+
+// Submit accepts a job and returns its id, or a *RejectedError. When it
+// returns an id the job is on disk; a process killed before that may leave the
+// job accepted or not.
+func (t *Table) Submit(spec Spec) (id string, err error) {
+	t.life.RLock()
+	defer t.life.RUnlock()
+	if t.closed {
+		return "", errClosed
+	}
+	rec, err := newRecord(spec, t.cfg.Admit)
+	if err != nil {
+		return "", err
+	}
+	t.mu.Lock()
+	t.last++
+	n := t.last
+	t.mu.Unlock()
+	rec.ID = strconv.FormatUint(n, 10)
+	rec.Submitted = t.now()
+	rec.Spec = resolvePaths(rec.Spec, rec.ID)
+	if err := t.disk.save(rec); err != nil {
+		return "", fmt.Errorf("accept job: %w", err)
+	}
+	t.enter(rec)
+	t.mu.Lock()
+	t.jobs[rec.ID] = rec
+	t.order = insert(t.order, n)
+	t.live = insert(t.live, n)
+	t.announce()
+	t.mu.Unlock()
+	t.rouse()
+	return rec.ID, nil
+}
 
 // Get returns one job of a system.
-func (t *Table) Get(system, id string) (Job, bool) { panic("being written") }
+func (t *Table) Get(system, id string) (Job, bool) {
+	rec, ok := t.lookup(system, id)
+	if !ok {
+		return Job{}, false
+	}
+	return rec.Job, true
+}
 
-// List returns all jobs of a system.
-func (t *Table) List(system string) []Job { panic("being written") }
+// List returns every job a system ever had, by ascending id.
+func (t *Table) List(system string) []Job {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var jobs []Job
+	for _, n := range t.order {
+		if rec := t.jobs[strconv.FormatUint(n, 10)]; rec.Spec.System == system {
+			jobs = append(jobs, rec.Job)
+		}
+	}
+	return jobs
+}
 
-// Cancel stops a job.
-func (t *Table) Cancel(system, id, uid string) error { panic("being written") }
+// Cancel ends a job on behalf of the user with that id: a pending one at once,
+// a running one by SIGTERM and, after KillWait, SIGKILL. It returns when the
+// wish is on disk. The error for a job that is unknown, foreign or over is
+// what scancel prints.
+func (t *Table) Cancel(system, id, uid string) error {
+	t.life.RLock()
+	defer t.life.RUnlock()
+	if t.closed {
+		return errClosed
+	}
+	t.turn.Lock()
+	defer t.turn.Unlock()
+	rec, ok := t.lookup(system, id)
+	if !ok {
+		return scancelError(id, "Invalid job id specified")
+	}
+	if t.cfg.UID != nil && uid != "0" && uid != t.cfg.UID(rec.Spec.User) {
+		return scancelError(id, "Access/permission denied")
+	}
+	if rec.State == Running {
+		rec = t.follow(rec)
+	}
+	if rec.State.Terminal() || rec.Stop.Cause != "" {
+		return scancelError(id, "Job/step already completing or completed")
+	}
+	next := *rec
+	next.CancelledBy = uid
+	if rec.State == Pending {
+		next.State, next.Ended = Cancelled, t.now()
+	} else {
+		next.Stop = stop{Cancelled, t.now()}
+	}
+	if err := t.replace(&next); err != nil {
+		return fmt.Errorf("cancel job %s: %w", id, err)
+	}
+	t.rouse()
+	return nil
+}
 
-// Wait returns a job once it is terminal.
-func (t *Table) Wait(ctx context.Context, system, id string) (Job, error) { panic("being written") }
+func scancelError(id, reason string) error {
+	return fmt.Errorf("scancel: Terminating job %s\nscancel: error: Kill job error on job id %s: %s", id, id, reason)
+}
 
-// Close releases the folder.
-func (t *Table) Close() error { panic("being written") }
+// Wait returns the job once it is terminal, or the error of ctx.
+func (t *Table) Wait(ctx context.Context, system, id string) (Job, error) {
+	for {
+		t.mu.Lock()
+		changed := t.changed
+		t.mu.Unlock()
+		job, ok := t.Get(system, id)
+		if !ok {
+			return Job{}, fmt.Errorf("no job %q on system %q", id, system)
+		}
+		if job.State.Terminal() {
+			return job, nil
+		}
+		select {
+		case <-changed:
+		case <-t.quit:
+			return job, errClosed
+		case <-ctx.Done():
+			return job, context.Cause(ctx)
+		}
+	}
+}
 
-// ProcessRunner runs payloads as detached processes.
-type ProcessRunner struct {
-	// Root, if set, is the only tree in which output files are opened.
-	Root string
+// Close releases the folder and leaves running jobs running; the next Open
+// picks them up. A goroutine per job that this process started stays until
+// that job ends. The error is the last write that failed in the background,
+// whether or not repeating it has helped since.
+func (t *Table) Close() error {
+	t.life.Lock()
+	defer t.life.Unlock()
+	if t.closed {
+		return nil
+	}
+	t.closed = true
+	close(t.quit)
+	<-t.done
+	return errors.Join(t.fault, t.ledger.file.Close(), unlock(t.lock))
+}
+
+var errClosed = errors.New("the batch table is closed")
+
+func (t *Table) lookup(system, id string) (*record, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	rec, ok := t.jobs[id]
+	return rec, ok && rec.Spec.System == system
+}
+
+// replace makes rec, a changed copy, the record of its job: on disk, then in
+// the ledger, then in memory. The caller holds turn.
+func (t *Table) replace(rec *record) error {
+	if err := t.disk.save(rec); err != nil {
+		t.failed(err)
+		return err
+	}
+	if old, _ := t.lookup(rec.Spec.System, rec.ID); old.State != rec.State {
+		t.enter(rec)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.jobs[rec.ID] = rec
+	if rec.State.Terminal() {
+		delete(t.acts, rec.ID)
+		t.live = remove(t.live, rec.number())
+	}
+	t.announce()
+	return nil
+}
+
+// enter writes the newest event of a job to the ledger. A line that could not
+// be written is added by the next Open.
+func (t *Table) enter(rec *record) {
+	events := rec.events()
+	if err := t.ledger.write(events[len(events)-1]); err != nil {
+		t.failed(err)
+	}
+}
+
+// failed keeps an error that has no caller to go to, for Close.
+func (t *Table) failed(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.fault = err
+}
+
+// announce lets every Wait look again. The caller holds mu.
+func (t *Table) announce() {
+	close(t.changed)
+	t.changed = make(chan struct{})
+}
+
+// rouse makes the watcher look at once.
+func (t *Table) rouse() {
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (t *Table) now() time.Time { return t.cfg.Now().UTC() }
+
+func insert(ids []uint64, n uint64) []uint64 {
+	i, _ := slices.BinarySearch(ids, n)
+	return slices.Insert(ids, i, n)
+}
+
+func remove(ids []uint64, n uint64) []uint64 {
+	if i, ok := slices.BinarySearch(ids, n); ok {
+		return slices.Delete(ids, i, i+1)
+	}
+	return ids
 }

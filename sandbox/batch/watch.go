@@ -1,0 +1,225 @@
+package batch
+
+import (
+	"fmt"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// pollInterval is how often running jobs are looked at when their runner does
+// not tell. It bounds how late the end of a job of an earlier process, a time
+// limit or a KillWait is noticed.
+const pollInterval = 100 * time.Millisecond
+
+// acts is what this process has done for a running job.
+type acts struct {
+	launched   bool
+	terminated bool // SIGTERM was sent
+}
+
+// watch moves jobs forward until Close.
+func (t *Table) watch() {
+	defer close(t.done)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-t.quit:
+			return
+		case <-t.wake:
+		case <-timer.C:
+		}
+		if t.advance() {
+			timer.Reset(pollInterval)
+		} else {
+			timer.Stop()
+		}
+	}
+}
+
+// advance looks at every live job once, running ones first, and reports
+// whether it must look again soon.
+func (t *Table) advance() (again bool) {
+	t.turn.Lock()
+	defer t.turn.Unlock()
+	t.mu.Lock()
+	live := make([]*record, len(t.live))
+	for i, n := range t.live {
+		live[i] = t.jobs[strconv.FormatUint(n, 10)]
+	}
+	t.mu.Unlock()
+
+	used := 0
+	for _, rec := range live {
+		if rec.State == Running && !t.follow(rec).State.Terminal() {
+			used++
+		}
+	}
+	for _, rec := range live {
+		if rec.State != Pending {
+			continue
+		}
+		switch {
+		case rec.Held:
+			t.explain(rec, "JobHeldUser")
+		case used >= t.cfg.Slots:
+			t.explain(rec, "Resources")
+		default:
+			used++
+			t.start(rec)
+		}
+	}
+	return used > 0
+}
+
+// explain says why a job is still pending. It is not worth a write: the next
+// process will come to its own conclusion.
+func (t *Table) explain(rec *record, reason string) {
+	if rec.Reason == reason {
+		return
+	}
+	next := *rec
+	next.Reason = reason
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.jobs[rec.ID] = &next
+	t.announce()
+}
+
+// start makes the decision to run a job durable and then launches it. A
+// decision that cannot be written is taken again at the next turn.
+func (t *Table) start(rec *record) {
+	next := *rec
+	next.State, next.Reason = Running, "None"
+	next.Started = t.now()
+	next.NodeList = nodeList(next.Nodes)
+	if t.replace(&next) == nil {
+		t.launch(&next)
+	}
+}
+
+func nodeList(nodes int) string {
+	if nodes == 1 {
+		return "nid001"
+	}
+	return fmt.Sprintf("nid[001-%03d]", nodes)
+}
+
+func (t *Table) launch(rec *record) *record {
+	t.act(rec).launched = true
+	err := t.cfg.Runner.Start(Launch{
+		Job:   rec.Job,
+		Dir:   t.disk.runDir(rec.ID),
+		Env:   t.environment(rec.Job),
+		Ended: t.rouse,
+	})
+	if err == nil {
+		return rec
+	}
+	next := *rec
+	next.Detail = err.Error()
+	// What Slurm answers for a job whose folder or output file is not there.
+	return t.finish(&next, End{Signal: 53, At: t.now()})
+}
+
+func (t *Table) act(rec *record) *acts {
+	a := t.acts[rec.ID]
+	if a == nil {
+		a = new(acts)
+		t.acts[rec.ID] = a
+	}
+	return a
+}
+
+// follow does what a running job needs now and returns its record after that.
+// The caller holds turn.
+func (t *Table) follow(rec *record) *record {
+	end, over := t.cfg.Runner.Poll(rec.Job, t.disk.runDir(rec.ID))
+	switch {
+	case over && end.Kind == NeverStarted && rec.Stop.Cause == "" && !t.act(rec).launched:
+		// An earlier process decided to start it and got no further.
+		return t.launch(rec)
+	case over:
+		return t.finish(rec, end)
+	case rec.Stop.Cause != "":
+		t.press(rec)
+		return rec
+	case rec.TimeLimit == 0:
+		return rec
+	}
+	left := rec.Started.Add(rec.TimeLimit).Sub(t.now())
+	next := *rec
+	switch {
+	case left <= 0:
+		next.Stop = stop{Timeout, t.now()}
+	case rec.Warning.Signal != 0 && !rec.Warning.Sent && left <= rec.Warning.Before:
+		if t.kill(rec, rec.Warning.Target, rec.Warning.Signal) != nil {
+			return rec // its processes are only just coming up
+		}
+		next.Warning.Sent = true
+	default:
+		return rec
+	}
+	if t.replace(&next) != nil {
+		return rec
+	}
+	if next.Stop.Cause != "" {
+		t.press(&next)
+	}
+	return &next
+}
+
+// press ends the processes of a job that has a Stop: SIGTERM, once by each
+// process that owns the table, and SIGKILL after KillWait.
+func (t *Table) press(rec *record) {
+	a := t.act(rec)
+	switch {
+	case t.now().Sub(rec.Stop.At) >= t.cfg.KillWait:
+		_ = t.kill(rec, WholeJob, syscall.SIGKILL) // repeated until the job is gone
+	case !a.terminated:
+		a.terminated = t.kill(rec, WholeJob, syscall.SIGTERM) == nil
+	}
+}
+
+func (t *Table) kill(rec *record, target Target, sig syscall.Signal) error {
+	return t.cfg.Runner.Kill(rec.Job, t.disk.runDir(rec.ID), target, sig)
+}
+
+// finish records the end of a job. If that cannot be written the job stays
+// running and is finished again at the next turn.
+func (t *Table) finish(rec *record, end End) *record {
+	next := *rec
+	next.State, next.Reason, next.ExitCode, next.Signal = verdict(rec, end)
+	next.Ended = end.At.UTC()
+	if end.Kind != Exited {
+		next.Ended = t.now()
+	}
+	if next.Ended.Before(next.Started) {
+		next.Ended = next.Started
+	}
+	if t.replace(&next) != nil {
+		return rec
+	}
+	t.rouse() // a slot is free
+	return &next
+}
+
+// verdict is how Slurm words the end of a job.
+func verdict(rec *record, end End) (state State, reason string, exitCode, signal int) {
+	switch {
+	case rec.Stop.Cause == Timeout:
+		return Timeout, "TimeLimit", 0, 0
+	case rec.Stop.Cause == Cancelled && end.Kind == Lost:
+		return Cancelled, "None", 0, int(syscall.SIGKILL)
+	case rec.Stop.Cause == Cancelled:
+		return Cancelled, "None", end.ExitCode, end.Signal
+	case end.Kind != Exited:
+		return NodeFail, "None", 1, 0
+	case end.Signal != 0:
+		return Failed, fmt.Sprintf("RaisedSignal:%d(%s)", end.Signal, signalText(end.Signal)), 0, end.Signal
+	case end.ExitCode != 0:
+		return Failed, "NonZeroExitCode", end.ExitCode, 0
+	}
+	return Completed, "None", 0, 0
+}
