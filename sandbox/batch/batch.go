@@ -31,8 +31,8 @@ type Spec struct {
 	// WorkingDir is an absolute path on this machine. A folder that does not
 	// exist when the job starts fails the job, not the submission.
 	WorkingDir string `json:"working_dir"`
-	// Script is the text of the batch script.
-	Script string `json:"script"`
+	// Script is the text of the batch script, in whatever encoding.
+	Script string `json:"-"`
 	// Stdin defaults to /dev/null, Stdout to slurm-%j.out, Stderr to Stdout.
 	// Relative paths are below WorkingDir; the patterns %j %x %u and their
 	// like are replaced.

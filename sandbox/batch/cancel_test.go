@@ -111,12 +111,14 @@ func TestSignalBeforeTimeLimit(t *testing.T) {
 		{
 			"batch shell", "--signal=B:USR1@599",
 			"trap 'echo warned; kill $!; exit 6' USR1\nsleep 600 & wait\n",
-			result{Failed, "NonZeroExitCode", 6, 0}, "warned\n",
+			result{Failed, "NonZeroExitCode", 6, 0},
+			"warned\n",
 		},
 		{
 			"steps only", "--signal=USR1@599",
 			"trap 'echo batch shell' USR1\nsrun sh -c 'trap \"echo step; exit 5\" USR1; sleep 600 & wait'\necho srun $?\n",
-			result{Completed, "None", 0, 0}, "step\nsrun 5\n",
+			result{Completed, "None", 0, 0},
+			"step\nsrun 5\n",
 		},
 	}
 	for _, test := range tests {
@@ -163,8 +165,10 @@ func TestRefusedSubmissions(t *testing.T) {
 		{"signal", "#!/bin/sh\n#SBATCH --signal=NOPE@10\n", "sbatch: error: Invalid --signal specification"},
 		{"missing value", "#!/bin/sh\n#SBATCH --time\n", "sbatch: option '--time' requires an argument"},
 		{"array", "#!/bin/sh\n#SBATCH --array=0-3\n", "sbatch: error: --array: this sandbox has no such jobs"},
-		{"admission", "#!/bin/sh\n#SBATCH -A nosuch\n",
-			"sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified"},
+		{
+			"admission", "#!/bin/sh\n#SBATCH -A nosuch\n",
+			"sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified",
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -174,6 +178,16 @@ func TestRefusedSubmissions(t *testing.T) {
 				t.Errorf("got %v, want %s", err, test.want)
 			}
 		})
+	}
+	for name, spec := range map[string]Spec{
+		"relative folder": {WorkingDir: "work", Script: "#!/bin/sh\n"},
+		"no folder":       {Script: "#!/bin/sh\n"},
+		"environment":     {WorkingDir: b.home, Script: "#!/bin/sh\n", Env: map[string]string{"A=B": "c"}},
+	} {
+		spec.System = "alps"
+		if _, err := b.Submit(spec); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
 	}
 	if jobs := b.List("alps"); len(jobs) > 0 {
 		t.Errorf("%d refused jobs are in the table", len(jobs))

@@ -166,10 +166,15 @@ func applyDirectives(rec *record, spec Spec) error {
 		}
 	}
 	for _, f := range []struct{ given, said *string }{
-		{&spec.Name, &said.Name}, {&spec.Account, &said.Account}, {&spec.Partition, &said.Partition},
-		{&spec.Reservation, &said.Reservation}, {&spec.Constraints, &said.Constraints},
+		{&spec.Name, &said.Name},
+		{&spec.Account, &said.Account},
+		{&spec.Partition, &said.Partition},
+		{&spec.Reservation, &said.Reservation},
+		{&spec.Constraints, &said.Constraints},
 		{&spec.WorkingDir, &said.WorkingDir},
-		{&spec.Stdin, &said.Stdin}, {&spec.Stdout, &said.Stdout}, {&spec.Stderr, &said.Stderr},
+		{&spec.Stdin, &said.Stdin},
+		{&spec.Stdout, &said.Stdout},
+		{&spec.Stderr, &said.Stderr},
 	} {
 		if *f.given == "" {
 			*f.given = *f.said

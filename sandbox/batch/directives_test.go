@@ -2,10 +2,9 @@ package batch
 
 import (
 	"fmt"
+	"syscall"
 	"testing"
 	"time"
-
-	"syscall"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -27,22 +26,29 @@ func TestDirectives(t *testing.T) {
 		{"none", "#!/bin/sh\necho\n", Spec{}, base(nil)},
 		{
 			"long", "#!/bin/sh\n#SBATCH --job-name=a --partition=b --account=c --reservation=d --constraint=e\n" +
-				"#SBATCH --chdir=/f --input=g --output=h --error=i\n", Spec{},
+				"#SBATCH --chdir=/f --input=g --output=h --error=i\n",
+			Spec{},
 			base(func(r *record) {
-				r.Spec = Spec{Name: "a", Partition: "b", Account: "c", Reservation: "d", Constraints: "e",
-					WorkingDir: "/f", Stdin: "g", Stdout: "h", Stderr: "i"}
+				r.Spec = Spec{
+					Name: "a", Partition: "b", Account: "c", Reservation: "d", Constraints: "e",
+					WorkingDir: "/f", Stdin: "g", Stdout: "h", Stderr: "i",
+				}
 			}),
 		},
 		{
-			"short", "#!/bin/sh\n#SBATCH -J a -pb -A c -C e\n#SBATCH -D /f -i g -oh -e i -H\n", Spec{},
+			"short", "#!/bin/sh\n#SBATCH -J a -pb -A c -C e\n#SBATCH -D /f -i g -oh -e i -H\n",
+			Spec{},
 			base(func(r *record) {
-				r.Spec = Spec{Name: "a", Partition: "b", Account: "c", Constraints: "e",
-					WorkingDir: "/f", Stdin: "g", Stdout: "h", Stderr: "i"}
+				r.Spec = Spec{
+					Name: "a", Partition: "b", Account: "c", Constraints: "e",
+					WorkingDir: "/f", Stdin: "g", Stdout: "h", Stderr: "i",
+				}
 				r.Held = true
 			}),
 		},
 		{
-			"sizes", "#!/bin/sh\n#SBATCH -N 2-4 -n 16 -c4 --time 1-2:03:04 --signal=B:TERM@30\n", Spec{},
+			"sizes", "#!/bin/sh\n#SBATCH -N 2-4 -n 16 -c4 --time 1-2:03:04 --signal=B:TERM@30\n",
+			Spec{},
 			base(func(r *record) {
 				r.Nodes, r.Tasks, r.CPUsPerTask = 2, 16, 4
 				r.TimeLimit = 26*time.Hour + 3*time.Minute + 4*time.Second
@@ -50,15 +56,27 @@ func TestDirectives(t *testing.T) {
 			}),
 		},
 		{"last counts", "#!/bin/sh\n#SBATCH -J a\n#SBATCH -J b\n", Spec{}, base(func(r *record) { r.Spec.Name = "b" })},
-		{"given wins", "#!/bin/sh\n#SBATCH -J a -p b\n", Spec{Name: "x"},
-			base(func(r *record) { r.Spec = Spec{Name: "x", Partition: "b"} })},
-		{"stops at a command", "#!/bin/sh\n\n# note\n  # indented\n#SBATCH -J a\necho\n#SBATCH -J b\n", Spec{},
-			base(func(r *record) { r.Spec.Name = "a" })},
+		{
+			"given wins", "#!/bin/sh\n#SBATCH -J a -p b\n",
+			Spec{Name: "x"},
+			base(func(r *record) { r.Spec = Spec{Name: "x", Partition: "b"} }),
+		},
+		{
+			"stops at a command", "#!/bin/sh\n\n# note\n  # indented\n#SBATCH -J a\necho\n#SBATCH -J b\n",
+			Spec{},
+			base(func(r *record) { r.Spec.Name = "a" }),
+		},
 		{"not directives", "#!/bin/sh\n##SBATCH -J a\n #SBATCH -J b\n# SBATCH -J c\n#SBATCHX -J d\n", Spec{}, base(nil)},
-		{"quotes and comments", "#!/bin/sh\n#SBATCH -J \"two words\" # -p b\n#SBATCH -o a\\ b -e 'it''s'\n", Spec{},
-			base(func(r *record) { r.Spec = Spec{Name: "two words", Stdout: "a b", Stderr: "its"} })},
-		{"hardware and policies", "#!/bin/sh\n#SBATCH --no-requeue --gres=gpu:4 --qos high -w nid1 --exclusive --mem 4G -J a\n", Spec{},
-			base(func(r *record) { r.Spec.Name = "a" })},
+		{
+			"quotes and comments", "#!/bin/sh\n#SBATCH -J \"two words\" # -p b\n#SBATCH -o a\\ b -e 'it''s'\n",
+			Spec{},
+			base(func(r *record) { r.Spec = Spec{Name: "two words", Stdout: "a b", Stderr: "its"} }),
+		},
+		{
+			"hardware and policies", "#!/bin/sh\n#SBATCH --no-requeue --gres=gpu:4 --qos high -w nid1 --exclusive --mem 4G -J a\n",
+			Spec{},
+			base(func(r *record) { r.Spec.Name = "a" }),
+		},
 		{"tabs, no end of line", "#!/bin/sh\n#SBATCH\t-J\ta", Spec{}, base(func(r *record) { r.Spec.Name = "a" })},
 	}
 	for _, test := range tests {
@@ -102,7 +120,7 @@ func TestParseTimeLimit(t *testing.T) {
 
 // Every limit can be written in Slurm's own form and read back.
 func FuzzParseTimeLimit(f *testing.F) {
-	for _, seed := range []string{"1", "1:2", "1:2:3", "1-2", "1-2:3", "1-2:3:4", "UNLIMITED", "99999999:99999999:99999999"} {
+	for _, seed := range []string{"1", "1:2", "1:2:3", "1-2", "1-2:3", "1-2:3:4", "UNLIMITED", "897000:99902870:0", "4294967295-4294967295:4294967295:4294967295"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -38,7 +38,7 @@ func parseTimeLimit(s string) (time.Duration, bool) {
 		ok = ok && valid
 		seconds += n * units[min(i, len(units)-1)]
 	}
-	if !ok || seconds > math.MaxInt32*60 { // what Slurm's minutes can hold
+	if !ok || seconds > int64(math.MaxInt64/time.Second) {
 		return 0, false
 	}
 	return time.Duration(seconds) * time.Second, true

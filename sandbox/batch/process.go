@@ -70,7 +70,7 @@ func (r ProcessRunner) spawn(l Launch, alive *os.File) error {
 	if err := os.WriteFile(path, wrapper, 0o600); err != nil {
 		return err
 	}
-	notice, err := os.Create(filepath.Join(l.Dir, noticeFile))
+	notice, err := os.OpenFile(filepath.Join(l.Dir, noticeFile), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

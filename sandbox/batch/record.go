@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,6 +39,13 @@ type stop struct {
 	At    time.Time `json:"at"`
 }
 
+// stored is the form of a record on disk. A script need not be UTF-8, as
+// strings in JSON must.
+type stored struct {
+	*record
+	Script []byte `json:"script"`
+}
+
 // newRecord applies the directives of the script, asks admit, and refuses what
 // sbatch would refuse.
 func newRecord(spec Spec, admit func(*Spec) error) (*record, error) {
@@ -60,6 +68,9 @@ func newRecord(spec Spec, admit func(*Spec) error) (*record, error) {
 		if err := admit(&rec.Spec); err != nil {
 			return nil, err
 		}
+	}
+	if !filepath.IsAbs(rec.Spec.WorkingDir) {
+		return nil, fmt.Errorf("working directory %q is not an absolute path", rec.Spec.WorkingDir)
 	}
 	for name, value := range rec.Spec.Env {
 		if name == "" || strings.ContainsAny(name, "=\x00") || strings.Contains(value, "\x00") {
@@ -84,7 +95,7 @@ func (d disk) runDir(id string) string { return filepath.Join(d.dir, id) }
 // save writes a record so that after a crash at any moment the file holds the
 // old record or the new one.
 func (d disk) save(rec *record) error {
-	data, err := json.MarshalIndent(rec, "", "\t")
+	data, err := json.MarshalIndent(stored{rec, []byte(rec.Spec.Script)}, "", "\t")
 	if err != nil {
 		return err
 	}
@@ -136,12 +147,7 @@ func (d disk) load() ([]*record, error) {
 		}
 		records = append(records, rec)
 	}
-	slices.SortFunc(records, func(a, b *record) int {
-		if a.number() < b.number() {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(records, func(a, b *record) int { return cmp.Compare(a.number(), b.number()) })
 	return records, nil
 }
 
@@ -150,12 +156,13 @@ func readRecord(path, id string) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
-	rec := new(record)
-	if err := json.Unmarshal(data, rec); err != nil {
+	s := stored{record: new(record)}
+	if err := json.Unmarshal(data, &s); err != nil {
 		return nil, err
 	}
-	if _, err := strconv.ParseUint(id, 10, 64); err != nil || rec.ID != id {
-		return nil, fmt.Errorf("holds job %q", rec.ID)
+	if _, err := strconv.ParseUint(id, 10, 64); err != nil || s.ID != id {
+		return nil, fmt.Errorf("holds job %q", s.ID)
 	}
-	return rec, nil
+	s.Spec.Script = string(s.Script)
+	return s.record, nil
 }

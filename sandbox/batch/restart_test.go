@@ -153,14 +153,12 @@ func TestStartedTwiceRunsOnce(t *testing.T) {
 		Stdin: os.DevNull, Stdout: filepath.Join(b.home, "out"), Stderr: filepath.Join(b.home, "out"),
 	}}
 	runner := ProcessRunner{Root: b.root}
-	var ended sync.WaitGroup
 	for range 10 {
 		err := runner.Start(Launch{Job: job, Dir: dir, Env: []string{"PATH=/usr/bin:/bin"}, Ended: func() {}})
 		if err != nil {
 			t.Error(err)
 		}
 	}
-	ended.Wait()
 	until(t, "the payload to end", func() bool {
 		_, over := runner.Poll(job, dir)
 		return over
@@ -210,18 +208,35 @@ func TestOpenRefusals(t *testing.T) {
 	}
 }
 
-func TestEverythingIsPrivate(t *testing.T) {
+func TestScriptKeepsItsBytes(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)
-	b.wait(t, b.submit(t, "#!/bin/sh\n"))
-	err := filepath.Walk(b.cfg.Dir, func(path string, info os.FileInfo, err error) error {
-		if err == nil && info.Mode().Perm()&0o077 != 0 && !strings.Contains(path, claimDir) && filepath.Base(path) != endFile && filepath.Base(path) != noticeFile {
-			t.Errorf("%s has mode %v", path, info.Mode())
+	script := "#!/bin/sh\n#SBATCH --hold\necho caf\xe9 \u2028 <&>\n"
+	id := b.submit(t, script)
+	before, _ := b.Get("alps", id)
+	b.reopen(t)
+	after, _ := b.Get("alps", id)
+	if after.Spec.Script != script {
+		t.Errorf("script %q came back as %q", script, after.Spec.Script)
+	}
+	before.Reason, after.Reason = "", "" // which the watcher may be about to say
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("(-before +after)\n%s", diff)
+	}
+}
+
+func TestFoldersArePrivate(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	id := b.wait(t, b.submit(t, "#!/bin/sh\n")).ID
+	for _, path := range []string{"", "lock", "ledger.jsonl", "bin", "bin/srun", "jobs", "jobs/" + id + ".json", "jobs/" + id} {
+		info, err := os.Stat(filepath.Join(b.cfg.Dir, path))
+		if err != nil {
+			t.Fatal(err)
 		}
-		return err
-	})
-	if err != nil {
-		t.Error(err)
+		if info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%q has mode %v", path, info.Mode())
+		}
 	}
 }
 
@@ -239,15 +254,19 @@ func TestLedgerIsCompletedByOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.open(t)
 	for cut := range data {
-		if err := b.Close(); err != nil {
-			t.Fatal(err)
-		}
 		if err := os.WriteFile(path, data[:cut], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		b.open(t)
+		records, err := b.disk.load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ledger, err := openLedger(path, records)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ledger.file.Close()
 		if diff := cmp.Diff(want, readLedger(t, b.cfg.Dir)); diff != "" {
 			t.Fatalf("cut at %d (-whole +restored)\n%s", cut, diff)
 		}
@@ -276,7 +295,8 @@ func readLedger(t *testing.T, dir string) map[string]string {
 }
 
 // submitUntilKilled is the process that TestKilledAtAnyMoment kills: it
-// submits jobs, four at a time, and prints the id of each that was accepted.
+// submits jobs, four at a time, prints the id of each that was accepted and
+// then lets them run.
 func submitUntilKilled(dir string) {
 	home := filepath.Join(dir, "home")
 	table, err := Open(crashConfig(dir))
@@ -288,10 +308,10 @@ func submitUntilKilled(dir string) {
 	var submitters sync.WaitGroup
 	for range 4 {
 		submitters.Go(func() {
-			for range 500 {
+			for range 12 {
 				id, err := table.Submit(Spec{
 					System: "alps", User: "alice", WorkingDir: home, Stdout: os.DevNull, Stderr: "%j.err",
-					Script: "#!/bin/sh\necho $SLURM_JOB_ID >>runs\nsleep 0.05\n",
+					Script: "#!/bin/sh\necho $SLURM_JOB_ID >>runs\nsleep 0.02\n",
 				})
 				if err != nil {
 					fmt.Println("error", err)
@@ -302,10 +322,11 @@ func submitUntilKilled(dir string) {
 		})
 	}
 	submitters.Wait()
+	select {}
 }
 
 func crashConfig(dir string) Config {
-	return Config{Dir: filepath.Join(dir, "batch"), Runner: ProcessRunner{Root: dir}, Slots: 4}
+	return Config{Dir: filepath.Join(dir, "batch"), Runner: ProcessRunner{Root: dir}, Slots: 6}
 }
 
 func TestKilledAtAnyMoment(t *testing.T) {

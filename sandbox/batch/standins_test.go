@@ -18,8 +18,10 @@ func TestStandIns(t *testing.T) {
 		{"srun redirects", "srun -o out.txt sh -c 'echo a; echo b >&2'; cat out.txt", "a\nb\n"},
 		{"srun without a command", "srun -n 2; echo $?", "srun: error: no command given to execute.\n1\n"},
 		{"srun refuses nonsense", "srun -n x true; echo $?", "srun: error: Invalid numeric value \"x\" for --ntasks.\n1\n"},
-		{"sbatch refuses", "sbatch job.sh; echo $?",
-			"sbatch: error: the sandbox takes no submissions from inside a job; submit through its API\n1\n"},
+		{
+			"sbatch refuses", "sbatch job.sh; echo $?",
+			"sbatch: error: the sandbox takes no submissions from inside a job; submit through its API\n1\n",
+		},
 		{"module is quiet", "module load gcc/12 && module purge && echo ok", "ok\n"},
 		{"module has none", "module show gcc; echo $?", "module: the sandbox has no modules, hence nothing to say about gcc\n1\n"},
 		{"scontrol names the nodes", "scontrol show hostnames", "nid001\n"},
