@@ -137,6 +137,9 @@ func (cfg Config) withDefaults() Config {
 
 func (s *Server) load() (err error) {
 	root := s.cfg.Root
+	if err := forgetAddress(root); err != nil { // of a process that died
+		return err
+	}
 	if s.site, err = openSite(root, s.cfg.Systems); err != nil {
 		return err
 	}
@@ -176,10 +179,14 @@ func (s *Server) Serve(l net.Listener) error {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
-		return errors.Join(http.ErrServerClosed, l.Close())
+		return l.Close()
 	}
 	s.servers = append(s.servers, srv)
+	err := writeJSON(addressFile(s.cfg.Root), s.address(l.Addr().String()))
 	s.mu.Unlock()
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
 	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("sandbox: serve %s: %w", l.Addr(), err)
 	}
@@ -198,7 +205,7 @@ func (s *Server) Close() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	var errs []error
+	errs := []error{forgetAddress(s.cfg.Root)}
 	for _, srv := range servers {
 		if err := srv.Shutdown(ctx); err != nil {
 			errs = append(errs, srv.Close())
