@@ -39,12 +39,18 @@ type StepSpec struct {
 	Idempotent bool
 	Resumable  bool
 	Fenced     bool
+	// IdempotentWith says that an attempt with these inputs may run again, for
+	// types that leave it to the author. Nil for most types.
+	IdempotentWith func(with json.RawMessage) bool
 	// Job types hold a place in their system's queue from their start to their
 	// end; only they take queue_timeout.
 	Job bool
 
-	Causes  []Cause // what it can fail with, beyond what any step can
-	Example string  // a complete `steps:` entry in YAML
+	Causes []Cause // what it can fail with, beyond what any step can
+	// RetryOnly lists the causes that a retry rule may name where trying again
+	// cannot help with the others; nil = all.
+	RetryOnly []Cause
+	Example   string // a complete `steps:` entry in YAML
 
 	// Decode fills the input struct from canonical JSON; unknown keys are errors.
 	Decode func(json.RawMessage) (any, error)

@@ -1,0 +1,470 @@
+package workflow
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// CheckOptions are the facts outside the file that Check needs.
+type CheckOptions struct {
+	// DefaultSystem is the system of steps that name none; "" = such a step is a
+	// problem. It decides what is reported and enters nothing that is evaluated.
+	DefaultSystem string
+}
+
+// Load parses and checks a file, and returns the problems of both in file
+// order. The workflow can run only if there are none.
+func Load(file string, source []byte, c Catalogue, o CheckOptions) (*Workflow, Problems) {
+	w, problems := Parse(file, source)
+	if w == nil {
+		return nil, problems
+	}
+	return w, append(problems, Check(w, c, o)...).sorted()
+}
+
+// Check finds every mistake that needs more than the shape of the file: names,
+// types, what step types accept, and the graph. It compiles the expressions and
+// fills what [Step] derives. What [Parse] could not read it passes over, so that
+// one mistake is one problem.
+func Check(w *Workflow, c Catalogue, o CheckOptions) Problems {
+	k := newChecker(w, c, o)
+	k.checkInputs()
+	k.checkStepTypes()
+	k.checkDefaults()
+	for _, s := range k.steps {
+		k.checkStep(s)
+	}
+	k.checkWorkflow()
+	k.checkCycles()
+	w.index = k.index
+	return k.problems.sorted()
+}
+
+// index is what Check keeps of a workflow as a whole.
+type index struct {
+	programs programs // of defaults, outputs and concurrency.group
+	steps    []*Step  // as AllSteps lists them
+	defaults map[string]*Value
+}
+
+// programs are the expressions of one place. The same text may stand in several
+// steps by way of a YAML alias and mean different types, so they are kept apart.
+type programs map[*Expression]*compiled
+
+// plan is what Check keeps of a step.
+type plan struct {
+	programs programs
+	inputs   Type // the object that `with` must be
+	// constant is the whole `with` in canonical JSON if nothing in it depends on
+	// the run.
+	constant  []byte
+	secrets   bool
+	remoteDir bool
+}
+
+// checker holds what is known of a workflow while it is checked.
+type checker struct {
+	w         *Workflow
+	catalogue Catalogue
+	options   CheckOptions
+	problems  Problems
+	compiler  *compiler
+	index     *index
+
+	inputs map[string]*Input
+	steps  []*stepCheck
+	byID   map[string]*stepCheck
+	ids    []string
+	specs  map[string]*StepSpec
+	near   int // names compared for hints so far
+	lines  []string
+}
+
+// stepCheck is a step while it is checked.
+type stepCheck struct {
+	step  *Step
+	edges []edge
+
+	outputType *Type
+	matrix     *Type
+	each       *Type
+	eachBusy   bool
+	unit       *Type
+}
+
+// edge is a dependency with the place that makes it.
+type edge struct {
+	to  *stepCheck
+	pos Pos
+}
+
+func newChecker(w *Workflow, c Catalogue, o CheckOptions) *checker {
+	k := &checker{
+		w: w, catalogue: c, options: o,
+		compiler: newCompiler(),
+		index:    &index{programs: programs{}, steps: w.AllSteps(), defaults: map[string]*Value{}},
+		inputs:   map[string]*Input{},
+		byID:     map[string]*stepCheck{},
+		specs:    map[string]*StepSpec{},
+	}
+	for _, in := range w.Inputs {
+		k.inputs[in.Name] = in
+	}
+	for i, s := range k.index.steps {
+		s.Index, s.spec = i, nil
+		s.Barriers, s.Values, s.StatusIf = nil, nil, false
+		s.plan = &plan{programs: programs{}}
+		k.steps = append(k.steps, &stepCheck{step: s})
+	}
+	return k
+}
+
+func (c *checker) report(code ProblemCode, at Pos, hint, format string, args ...any) {
+	if len(c.problems) < maxProblems {
+		c.problems = append(c.problems, Problem{Code: code, Pos: at, Message: fmt.Sprintf(format, args...), Hint: hint})
+	}
+}
+
+// hint is didYouMean for names that a file may hold by the thousand; it stops
+// helping before help gets slow.
+func (c *checker) hint(name string, known []string) string {
+	const enough = 200_000
+	if c.near += len(known); c.near > enough && len(known) > 100 {
+		return ""
+	}
+	return didYouMean(name, known)
+}
+
+func (c *checker) inputNames() []string {
+	names := make([]string, len(c.w.Inputs))
+	for i, in := range c.w.Inputs {
+		names[i] = in.Name
+	}
+	return names
+}
+
+// functionNames lists what an expression can call.
+func (c *checker) functionNames() []string {
+	names := slices.Clone(statusFunctions)
+	for name := range c.compiler.config.Functions {
+		if name != addFunction {
+			names = append(names, name)
+		}
+	}
+	for name := range c.compiler.config.Builtins {
+		if _, refused := refusedFunctions[name]; !refused {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// checkStepTypes finds each step's specification and indexes the ids.
+func (c *checker) checkStepTypes() {
+	for _, s := range c.steps {
+		if id := s.step.ID; id != "" {
+			if first, ok := c.byID[id]; ok {
+				c.report(CodeDuplicateStep, s.step.place("id"), "", "there is a step %q already, on line %d", id, first.step.place("id").Line)
+			} else {
+				c.byID[id] = s
+				c.ids = append(c.ids, id)
+			}
+		}
+		if uses := s.step.Uses; uses != "" {
+			s.step.spec = c.spec(uses)
+			if s.step.spec == nil {
+				c.report(CodeUnknownStepType, s.step.UsesPos, c.stepTypeHint(uses), "there is no step type %q", uses)
+			}
+		}
+	}
+}
+
+func (c *checker) spec(uses string) *StepSpec {
+	spec, known := c.specs[uses]
+	if !known {
+		if found, ok := c.catalogue.Step(uses); ok {
+			spec = &found
+		}
+		c.specs[uses] = spec
+	}
+	return spec
+}
+
+func (c *checker) stepTypeHint(uses string) string {
+	if hint := c.hint(uses, c.catalogue.Names()); hint != "" {
+		return hint
+	}
+	return "`fcflow steps list` shows them"
+}
+
+// checkInputs looks at the defaults of inputs, and at what schedules give.
+func (c *checker) checkInputs() {
+	for _, in := range c.w.Inputs {
+		if in.Default != nil && in.Type.Kind != "" && !in.Default.hasExpression() {
+			c.literal(in.Default, Field{Type: in.Type}, "the default of "+in.Name, CodeInputDefault)
+		}
+	}
+	for _, s := range c.w.Schedules {
+		c.checkScheduleInputs(s)
+	}
+}
+
+func (c *checker) checkScheduleInputs(s *Schedule) {
+	given := map[string]bool{}
+	for _, v := range s.Inputs {
+		given[v.Name] = true
+		in := c.inputs[v.Name]
+		switch {
+		case in == nil:
+			c.report(CodeInputUnknown, v.Pos, c.hint(v.Name, c.inputNames()), "the workflow has no input %q", v.Name)
+		case in.Type.Kind != "" && !v.Value.hasExpression():
+			c.literal(v.Value, Field{Type: in.Type}, "the input "+v.Name, CodeInputValue)
+		}
+	}
+	for _, in := range c.w.Inputs {
+		if in.Default == nil && !given[in.Name] {
+			c.report(CodeInputMissing, s.Pos, "add it under inputs of the schedule, or give it a default", "the schedule starts runs without the input %q", in.Name)
+		}
+	}
+}
+
+// checkDefaults looks at the workflow's defaults for step inputs.
+func (c *checker) checkDefaults() {
+	if c.w.Defaults == nil {
+		return
+	}
+	for _, d := range c.w.Defaults.Values {
+		f := Field{Name: d.Name, Type: Type{Kind: String}}
+		if d.Name == "workdir" || d.Name == "remote_root" {
+			f.Path = RemotePath
+		}
+		at := place{where: "a default", remoteDir: f.Name == "workdir"}
+		c.value(d.Value, f, at, "defaults."+d.Name, c.index.programs)
+		c.index.defaults[d.Name] = d.Value
+	}
+}
+
+// checkWorkflow looks at what stands beside the steps.
+func (c *checker) checkWorkflow() {
+	at := place{where: "outputs", steps: true, remoteDir: true, failedSteps: true}
+	for _, o := range c.w.Outputs {
+		c.value(o.Value, Field{Type: Type{Kind: Any}}, at, "outputs."+o.Name, c.index.programs)
+	}
+	if g := c.w.Concurrency; g != nil && g.Group != nil {
+		c.value(g.Group, Field{Type: Type{Kind: String}}, place{where: "concurrency.group"}, "concurrency.group", c.index.programs)
+	}
+}
+
+// checkStep looks at one step with everything in it.
+func (c *checker) checkStep(s *stepCheck) {
+	c.checkNeeds(s)
+	c.checkFanOut(s)
+	c.checkIf(s)
+	c.checkWith(s)
+	c.checkRetry(s)
+	c.derive(s)
+}
+
+func (c *checker) checkNeeds(s *stepCheck) {
+	for _, n := range s.step.Needs {
+		switch target := c.byID[n.ID]; {
+		case n.ID == "":
+		case target == nil:
+			c.report(CodeUnknownStep, n.Pos, c.hint(n.ID, c.ids), "there is no step %q", n.ID)
+		case target == s:
+			c.report(CodeSelfReference, n.Pos, "", "step %q needs itself", n.ID)
+		case target.step.Finally && !s.step.Finally:
+			c.report(CodeFinallyReference, n.Pos, "", "%q is a finally step; it starts when every other step is done", n.ID)
+		case !target.step.Finally && s.step.Finally:
+			c.report(CodeFinallyReference, n.Pos, "remove it: finally starts when every other step is done", "a finally step needs only finally steps, and %q is none", n.ID)
+		default:
+			s.edges = append(s.edges, edge{target, n.Pos})
+		}
+	}
+}
+
+func (c *checker) checkIf(s *stepCheck) {
+	if s.step.If == nil || s.step.If.Template == nil {
+		return
+	}
+	e := s.step.If.Template.Whole()
+	if e == nil {
+		return // said by Parse
+	}
+	at := c.stepPlace(s, "if")
+	at.attempt = false
+	t, program := c.expression(e, at)
+	if program == nil {
+		return
+	}
+	s.step.plan.programs[e] = program
+	s.step.StatusIf = len(program.refs.status) > 0
+	if t.Kind != Bool && t.Kind != Any {
+		c.report(CodeWrongType, e.Pos, ifHint(t), "if must be true or false, but the expression gives %s", t.inWords())
+	}
+}
+
+func ifHint(t Type) string {
+	switch t.Kind {
+	case String, File:
+		return `compare it, as in x != ""`
+	case Int, Float, Size:
+		return "compare it, as in x > 0"
+	case List, Map:
+		return "compare its length, as in len(x) > 0"
+	}
+	return ""
+}
+
+// stepPlace is the place of an expression in a step.
+func (c *checker) stepPlace(s *stepCheck, where string) place {
+	return place{
+		where: where, step: s,
+		steps: true, fanOut: true, attempt: true, status: true, remoteDir: true,
+		failedSteps: s.step.Finally,
+	}
+}
+
+// expression compiles one expression; the result is nil if it has a problem,
+// which is then reported.
+func (c *checker) expression(e *Expression, at place) (Type, *compiled) {
+	unknown := Type{Kind: Any}
+	root, err := c.compiler.parse(e.Source)
+	if err != nil {
+		c.reportIn(e, err)
+		return unknown, nil
+	}
+	r := &nameReader{check: c, at: at, source: e.Source}
+	r.read(root)
+	if r.err != nil {
+		c.reportIn(e, r.err)
+		return unknown, nil
+	}
+	roots := c.roots(r)
+	program, err := c.compiler.finish(e.Source, root, environment(roots, r.refs.status))
+	if err != nil {
+		c.reportIn(e, err)
+		return unknown, nil
+	}
+	program.refs, program.path, program.roots = r.refs, r.path, roots
+	if r.whole != nil {
+		program.result = *r.whole
+	}
+	if at.step != nil {
+		c.depend(at.step, e, program.refs)
+	}
+	return program.result, program
+}
+
+// depend makes dependencies of the steps that an expression names.
+func (c *checker) depend(s *stepCheck, e *Expression, refs references) {
+	for _, use := range refs.steps {
+		target := c.byID[use.id]
+		if use.value {
+			s.step.Values = append(s.step.Values, target.step.Index)
+		}
+		if target.step.Finally == s.step.Finally { // what finally reads of steps is done before it starts
+			s.edges = append(s.edges, edge{target, e.at(use.offset)})
+		}
+	}
+	if refs.eachValue {
+		if source := c.pairedWith(s); source != nil {
+			s.step.Values = append(s.step.Values, source.step.Index)
+		}
+	}
+}
+
+func (c *checker) reportIn(e *Expression, err *expressionError) {
+	c.report(err.code, e.at(err.offset), err.hint, "%s", err.message)
+}
+
+// at returns the place of a byte of the source.
+func (e *Expression) at(offset int) Pos {
+	if e.Places == nil {
+		return e.Pos
+	}
+	return e.Places(min(offset, len(e.Source)))
+}
+
+// derive fills what the engine reads of a step.
+func (c *checker) derive(s *stepCheck) {
+	for _, e := range s.edges {
+		s.step.Barriers = append(s.step.Barriers, e.to.step.Index)
+	}
+	slices.Sort(s.step.Barriers)
+	s.step.Barriers = slices.Compact(s.step.Barriers)
+	slices.Sort(s.step.Values)
+	s.step.Values = slices.Compact(s.step.Values)
+	p := s.step.plan
+	for _, program := range p.programs {
+		p.secrets = p.secrets || len(program.refs.secrets) > 0
+		p.remoteDir = p.remoteDir || program.refs.remoteDir
+	}
+}
+
+// Spec returns the specification of the step's type; nil before [Check] and for
+// an unknown type.
+func (s *Step) Spec() *StepSpec { return s.spec }
+
+// UsesSecrets reports whether an input of the step is made from a secret. It is
+// false before [Check].
+func (s *Step) UsesSecrets() bool { return s.plan != nil && s.plan.secrets }
+
+// ReferencesRemoteDir reports whether the step, or a default that it takes,
+// names run.remote_dir. It is false before [Check].
+func (s *Step) ReferencesRemoteDir() bool { return s.plan != nil && s.plan.remoteDir }
+
+// place returns the place of a key of the step, or of the step.
+func (s *Step) place(key string) Pos {
+	if m, ok := s.Written.Member(key); ok {
+		if key == "id" {
+			return m.Value.Pos
+		}
+		return m.Pos
+	}
+	return s.Pos
+}
+
+// hasExpression reports whether the run decides about any part of the value.
+func (v *Value) hasExpression() bool {
+	if v == nil {
+		return false
+	}
+	if v.Template != nil {
+		return true
+	}
+	return slices.ContainsFunc(v.Items, (*Value).hasExpression) ||
+		slices.ContainsFunc(v.Members, func(m *NamedValue) bool { return m.Value.hasExpression() })
+}
+
+// plain returns a value without expressions as JSON would decode it.
+func (v *Value) plain() any {
+	switch v.Kind {
+	case BoolValue:
+		return v.Bool
+	case NumberValue:
+		return jsonNumber(v.Text)
+	case TextValue:
+		return v.Text
+	case SequenceValue:
+		list := make([]any, len(v.Items))
+		for i, item := range v.Items {
+			list[i] = item.plain()
+		}
+		return list
+	case MappingValue:
+		m := make(map[string]any, len(v.Members))
+		for _, member := range v.Members {
+			m[member.Name] = member.Value.plain()
+		}
+		return m
+	}
+	return nil
+}
+
+// joinLabel names a member of a value for people: with.resources.time.
+func joinLabel(label string, parts ...string) string {
+	return strings.Join(append([]string{label}, parts...), ".")
+}

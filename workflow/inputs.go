@@ -1,0 +1,200 @@
+package workflow
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// BindOptions says where the relative paths of `file` inputs start. Both
+// directories are absolute.
+type BindOptions struct {
+	WorkflowDir string // of defaults: the directory of the workflow file
+	CallerDir   string // of given values: where the person stands
+}
+
+// BindInputs returns the inputs of a run in canonical JSON: the given texts
+// (as `-i name=text` has them) converted to the declared types, defaults for the
+// others. Lists and maps are written as in a workflow file: [40, 60]. It reports
+// unknown names, missing values and values of the wrong type, all at once; these
+// problems have no place in the file.
+func (w *Workflow) BindInputs(given map[string]string, o BindOptions) (map[string]json.RawMessage, Problems) {
+	b := binder{w: w, out: make(map[string]json.RawMessage, len(w.Inputs))}
+	var names []string
+	for _, in := range w.Inputs {
+		names = append(names, in.Name)
+		if text, ok := given[in.Name]; ok {
+			b.given(in, text, o.CallerDir)
+		} else {
+			b.missing(in, o.WorkflowDir)
+		}
+	}
+	for _, name := range sortedKeys(given) {
+		if _, ok := w.input(name); !ok {
+			hint := didYouMean(name, names)
+			if hint == "" && len(names) > 0 {
+				hint = "it has " + alternatives(names)
+			}
+			b.report(CodeInputUnknown, hint, "the workflow has no input %q", name)
+		}
+	}
+	return b.out, b.problems
+}
+
+type binder struct {
+	w        *Workflow
+	out      map[string]json.RawMessage
+	problems Problems
+}
+
+func (b *binder) report(code ProblemCode, hint, format string, args ...any) {
+	b.problems = append(b.problems, Problem{Code: code, Message: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+func (b *binder) given(in *Input, text, dir string) {
+	v, err := readInput(in.Type, text)
+	if err != nil {
+		b.report(CodeInputValue, err.hint, "the input %s %s", in.Name, err.message)
+		return
+	}
+	b.bind(in, v, dir, converter{})
+}
+
+// missing takes the default of an input.
+func (b *binder) missing(in *Input, dir string) {
+	if in.Default == nil {
+		b.report(CodeInputMissing, fmt.Sprintf("add -i %s=…", in.Name), "the input %q (%s) is missing", in.Name, in.Type)
+		return
+	}
+	b.bind(in, in.Default.plain(), dir, converter{written: true})
+}
+
+func (b *binder) bind(in *Input, v any, dir string, conv converter) {
+	out, err := conv.value(v, in.Type)
+	if err == nil {
+		out, err = absolute(out, in.Type, dir)
+	}
+	if err != nil {
+		b.report(CodeInputValue, err.hint, "%s %s", joinLabel("the input "+in.Name, err.path...), err.message)
+		return
+	}
+	text, fail := CanonicalJSON(out)
+	if fail != nil {
+		b.report(CodeInputValue, "", "the input %s: %v", in.Name, fail)
+		return
+	}
+	b.out[in.Name] = text
+}
+
+// readInput reads what a person typed after `-i name=`.
+func readInput(t Type, text string) (any, *valueError) {
+	switch t.Kind {
+	case String, File, Duration, Size:
+		return text, nil
+	case Int, Float:
+		if isNumber(text) {
+			return json.Number(text), nil
+		}
+		return nil, wrongType(t, text, "")
+	case Bool:
+		if text == "true" || text == "false" {
+			return text == "true", nil
+		}
+		return nil, wrongType(t, text, "")
+	}
+	v, problems := ParseTree([]byte(text))
+	switch {
+	case len(problems) > 0:
+		return nil, &valueError{message: "cannot be read: " + problems[0].Message, hint: problems[0].Hint}
+	case v == nil:
+		return nil, wrongType(t, nil, "")
+	case v.hasExpression():
+		return nil, &valueError{message: "takes no expression"}
+	}
+	return v.plain(), nil
+}
+
+// absolute makes the paths of files absolute, also inside lists and maps.
+func absolute(v any, t Type, dir string) (any, *valueError) {
+	switch v := v.(type) {
+	case string:
+		if t.Kind != File {
+			return v, nil
+		}
+		if err := checkPath(v, LocalPath); err != nil {
+			err.hint = strings.Replace(err.hint, "one relative to the workflow file", "a relative one", 1)
+			return nil, err
+		}
+		if !filepath.IsAbs(v) {
+			v = filepath.Join(dir, v)
+		}
+		return filepath.Clean(v), nil
+	case []any:
+		for i := range v {
+			out, err := absolute(v[i], t.element(), dir)
+			if err != nil {
+				return nil, err.inside(fmt.Sprint(i))
+			}
+			v[i] = out
+		}
+	case map[string]any:
+		for _, k := range sortedKeys(v) {
+			out, err := absolute(v[k], t.element(), dir)
+			if err != nil {
+				return nil, err.inside(k)
+			}
+			v[k] = out
+		}
+	}
+	return v, nil
+}
+
+func (w *Workflow) input(name string) (*Input, bool) {
+	for _, in := range w.Inputs {
+		if in.Name == name {
+			return in, true
+		}
+	}
+	return nil, false
+}
+
+// Decode reads canonical JSON of the type for a [Scope]: numbers keep their
+// source text, and what does not fit the type is an error.
+func (t Type) Decode(text json.RawMessage) (any, error) {
+	v, err := DecodeValue(text)
+	if err != nil {
+		return nil, err
+	}
+	out, bad := (&converter{}).value(v, t)
+	if bad != nil {
+		return nil, bad
+	}
+	return out, nil
+}
+
+// DecodeFields reads a JSON object for a [Scope] as [Type.Decode] does. Members
+// that are no fields are dropped; absent members stay absent.
+func DecodeFields(fields []Field, text json.RawMessage) (map[string]any, error) {
+	v, err := DecodeValue(text)
+	if err != nil {
+		return nil, err
+	}
+	m, ok := v.(map[string]any)
+	if !ok {
+		return nil, wrongType(Type{Kind: Object}, v, "")
+	}
+	out := make(map[string]any, len(fields))
+	for _, f := range fields {
+		given, ok := m[f.Name]
+		if !ok {
+			continue
+		}
+		e, bad := (&converter{}).value(given, f.Type)
+		if bad != nil {
+			return nil, bad.inside(f.Name)
+		}
+		out[f.Name] = e
+	}
+	return out, nil
+}
