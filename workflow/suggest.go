@@ -2,10 +2,10 @@ package workflow
 
 import "fmt"
 
-// suggest returns the known name that name was probably meant to be, or "".
+// Suggest returns the known name that name was probably meant to be, or "".
 // Near means few edits for the length: one for up to four characters, two for
 // up to eight, three beyond.
-func suggest(name string, known []string) string {
+func Suggest(name string, known []string) string {
 	const longest = 64 // nobody mistypes a longer name, and the cost is quadratic
 	if len(name) > longest {
 		return ""
@@ -24,7 +24,7 @@ func suggest(name string, known []string) string {
 
 // didYouMean is the hint for a name that is not known; "" when none is near.
 func didYouMean(name string, known []string) string {
-	if near := suggest(name, known); near != "" {
+	if near := Suggest(name, known); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	return ""

@@ -10,7 +10,7 @@ func TestSuggest(t *testing.T) {
 		"max-parallel": "max_parallel", "maxparallel": "max_parallel", "queuetimeout": "queue_timeout", "use": "uses", "i": "", "fi": "if",
 		"matrix": "", "": "", "zzz": "", "needs": "",
 	} {
-		if got := suggest(name, known); got != want {
+		if got := Suggest(name, known); got != want {
 			t.Errorf("%q: got %q, want %q", name, got, want)
 		}
 	}

@@ -42,7 +42,7 @@ func parseYAML(src *source) (*yaml.Node, Problems) {
 	decoder := yaml.NewDecoder(lines)
 	document, err := decode(decoder)
 	switch {
-	case errors.Is(err, io.EOF), err == nil && len(document.Content) == 0:
+	case errors.Is(err, io.EOF), err == nil && isEmpty(document):
 		return nil, Problems{{
 			Code: CodeEmptyFile, Message: "there is no workflow in this file",
 			Hint: "`fcflow init` writes a workflow to start from",
@@ -62,6 +62,11 @@ func parseYAML(src *source) (*yaml.Node, Problems) {
 		return nil, Problems{syntaxProblem(src, lines.read, err)}
 	}
 	return document.Content[0], nil
+}
+
+// isEmpty reports whether a document holds nothing, or the word null.
+func isEmpty(document *yaml.Node) bool {
+	return len(document.Content) == 0 || document.Content[0].Tag == "!!null"
 }
 
 // decode reads the next document. The library panics on a few inputs that it
