@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 )
 
@@ -30,8 +31,8 @@ func (t *text) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// number reads a JSON number, a number in a string, or null; fractions are
-// cut. Set tells a number from null.
+// number reads a JSON number, a number in a string, or null. Fractions are
+// cut, and numbers out of range. Set tells a number from null.
 type number struct {
 	n   int64
 	set bool
@@ -50,11 +51,11 @@ func (n *number) UnmarshalJSON(b []byte) error {
 		*n = number{i, true}
 		return nil
 	}
-	f, err := strconv.ParseFloat(string(t), 64)
-	if err != nil || !(f > -1<<62 && f < 1<<62) { // NaN fails too
+	f, err := strconv.ParseFloat(string(t), 64) // too large a number is an infinity
+	if math.IsNaN(f) || err != nil && !math.IsInf(f, 0) {
 		return fmt.Errorf("not a number: %.40s", b)
 	}
-	*n = number{int64(f), true}
+	*n = number{int64(min(max(f, -1<<62), 1<<62)), true}
 	return nil
 }
 

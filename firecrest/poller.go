@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // JobReader is what a [Poller] asks; [ComputeService] is one.
@@ -94,6 +96,7 @@ type Poller struct {
 	settings PollSettings
 	context  context.Context
 	stop     context.CancelFunc
+	budget   *rate.Limiter // of rounds, whatever comes and goes
 	done     sync.WaitGroup
 
 	mu      sync.Mutex
@@ -102,17 +105,21 @@ type Poller struct {
 	wake    chan struct{} // a watch was added: do not sleep on
 
 	// Of the goroutine alone.
-	lists     []time.Time // when jobs were listed, in the last ten minutes
 	lookups   []time.Time // when a job was asked for by id, in the last minute
+	starved   bool        // lookups had to be left for later in this round
 	maxWindow int         // widest window whose list the server can give; -1: none
 }
 
 // NewPoller returns a poller for one system. Use [Client.Poller] to share one.
 func NewPoller(reader JobReader, system string, settings PollSettings) *Poller {
+	settings = settings.withDefaults()
 	ctx, cancel := context.WithCancel(context.Background())
+	// A little slower than the shortest pause, so that with the burst, which
+	// the first pauses need, ten minutes see no more than 31 rounds.
+	budget := rate.NewLimiter(rate.Every(settings.Min+settings.Min/20), 3)
 	return &Poller{
-		reader: reader, system: system, settings: settings.withDefaults(),
-		context: ctx, stop: cancel,
+		reader: reader, system: system, settings: settings,
+		context: ctx, stop: cancel, budget: budget,
 		watches: map[*watch]struct{}{}, wake: make(chan struct{}, 1),
 	}
 }
@@ -211,18 +218,24 @@ func (p *Poller) poll() {
 		if !p.pause(time.Until(next)) {
 			continue
 		}
-		if p.ask(watches) {
+		if wait := p.budget.Reserve(); !p.pause(wait.Delay()) {
+			wait.Cancel()
+			continue
+		}
+		if p.ask(watches) || p.starved {
 			interval = p.settings.Min
 		}
-		var pause time.Duration
 		if len(first) > 1 {
 			first = first[1:]
-			pause = first[0]
-		} else {
-			pause = min(interval, max(p.untilExpectedEnd(watches), p.settings.Min))
-			interval = min(interval+interval/2, p.settings.Max)
+			next = time.Now().Add(jitter(first[0]))
+			continue
 		}
-		next = p.withinBudget(time.Now().Add(jitter(pause)))
+		pause := jitter(interval)
+		if end := p.untilExpectedEnd(watches); end < pause {
+			pause = jitter(p.settings.Min) + max(0, end-p.settings.Min)
+		}
+		next = time.Now().Add(pause)
+		interval = min(interval+interval/2, p.settings.Max)
 	}
 }
 
@@ -258,19 +271,6 @@ func (p *Poller) untilExpectedEnd(watches []*watch) time.Duration {
 	return until
 }
 
-// withinBudget puts off a list that would be one too many: in ten minutes
-// there are no more than at the shortest pause, and two.
-func (p *Poller) withinBudget(next time.Time) time.Time {
-	const span = 10 * time.Minute
-	p.lists = recent(p.lists, span)
-	if budget := int(span/p.settings.Min) + 2; len(p.lists) >= budget {
-		if free := p.lists[len(p.lists)-budget].Add(span); free.After(next) {
-			return free
-		}
-	}
-	return next
-}
-
 // jitter lengthens a pause by up to a fifth, so that clients do not march in
 // step.
 func jitter(d time.Duration) time.Duration { return d + rand.N(d/5+1) }
@@ -280,9 +280,4 @@ func earlier(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-// recent drops the times that lie longer ago than span.
-func recent(times []time.Time, span time.Duration) []time.Time {
-	return slices.DeleteFunc(times, func(t time.Time) bool { return time.Since(t) >= span })
 }

@@ -11,6 +11,7 @@ import (
 // ask lists the jobs once and tells the watches what is new. It reports
 // whether the state of a job changed.
 func (p *Poller) ask(watches []*watch) (changed bool) {
+	p.starved = false
 	rows, err := p.list(watches)
 	if p.context.Err() != nil {
 		return false
@@ -87,9 +88,12 @@ func (p *Poller) lookup(w *watch, id JobID) (Job, error) {
 	return job, nil
 }
 
+// mayLookup reports whether one more lookup fits into the minute.
 func (p *Poller) mayLookup() bool {
-	p.lookups = recent(p.lookups, time.Minute)
-	return len(p.lookups) < p.settings.LookupsPerMinute
+	p.lookups = slices.DeleteFunc(p.lookups, func(t time.Time) bool { return time.Since(t) >= time.Minute })
+	fits := len(p.lookups) < p.settings.LookupsPerMinute
+	p.starved = p.starved || !fits
+	return fits
 }
 
 // tell reports a job if something about it is new, and ends the watch of one
@@ -158,7 +162,6 @@ func (p *Poller) list(watches []*watch) ([]Job, error) {
 	}
 	for p.maxWindow >= 0 {
 		window := min(need, p.maxWindow)
-		p.lists = append(p.lists, time.Now())
 		rows, err := p.reader.List(withoutRetry(p.context), p.system, &JobListOptions{Window: windows[window].window})
 		if err == nil || !isOutputLimit(err) {
 			return rows, err

@@ -224,6 +224,7 @@ func TestSubmitIsSentOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	posts := make(chan string, 10)
+	connections := 0
 	var served sync.WaitGroup
 	served.Go(func() {
 		for {
@@ -231,6 +232,7 @@ func TestSubmitIsSentOnce(t *testing.T) {
 			if err != nil {
 				return
 			}
+			connections++
 			served.Go(func() { hangUpOnPost(conn, posts) })
 		}
 	})
@@ -245,6 +247,9 @@ func TestSubmitIsSentOnce(t *testing.T) {
 	listener.Close()
 	client.Close()
 	served.Wait()
+	if connections != 2 {
+		t.Errorf("%d connections, want one for the read and one for the job", connections)
+	}
 	if body := <-posts; len(posts) != 0 || !strings.Contains(body, `"job":{"name":"n"`) {
 		t.Errorf("sent %q and %d times more", body, len(posts))
 	}

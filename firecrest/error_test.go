@@ -1,0 +1,69 @@
+package firecrest
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+)
+
+func TestErrorText(t *testing.T) {
+	t.Parallel()
+	for want, failure := range map[string]*Error{
+		"GET /filesystem/alps/ops/ls: 404 not found: ls: cannot access '/x': No such file or directory (request 7f3, 3 attempts)": {
+			Operation: "GET /filesystem/{system_name}/ops/ls", System: "alps", Status: 404, ServerVersion: "2.5.6",
+			Message: "ls: cannot access '/x': No such file or directory\n", RequestID: "7f3", Attempts: 3,
+		},
+		"GET /compute/alps/jobs: 500 internal server error: Error executing Slurm command.: sacct: down (request 7f3)": {
+			Operation: "GET /compute/{system_name}/jobs", System: "alps", Status: 500,
+			Message: "Error executing Slurm command.", CausedBy: []string{"Error executing Slurm command.", "sacct: down\n"}, RequestID: "7f3", Attempts: 1,
+		},
+		"GET /x: 400 bad request: query recursive: not a bool: body job: Field required": {
+			Operation: "GET /x", Status: 400, Type: "validation", Message: "2 validation errors:\n  {…}",
+			Fields: []FieldError{{"query", "recursive", "not a bool"}, {"body", "job", "Field required"}},
+		},
+		"GET /x: 503 service unavailable: no reason given": {Operation: "GET /x", Status: 503},
+	} {
+		if got := failure.Error(); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
+func FuzzErrorBody(f *testing.F) {
+	for _, answers := range recordings(f) {
+		for _, a := range answers {
+			if a.Status >= 400 {
+				f.Add(a.Status, []byte(a.Body))
+			}
+		}
+	}
+	f.Add(500, []byte(`{"message":"\u001b[2Jevil\u0000","causedBy":"text","data":[1]}`))
+	f.Add(502, []byte("<html>"))
+	f.Fuzz(func(t *testing.T, status int, body []byte) {
+		failure := &Error{Operation: "GET /x", Status: status, ServerVersion: "2.5.6"}
+		failure.readErrorBody(body)
+		failure.condition()
+		failure.Retryable()
+		text := failure.Error() + failure.Message
+		if !utf8.ValidString(text) {
+			t.Errorf("%q is not UTF-8", text)
+		}
+		if i := strings.IndexFunc(text, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }); i >= 0 {
+			t.Errorf("%q has a control character at %d", text, i)
+		}
+		if len(failure.Message) > maxMessage+40 {
+			t.Errorf("message of %d bytes", len(failure.Message))
+		}
+	})
+}
+
+func TestErrorBodyOfOddShape(t *testing.T) {
+	t.Parallel()
+	failure := &Error{Status: http.StatusNotFound, ServerVersion: "2.5.6"}
+	failure.readErrorBody([]byte(`{"errorType":"error","message":"System not found","causedBy":"text","data":[1,2]}`))
+	if failure.Message != "System not found" || !failure.notExecuted() {
+		t.Errorf("got %+v", failure)
+	}
+}

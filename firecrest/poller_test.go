@@ -1,0 +1,421 @@
+package firecrest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// scheduler is a JobReader in memory.
+type scheduler struct {
+	mu      sync.Mutex
+	rows    []Job // what lists show
+	hidden  []Job // what can be had by id only
+	listErr func(Window) error
+	getErr  error
+	lists   []time.Time
+	windows []Window
+	gets    []time.Time
+}
+
+func (s *scheduler) List(ctx context.Context, _ string, opts *JobListOptions) ([]Job, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ctx.Value(noRetryKey) == nil {
+		return nil, errors.New("the poller must not have its requests repeated")
+	}
+	s.lists = append(s.lists, time.Now())
+	s.windows = append(s.windows, opts.Window)
+	if s.listErr != nil {
+		if err := s.listErr(opts.Window); err != nil {
+			return nil, err
+		}
+	}
+	return slices.Clone(s.rows), nil
+}
+
+func (s *scheduler) Get(_ context.Context, _ string, id JobID) ([]Job, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gets = append(s.gets, time.Now())
+	if s.getErr != nil {
+		return nil, s.getErr
+	}
+	var found []Job
+	for _, r := range append(slices.Clone(s.rows), s.hidden...) {
+		if r.ID.Base() == id {
+			found = append(found, r)
+		}
+	}
+	if found == nil {
+		return nil, &Error{Status: 404, ServerVersion: "2.5.6", Message: "Job not found."}
+	}
+	return found, nil
+}
+
+func (s *scheduler) set(rows ...Job) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rows = rows
+}
+
+// fail makes lists fail with err, or not at all.
+func (s *scheduler) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listErr = func(Window) error { return err }
+}
+
+// notes keeps what a watch was told.
+type notes struct {
+	mu  sync.Mutex
+	all []Observation
+}
+
+func (n *notes) add(o Observation) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.all = append(n.all, o)
+}
+
+// take returns what was told since the last time, as words.
+func (n *notes) take() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var words []string
+	for _, o := range n.all {
+		word := fmt.Sprintf("%s %s", o.Job.ID, o.Job.Status.State)
+		if o.Outage != nil {
+			word += " outage"
+		}
+		if o.Unknown {
+			word += " unknown"
+		}
+		words = append(words, word)
+	}
+	n.all = nil
+	return words
+}
+
+func (n *notes) expect(t *testing.T, want ...string) {
+	t.Helper()
+	if got := n.take(); !slices.Equal(got, want) {
+		t.Errorf("after %s: told %q, want %q", time.Since(epoch), got, want)
+	}
+}
+
+// epoch is when time begins in a bubble.
+var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func startPoller(t *testing.T, s *scheduler, settings PollSettings) *Poller {
+	t.Helper()
+	p := NewPoller(s, "alps", settings)
+	t.Cleanup(p.Close)
+	return p
+}
+
+func named(name string, j Job) Job { j.Name = name; return j }
+
+func TestPollerTellsChanges(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &scheduler{}
+		s.set(row("7", "PENDING", 0), named("other", row("8", "FAILED", 1)))
+		p := startPoller(t, s, PollSettings{})
+		var byID, byToken, both notes
+		p.Watch(t.Context(), Query{ID: "7"}, byID.add)
+		p.Watch(t.Context(), Query{Token: "T-"}, byToken.add)
+		p.Watch(t.Context(), Query{ID: "8", Token: "T-"}, both.add) // id in use by somebody else
+		time.Sleep(3 * time.Second)
+		byID.expect(t, "7 PENDING")
+		byToken.expect(t, "7 PENDING")
+		time.Sleep(time.Minute)
+		byID.expect(t)
+		s.set(row("7", "RUNNING", 0))
+		time.Sleep(time.Minute)
+		byID.expect(t, "7 RUNNING")
+		s.set() // a missing row is nothing
+		time.Sleep(time.Hour)
+		byID.expect(t, "7 RUNNING unknown")
+		s.set(row("7", "COMPLETED", 0))
+		time.Sleep(7 * time.Minute)
+		if got := byID.take(); !slices.Equal(got, []string{"7 COMPLETED"}) {
+			t.Errorf("told %q", got)
+		}
+		s.set(row("7", "RUNNING", 0)) // over is over
+		time.Sleep(time.Hour)
+		byID.expect(t)
+		byToken.expect(t, "7 RUNNING", "7 COMPLETED")
+		both.expect(t, "  unknown")
+	})
+}
+
+func TestPollerAsksSeldom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &scheduler{}
+		s.set(row("7", "RUNNING", 0))
+		p := startPoller(t, s, PollSettings{})
+		var n notes
+		for range 1000 {
+			p.Watch(t.Context(), Query{ID: "7"}, n.add)
+		}
+		time.Sleep(4 * time.Hour)
+		for i, most := range []time.Duration{2, 5, 10, 20, 20, 30, 45, 67, 101, 151, 227, 300, 300} {
+			least := most * time.Second
+			before := epoch
+			if i > 0 {
+				before = s.lists[i-1]
+			}
+			if d := s.lists[i].Sub(before); d < least || d > least*6/5+2*time.Second {
+				t.Errorf("list %d came after %s, want %s and up to a fifth", i, d, least)
+			}
+		}
+		if got := len(n.take()); got != 1000 {
+			t.Errorf("told %d times", got)
+		}
+	})
+}
+
+// Whatever comes and goes, no more than 32 lists in any ten minutes.
+func TestPollerStaysWithinBudget(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &scheduler{}
+		p := startPoller(t, s, PollSettings{})
+		for i := range 400 { // one short job after the other
+			id := JobID(fmt.Sprint(i + 1))
+			s.set(row(id, "COMPLETED", 0))
+			over := make(chan struct{})
+			p.Watch(t.Context(), Query{ID: id}, func(o Observation) { close(over) })
+			<-over
+		}
+		for i := range s.lists {
+			if i >= 32 && s.lists[i].Sub(s.lists[i-32]) < 10*time.Minute {
+				t.Fatalf("lists %d to %d came within %s", i-32, i, s.lists[i].Sub(s.lists[i-32]))
+			}
+		}
+		if len(s.gets) > 0 {
+			t.Errorf("%d lookups by id", len(s.gets))
+		}
+	})
+}
+
+func TestPollerQuickensForANewJobAndAnExpectedEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &scheduler{}
+		long := row("7", "RUNNING", 0)
+		long.Time.Start, long.Time.Limit = time.Now(), 90*time.Minute
+		s.set(long)
+		p := startPoller(t, s, PollSettings{})
+		p.Watch(t.Context(), Query{ID: "7"}, func(Observation) {})
+		time.Sleep(time.Hour)
+		var n notes
+		s.set(long, row("8", "PENDING", 0))
+		p.Watch(t.Context(), Query{ID: "8"}, n.add)
+		time.Sleep(25 * time.Second)
+		n.expect(t, "8 PENDING")
+		time.Sleep(30*time.Minute + 35*time.Second) // the limit was reached a minute ago
+		nearest := time.Hour
+		for _, at := range s.lists {
+			nearest = min(nearest, at.Sub(epoch.Add(90*time.Minute)).Abs())
+		}
+		if nearest > 12*time.Second {
+			t.Errorf("the list nearest to the expected end is %s off", nearest)
+		}
+	})
+}
+
+func TestPollerTellsOutages(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &scheduler{}
+		s.set(row("7", "RUNNING", 0))
+		p := startPoller(t, s, PollSettings{})
+		var n, missing notes
+		p.Watch(t.Context(), Query{ID: "7"}, n.add)
+		p.Watch(t.Context(), Query{Token: "missing"}, missing.add)
+		time.Sleep(3 * time.Second)
+		s.fail(&Error{Status: 500, ServerVersion: "2.5.6", CausedBy: []string{"slurmdbd"}})
+		time.Sleep(time.Hour)
+		n.expect(t, "7 RUNNING", "7 RUNNING outage")
+		missing.expect(t, "  outage")
+		s.fail(nil)
+		time.Sleep(10 * time.Minute)
+		n.expect(t, "7 RUNNING")
+		missing.expect(t, " ")
+		s.fail(errors.New("down"))
+		time.Sleep(10 * time.Minute)
+		n.expect(t, "7 RUNNING outage")
+		s.set(row("7", "FAILED", 3))
+		s.fail(nil)
+		time.Sleep(10 * time.Minute)
+		n.expect(t, "7 FAILED")
+	})
+}
+
+func TestPollerLooksUpWhatIsNotListed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &scheduler{}
+		p := startPoller(t, s, PollSettings{})
+		told := make([]notes, 30)
+		for i := range told {
+			id := JobID(fmt.Sprint(100 + i))
+			if i > 0 {
+				s.hidden = append(s.hidden, row(id, "RUNNING", 0))
+			}
+			p.Watch(t.Context(), Query{ID: id}, told[i].add)
+		}
+		time.Sleep(90 * time.Second)
+		told[0].expect(t) // unknown, but so young
+		time.Sleep(30 * time.Minute)
+		told[0].expect(t, "  unknown")
+		for i := range told[1:] {
+			told[i+1].expect(t, fmt.Sprintf("%d RUNNING", 101+i))
+		}
+		for i := range s.gets {
+			if i >= 10 && s.gets[i].Sub(s.gets[i-10]) < time.Minute {
+				t.Fatalf("lookups %d to %d came within %s", i-10, i, s.gets[i].Sub(s.gets[i-10]))
+			}
+		}
+		if most := 30 * 7; len(s.gets) > most || len(s.gets) < 100 {
+			t.Errorf("%d lookups in half an hour, want at most %d", len(s.gets), most)
+		}
+	})
+}
+
+func TestPollerCompletesARowOfTheQueue(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		getErr error
+		exit   bool
+	}{"found": {nil, true}, "not found": {ErrNotFound, false}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				bare := row("7", "COMPLETED", 0)
+				bare.Status.ExitCode = nil
+				s := &scheduler{getErr: test.getErr, hidden: []Job{row("7", "COMPLETED", 0)}}
+				s.set(bare)
+				if test.exit {
+					s.rows[0].ID, s.hidden[0].ID = "7+0", "7" // so that the lookup finds the whole row first
+				}
+				p := startPoller(t, s, PollSettings{})
+				var job Job
+				p.Watch(t.Context(), Query{ID: "7"}, func(o Observation) { job = o.Job })
+				time.Sleep(3 * time.Second)
+				if len(s.gets) != 1 || job.Status.State != "COMPLETED" {
+					t.Errorf("%d lookups, told %+v", len(s.gets), job.Status)
+				}
+			})
+		})
+	}
+}
+
+func TestPollerWindow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &scheduler{hidden: []Job{row("7", "RUNNING", 0)}}
+		p := startPoller(t, s, PollSettings{})
+		var n notes
+		p.Watch(t.Context(), Query{ID: "7", Since: time.Now().Add(-50 * time.Hour)}, n.add)
+		p.Watch(t.Context(), Query{ID: "7"}, func(Observation) {})
+		time.Sleep(3 * time.Second)
+		if want := []Window{Window3d}; !slices.Equal(s.windows, want) {
+			t.Errorf("asked for %q, want %q", s.windows, want)
+		}
+		s.mu.Lock()
+		s.windows = nil
+		s.listErr = func(w Window) error {
+			if w == Window1h {
+				return nil
+			}
+			return &Error{Status: 500, ServerVersion: "2.5.7", Message: "Error executing Slurm command.", CausedBy: []string{"Command output exceeded buffer limit."}}
+		}
+		s.mu.Unlock()
+		time.Sleep(20 * time.Second)
+		if want := []Window{Window3d, Window24h, Window8h, Window1h, Window1h}; !slices.Equal(s.windows, want) {
+			t.Errorf("asked for %q, want %q", s.windows, want)
+		}
+		s.mu.Lock()
+		s.listErr = func(Window) error { return &Error{Status: 413, ServerVersion: "2.5.7"} }
+		s.windows = nil
+		s.mu.Unlock()
+		time.Sleep(20 * time.Minute) // from now on by id only
+		if want := []Window{Window1h}; !slices.Equal(s.windows, want) {
+			t.Errorf("asked for %q, want %q", s.windows, want)
+		}
+		n.expect(t, "7 RUNNING")
+		s.mu.Lock()
+		s.getErr = errors.New("down")
+		s.mu.Unlock()
+		time.Sleep(20 * time.Minute)
+		n.expect(t, "7 RUNNING outage")
+	})
+}
+
+func TestPollerEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &scheduler{}
+		s.set(row("7", "RUNNING", 0))
+		p := startPoller(t, s, PollSettings{First: []time.Duration{time.Second}, Min: time.Second, Max: time.Second})
+		var n notes
+		ctx, cancel := context.WithCancel(t.Context())
+		p.Watch(ctx, Query{ID: "7"}, n.add)
+		time.Sleep(5 * time.Second)
+		n.expect(t, "7 RUNNING")
+		cancel()
+		synctest.Wait()
+		if p.running {
+			t.Error("the poller runs on though nobody waits")
+		}
+		asked := len(s.lists)
+		time.Sleep(time.Hour)
+		if len(s.lists) != asked {
+			t.Errorf("%d lists while nobody waits", len(s.lists)-asked)
+		}
+		p.Watch(t.Context(), Query{ID: "7"}, n.add)
+		time.Sleep(2 * time.Second)
+		n.expect(t, "7 RUNNING")
+		p.Close()
+		p.Watch(t.Context(), Query{ID: "7"}, n.add)
+		time.Sleep(time.Hour)
+		n.expect(t)
+	})
+}
+
+func TestPollerMatchesTheFirstJobOfAToken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &scheduler{}
+		s.set(row("100", "RUNNING", 0), row("99_1", "FAILED", 2), row("99_[2-3]", "PENDING", 0), named("U", row("1", "FAILED", 1)))
+		p := startPoller(t, s, PollSettings{})
+		var n notes
+		p.Watch(t.Context(), Query{Token: "T"}, n.add)
+		time.Sleep(3 * time.Second)
+		n.expect(t, "99 PENDING")
+	})
+}
+
+func TestClientSharesPollers(t *testing.T) {
+	t.Parallel()
+	client, err := New("https://f7t.example.org", WithPollSettings(PollSettings{Min: time.Second}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if client.Poller("alps") != client.Poller("alps") || client.Poller("alps") == client.Poller("eiger") {
+		t.Error("pollers are not one per system")
+	}
+	if got := client.Poller("alps").settings.Min; got != time.Second {
+		t.Errorf("pause %s", got)
+	}
+}
