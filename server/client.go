@@ -1,0 +1,162 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// ErrGone: the owner stopped before the run ended, or answers no more.
+var ErrGone = errors.New("the owner of the run is gone")
+
+// Client asks the process that owns a run.
+type Client struct {
+	socket string
+	http   *http.Client
+}
+
+// Dial connects to the socket of an owner. [ErrGone] if nobody listens.
+func Dial(ctx context.Context, socket string) (*Client, error) {
+	c := &Client{socket: socket}
+	c.http = &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx) },
+	}}
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c, conn.Close()
+}
+
+func (c *Client) dial(ctx context.Context) (net.Conn, error) {
+	ctx, stop := context.WithTimeout(ctx, 5*time.Second)
+	defer stop()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", c.socket)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrGone, err)
+	}
+	if err := checkPeer(conn); err != nil {
+		return nil, errors.Join(fmt.Errorf("socket %s: %w", c.socket, err), conn.Close())
+	}
+	return conn, nil
+}
+
+// Close closes idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// List returns summaries of the runs that the process owns, newest first.
+func (c *Client) List(ctx context.Context) ([]workflow.Summary, error) {
+	var answer runList
+	err := c.get(ctx, "/v1/runs", &answer)
+	return answer.Runs, err
+}
+
+// View returns the full picture of a run.
+func (c *Client) View(ctx context.Context, id workflow.RunID) (workflow.RunView, error) {
+	var view workflow.RunView
+	err := c.get(ctx, runPath(id, ""), &view)
+	return view, err
+}
+
+// Cancel asks for the end of a run. The request is durable when it returns.
+func (c *Client) Cancel(ctx context.Context, id workflow.RunID, by string) error {
+	body, err := json.Marshal(cancelRequest{By: by})
+	if err != nil {
+		return err
+	}
+	resp, err := c.send(ctx, http.MethodPost, runPath(id, "/cancel"), body)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+// Events calls f with each event of a run from sequence number from on. With
+// follow it goes on until the run has ended; [ErrGone] if its owner stops before
+// that.
+func (c *Client) Events(ctx context.Context, id workflow.RunID, from int64, follow bool, f func(workflow.Event) error) error {
+	query := url.Values{"from": {strconv.FormatInt(from, 10)}, "follow": {strconv.FormatBool(follow)}}
+	resp, err := c.send(ctx, http.MethodGet, runPath(id, "/events")+"?"+query.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, 4*workflow.MaxEventBytes)
+	ended := false
+	for lines.Scan() {
+		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
+			continue
+		}
+		var e workflow.Event
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			return fmt.Errorf("read event: %w", err)
+		}
+		_, ended = e.Data.(*workflow.RunFinished)
+		if err := f(e); err != nil {
+			return err
+		}
+	}
+	switch err := lines.Err(); {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrGone, err)
+	case follow && !ended:
+		return ErrGone
+	}
+	return nil
+}
+
+func runPath(id workflow.RunID, more string) string {
+	return "/v1/runs/" + url.PathEscape(string(id)) + more
+}
+
+const maxAnswer = 256 << 20
+
+func (c *Client) get(ctx context.Context, path string, v any) error {
+	resp, err := c.send(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(v); err != nil {
+		return fmt.Errorf("read answer of the owner: %w", err)
+	}
+	return nil
+}
+
+// send returns an answer that is no error; the caller closes its body.
+func (c *Client) send(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://owner"+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, fmt.Errorf("%w: %w", ErrGone, err)
+	}
+	if resp.StatusCode < 300 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrGone, err)
+	}
+	return nil, readError(resp.StatusCode, text)
+}

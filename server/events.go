@@ -1,0 +1,211 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fcflow/fcflow/workflow"
+)
+
+const (
+	// eventBatch bounds what is read at once, so that the history is not held
+	// open while somebody reads slowly.
+	eventBatch = 256
+	// A reader who takes nothing for writePatience is dropped.
+	writePatience = 30 * time.Second
+	// heartbeat finds out that a reader has gone, and keeps proxies from closing.
+	heartbeat = 15 * time.Second
+)
+
+// events answers the history of a run from sequence number `from` (default 1)
+// on. With `follow=true` it goes on with what happens until the run ends.
+//
+// The answer is JSON lines, empty lines between them meaning nothing. To
+// `Accept: text/event-stream` it is server-sent events that follow; their id is
+// the sequence number, so that Last-Event-ID continues, and 204 tells a browser
+// that has seen the end of the run to stop asking.
+func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
+	run, err := s.find(r)
+	if err != nil {
+		return err
+	}
+	sse := strings.Contains(r.Header.Get("Accept"), "text/event-stream")
+	from, follow, err := eventRange(r, sse)
+	if err != nil {
+		return err
+	}
+	// One event earlier, to know whether what the reader has is the end already.
+	tail := &tail{run: run, next: max(1, from-1)}
+	changed := run.Changed() // before reading, so that nothing is missed between
+	batch, err := tail.read(r.Context())
+	if err != nil {
+		return err
+	}
+	if from > 1 && len(batch) > 0 {
+		batch = batch[1:]
+	}
+	if sse && from > 1 && len(batch) == 0 && tail.ended {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	stream := newStream(w, sse)
+	if err := stream.send(batch); err != nil {
+		return nil // the reader has gone
+	}
+	for {
+		if !tail.full {
+			if !follow || tail.ended || !s.wait(r.Context(), changed, stream) {
+				return nil
+			}
+		}
+		changed = run.Changed()
+		batch, err := tail.read(r.Context())
+		if err != nil {
+			// The status is sent: cutting the answer is the only way to tell.
+			panic(http.ErrAbortHandler)
+		}
+		if stream.send(batch) != nil {
+			return nil
+		}
+	}
+}
+
+// wait returns true when there may be news, false when the stream is to end.
+func (s *Server) wait(ctx context.Context, changed <-chan struct{}, stream *eventStream) bool {
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	for {
+		select {
+		case <-changed:
+			return true
+		case <-ctx.Done():
+			return false
+		case <-s.closing:
+			select {
+			case <-changed:
+				return true // deliver what is stored first
+			default:
+				return false
+			}
+		case <-beat.C:
+			if stream.beat() != nil {
+				return false
+			}
+		}
+	}
+}
+
+func eventRange(r *http.Request, sse bool) (from int64, follow bool, err error) {
+	from, follow = 1, sse
+	query := r.URL.Query()
+	if text := query.Get("from"); text != "" {
+		if from, err = strconv.ParseInt(text, 10, 64); err != nil || from < 1 {
+			return 0, false, badRequest("from: %q is not a sequence number", text)
+		}
+	}
+	if text := r.Header.Get("Last-Event-ID"); text != "" {
+		last, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || last < 0 {
+			return 0, false, badRequest("Last-Event-ID: %q is not a sequence number", text)
+		}
+		from = last + 1
+	}
+	if text := query.Get("follow"); text != "" {
+		if follow, err = strconv.ParseBool(text); err != nil {
+			return 0, false, badRequest("follow: want true or false, not %q", text)
+		}
+	}
+	return from, follow, nil
+}
+
+// tail reads a history in batches.
+type tail struct {
+	run   Run
+	next  int64
+	full  bool // the last batch was cut: there may be more
+	ended bool // the last event read ends the run
+}
+
+var errBatchFull = errors.New("batch is full")
+
+func (t *tail) read(ctx context.Context) ([]workflow.Event, error) {
+	var batch []workflow.Event
+	err := t.run.Events(ctx, t.next, func(e workflow.Event) error {
+		if len(batch) == eventBatch {
+			return errBatchFull
+		}
+		batch = append(batch, e)
+		return nil
+	})
+	t.full = errors.Is(err, errBatchFull)
+	if err != nil && !t.full {
+		return nil, err
+	}
+	if len(batch) > 0 {
+		last := batch[len(batch)-1]
+		t.next = last.Seq + 1
+		_, t.ended = last.Data.(*workflow.RunFinished)
+	}
+	return batch, nil
+}
+
+// eventStream writes events to a reader who may be slow or gone.
+type eventStream struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	sse     bool
+}
+
+func newStream(w http.ResponseWriter, sse bool) *eventStream {
+	kind := "application/jsonl"
+	if sse {
+		kind = "text/event-stream"
+	}
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusOK)
+	return &eventStream{w: w, control: http.NewResponseController(w), sse: sse}
+}
+
+func (s *eventStream) send(events []workflow.Event) error {
+	for _, e := range events {
+		text, err := json.Marshal(e)
+		if err != nil {
+			return fmt.Errorf("event %d: %w", e.Seq, err)
+		}
+		if s.sse {
+			err = s.write(fmt.Sprintf("id: %d\nevent: %s\ndata: %s\n\n", e.Seq, e.Data.Kind(), text))
+		} else {
+			err = s.write(string(text) + "\n")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return s.control.Flush()
+}
+
+func (s *eventStream) beat() error {
+	text := "\n"
+	if s.sse {
+		text = ": still here\n\n"
+	}
+	if err := s.write(text); err != nil {
+		return err
+	}
+	return s.control.Flush()
+}
+
+func (s *eventStream) write(text string) error {
+	if err := s.control.SetWriteDeadline(time.Now().Add(writePatience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	_, err := s.w.Write([]byte(text))
+	return err
+}

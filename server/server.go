@@ -1,0 +1,179 @@
+// Package server offers runs over HTTP: JSON for what is now, a stream of
+// events for what happens, and the requests that change a run.
+//
+// The process that owns a run serves it on a Unix socket of its own, through
+// which other terminals see it live and cancel it; [Dial] is the other end. The
+// handlers know nothing of sockets.
+//
+//	GET  /v1/runs               summaries of the runs that are served, newest first
+//	GET  /v1/runs/{id}          the full picture of one
+//	GET  /v1/runs/{id}/events   its history, as JSON lines or server-sent events
+//	POST /v1/runs/{id}/cancel   asks for its end; durable when answered
+//
+// An error is {"error":{"code":…,"message":…}} with a status of 4xx or 5xx.
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// Run is one run as its owner offers it. Its methods may be called at any time
+// from any goroutine, and must not make the owner wait.
+type Run interface {
+	// View is the full picture as it is now.
+	View(ctx context.Context) (workflow.RunView, error)
+	// Events calls f with each stored event from sequence number from on; it
+	// returns the error of f.
+	Events(ctx context.Context, from int64, f func(workflow.Event) error) error
+	// Changed is closed when the next events are stored.
+	Changed() <-chan struct{}
+	// Cancel asks for the end of the run; the request is durable when it returns.
+	Cancel(ctx context.Context, by string) error
+}
+
+// Runs are the runs to serve.
+type Runs interface {
+	// List returns the summaries, newest first.
+	List(ctx context.Context) ([]workflow.Summary, error)
+	// Find returns a run by its full id; an error that is [workflow.ErrNotFound]
+	// if it is not served.
+	Find(ctx context.Context, id workflow.RunID) (Run, error)
+}
+
+// Server answers requests about runs.
+type Server struct {
+	runs    Runs
+	handler http.Handler
+	closing chan struct{} // closed by Close: streams end
+
+	mu      sync.Mutex
+	servers []*http.Server
+	closed  bool
+}
+
+// route is a line of the table of routes.
+type route struct {
+	pattern string
+	handle  func(*Server, http.ResponseWriter, *http.Request) error
+}
+
+func routes() []route {
+	return []route{
+		{"GET /v1/runs", (*Server).list},
+		{"GET /v1/runs/{id}", (*Server).show},
+		{"GET /v1/runs/{id}/events", (*Server).events},
+		{"POST /v1/runs/{id}/cancel", (*Server).cancel},
+	}
+}
+
+// New returns a server of runs.
+func New(runs Runs) *Server {
+	s := &Server{runs: runs, closing: make(chan struct{})}
+	mux := http.NewServeMux()
+	for _, r := range routes() {
+		mux.HandleFunc(r.pattern, func(w http.ResponseWriter, req *http.Request) {
+			req.Body = http.MaxBytesReader(w, req.Body, maxBody)
+			if err := r.handle(s, w, req); err != nil {
+				writeError(w, err)
+			}
+		})
+	}
+	s.handler = mux
+	return s
+}
+
+// Handler serves the routes.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Serve answers on l until Close.
+func (s *Server) Serve(l net.Listener) error {
+	srv := &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return l.Close()
+	}
+	s.servers = append(s.servers, srv)
+	s.mu.Unlock()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+// Close lets streams deliver what is stored and ends them. Answers that are not
+// read within two seconds are cut.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	servers := s.servers
+	if !s.closed {
+		s.closed = true
+		close(s.closing)
+	}
+	s.servers = nil
+	s.mu.Unlock()
+	ctx, stop := context.WithTimeout(context.Background(), 2*time.Second)
+	defer stop()
+	var errs []error
+	for _, srv := range servers {
+		if srv.Shutdown(ctx) != nil {
+			errs = append(errs, srv.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Server) list(w http.ResponseWriter, r *http.Request) error {
+	runs, err := s.runs.List(r.Context())
+	if err != nil {
+		return err
+	}
+	if runs == nil {
+		runs = []workflow.Summary{}
+	}
+	return writeJSON(w, http.StatusOK, runList{runs})
+}
+
+func (s *Server) show(w http.ResponseWriter, r *http.Request) error {
+	run, err := s.find(r)
+	if err != nil {
+		return err
+	}
+	view, err := run.View(r.Context())
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, view)
+}
+
+func (s *Server) cancel(w http.ResponseWriter, r *http.Request) error {
+	run, err := s.find(r)
+	if err != nil {
+		return err
+	}
+	var request cancelRequest
+	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
+		return badRequest("body: %v", err)
+	}
+	if request.By == "" || len(request.By) > maxName {
+		return badRequest("body: by must say who asks, in at most %d bytes", maxName)
+	}
+	if err := run.Cancel(r.Context(), request.By); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+func (s *Server) find(r *http.Request) (Run, error) {
+	return s.runs.Find(r.Context(), workflow.RunID(r.PathValue("id")))
+}

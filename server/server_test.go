@@ -1,0 +1,363 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/fcflow/fcflow/workflow"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// history is a run in memory: a list of events that grows.
+type history struct {
+	id workflow.RunID
+
+	mu      sync.Mutex
+	events  []workflow.Event
+	changed chan struct{}
+	cancels []string
+	err     error // what Cancel answers
+}
+
+func newHistory(id workflow.RunID, payloads ...workflow.Payload) *history {
+	h := &history{id: id, changed: make(chan struct{})}
+	h.add(payloads...)
+	return h
+}
+
+func (h *history) add(payloads ...workflow.Payload) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, p := range payloads {
+		h.events = append(h.events, workflow.Event{
+			Seq: int64(len(h.events) + 1), At: time.Unix(0, 0).UTC(), Epoch: 1, Data: p,
+		})
+	}
+	close(h.changed)
+	h.changed = make(chan struct{})
+}
+
+func (h *history) View(context.Context) (workflow.RunView, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return workflow.RunView{Summary: workflow.Summary{ID: h.id, State: workflow.RunRunning, Seq: int64(len(h.events))}}, nil
+}
+
+func (h *history) Events(_ context.Context, from int64, f func(workflow.Event) error) error {
+	h.mu.Lock()
+	events := h.events
+	h.mu.Unlock()
+	for _, e := range events[min(int(from-1), len(events)):] {
+		if err := f(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *history) Changed() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.changed
+}
+
+func (h *history) Cancel(_ context.Context, by string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.cancels = append(h.cancels, by)
+	return h.err
+}
+
+// histories are the runs of a process.
+type histories []*history
+
+func (hs histories) List(ctx context.Context) ([]workflow.Summary, error) {
+	var all []workflow.Summary
+	for _, h := range hs {
+		v, err := h.View(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v.Summary)
+	}
+	return all, nil
+}
+
+func (hs histories) Find(_ context.Context, id workflow.RunID) (Run, error) {
+	for _, h := range hs {
+		if h.id == id {
+			return h, nil
+		}
+	}
+	return nil, fmt.Errorf("run %q: %w", id, workflow.ErrNotFound)
+}
+
+// serve offers runs on a socket and returns a client of it.
+func serve(t *testing.T, runs ...*history) (*Client, *Server) {
+	t.Helper()
+	s := New(histories(runs))
+	dir := t.TempDir()
+	l, err := Listen(func(name string) string { return map[string]string{"TMPDIR": dir}[name] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	c, err := Dial(t.Context(), l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.Close()
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+		if err := <-served; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	return c, s
+}
+
+func TestClientReads(t *testing.T) {
+	t.Parallel()
+	c, _ := serve(t, newHistory("B", &workflow.RunStarted{}), newHistory("A"))
+	list, err := c.List(t.Context())
+	if err != nil || len(list) != 2 || list[0].ID != "B" {
+		t.Errorf("List = %v, %v", list, err)
+	}
+	view, err := c.View(t.Context(), "B")
+	if err != nil || view.ID != "B" || view.Seq != 1 {
+		t.Errorf("View = %+v, %v", view, err)
+	}
+	for _, id := range []workflow.RunID{"C", "", "../A", "A/events"} {
+		if _, err := c.View(t.Context(), id); err == nil {
+			t.Errorf("View(%q) succeeded", id)
+		}
+	}
+	if _, err := c.View(t.Context(), "C"); !errors.Is(err, workflow.ErrNotFound) || err.Error() != `run "C": not found` {
+		t.Errorf("View of an unknown run: %v", err)
+	}
+}
+
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	h := newHistory("A")
+	c, _ := serve(t, h)
+	if err := c.Cancel(t.Context(), "A", "ada@login1"); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"ada@login1"}, h.cancels); diff != "" {
+		t.Errorf("cancels (-want +got):\n%s", diff)
+	}
+	h.mu.Lock()
+	h.err = fmt.Errorf("the run has ended: %w", workflow.ErrConflict)
+	h.mu.Unlock()
+	if err := c.Cancel(t.Context(), "A", "ada@login1"); !errors.Is(err, workflow.ErrConflict) {
+		t.Errorf("conflict came back as %v", err)
+	}
+	if err := c.Cancel(t.Context(), "A", ""); err == nil || !strings.Contains(err.Error(), "who asks") {
+		t.Errorf("anonymous cancel: %v", err)
+	}
+	if err := c.Cancel(t.Context(), "A", strings.Repeat("x", maxName+1)); err == nil {
+		t.Error("a name of 257 bytes is accepted")
+	}
+}
+
+func TestEventsWithoutFollow(t *testing.T) {
+	t.Parallel()
+	h := newHistory("A", &workflow.RunStarted{}, &workflow.CancelRequested{By: "me"})
+	for range 3 * eventBatch {
+		h.add(&workflow.UnitReady{})
+	}
+	c, _ := serve(t, h)
+	for _, from := range []int64{1, 2, 3, eventBatch, 3*eventBatch + 2, 3*eventBatch + 3, 10_000} {
+		next, n := from, int64(0)
+		err := c.Events(t.Context(), "A", from, false, func(e workflow.Event) error {
+			if e.Seq != next {
+				t.Errorf("from %d: event %d, want %d", from, e.Seq, next)
+			}
+			next, n = e.Seq+1, n+1
+			return nil
+		})
+		if err != nil {
+			t.Errorf("from %d: %v", from, err)
+		}
+		if want := max(0, 3*eventBatch+2-from+1); n != want {
+			t.Errorf("from %d: %d events, want %d", from, n, want)
+		}
+	}
+}
+
+func TestEventsFollowUntilTheEnd(t *testing.T) {
+	t.Parallel()
+	h := newHistory("A", &workflow.RunStarted{})
+	c, _ := serve(t, h)
+	var kinds []workflow.EventKind
+	err := c.Events(t.Context(), "A", 1, true, func(e workflow.Event) error {
+		kinds = append(kinds, e.Data.Kind())
+		switch e.Seq { // each only after the one before has arrived
+		case 1:
+			h.add(&workflow.CancelRequested{By: "me"})
+		case 2:
+			h.add(&workflow.RunFinished{State: workflow.RunCancelled})
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]workflow.EventKind{"run.started", "run.cancel_requested", "run.finished"}, kinds); diff != "" {
+		t.Errorf("kinds (-want +got):\n%s", diff)
+	}
+}
+
+func TestFollowerLearnsThatTheOwnerStopped(t *testing.T) {
+	t.Parallel()
+	h := newHistory("A", &workflow.RunStarted{})
+	c, s := serve(t, h)
+	err := c.Events(t.Context(), "A", 1, true, func(workflow.Event) error {
+		go s.Close()
+		return nil
+	})
+	if !errors.Is(err, ErrGone) {
+		t.Errorf("error = %v, want ErrGone", err)
+	}
+	if _, err := c.View(t.Context(), "A"); !errors.Is(err, ErrGone) {
+		t.Errorf("View after the end: %v, want ErrGone", err)
+	}
+}
+
+func TestFollowerIsDelivered(t *testing.T) {
+	t.Parallel()
+	// What is stored when the owner closes still reaches a follower.
+	h := newHistory("A", &workflow.RunStarted{})
+	c, s := serve(t, h)
+	last := int64(0)
+	err := c.Events(t.Context(), "A", 1, true, func(e workflow.Event) error {
+		if last = e.Seq; last == 1 {
+			h.add(&workflow.UnitReady{}, &workflow.RunFinished{State: workflow.RunSucceeded})
+			return s.Close()
+		}
+		return nil
+	})
+	if err != nil || last != 3 {
+		t.Errorf("last event %d, error %v", last, err)
+	}
+}
+
+func TestSlowReaderDoesNotBlockTheOwner(t *testing.T) {
+	t.Parallel()
+	h := newHistory("A", &workflow.RunStarted{})
+	_, s := serve(t, h)
+	web := httptest.NewServer(s.Handler())
+	resp, err := http.Get(web.URL + "/v1/runs/A/events?follow=true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	// Nobody reads the body. More than any buffer between is stored all the same.
+	long := strings.Repeat("x", 32<<10)
+	for range 1000 {
+		h.add(&workflow.CancelRequested{By: long})
+	}
+	if view, err := h.View(t.Context()); err != nil || view.Seq != 1001 {
+		t.Errorf("view %+v, %v", view, err)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	web.CloseClientConnections()
+	web.Close()
+}
+
+func TestServerSentEvents(t *testing.T) {
+	t.Parallel()
+	h := newHistory("A", &workflow.RunStarted{}, &workflow.CancelRequested{By: "me"}, &workflow.RunFinished{State: workflow.RunCancelled})
+	handler := New(histories{h}).Handler()
+	get := func(last string) *httptest.ResponseRecorder {
+		req := httptest.NewRequest("GET", "/v1/runs/A/events", nil)
+		req.Header.Set("Accept", "text/event-stream")
+		if last != "" {
+			req.Header.Set("Last-Event-ID", last)
+		}
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, req)
+		return w
+	}
+	w := get("1")
+	if got := w.Header().Get("Content-Type"); got != "text/event-stream" {
+		t.Errorf("content type %q", got)
+	}
+	var ids []string
+	for scan := bufio.NewScanner(w.Body); scan.Scan(); {
+		if id, ok := strings.CutPrefix(scan.Text(), "id: "); ok {
+			ids = append(ids, id)
+		}
+		if data, ok := strings.CutPrefix(scan.Text(), "data: "); ok {
+			var e workflow.Event
+			if err := json.Unmarshal([]byte(data), &e); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if diff := cmp.Diff([]string{"2", "3"}, ids); diff != "" {
+		t.Errorf("ids after 1 (-want +got):\n%s", diff)
+	}
+	if w := get("3"); w.Code != http.StatusNoContent {
+		t.Errorf("after the end: status %d, want 204", w.Code)
+	}
+	if w := get("x"); w.Code != http.StatusBadRequest {
+		t.Errorf("odd id: status %d, want 400", w.Code)
+	}
+}
+
+func TestEveryRouteAnswersJSONErrors(t *testing.T) {
+	t.Parallel()
+	handler := New(histories{}).Handler()
+	for _, r := range routes() {
+		method, path, _ := strings.Cut(r.pattern, " ")
+		if !strings.Contains(path, "{id}") {
+			continue
+		}
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest(method, strings.ReplaceAll(path, "{id}", "none"), strings.NewReader(`{"by":"me"}`)))
+		body, err := io.ReadAll(w.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := readError(w.Code, body); w.Code != http.StatusNotFound || !errors.Is(err, workflow.ErrNotFound) {
+			t.Errorf("%s: %d %s", r.pattern, w.Code, body)
+		}
+	}
+}
+
+func TestBadRequests(t *testing.T) {
+	t.Parallel()
+	handler := New(histories{newHistory("A")}).Handler()
+	for _, target := range []string{"events?from=0", "events?from=x", "events?follow=perhaps"} {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest("GET", "/v1/runs/A/"+target, nil))
+		if w.Code != http.StatusBadRequest {
+			t.Errorf("%s: status %d, want 400", target, w.Code)
+		}
+	}
+	w := httptest.NewRecorder()
+	body := `{"by":"` + strings.Repeat("x", maxBody) + `"}`
+	handler.ServeHTTP(w, httptest.NewRequest("POST", "/v1/runs/A/cancel", strings.NewReader(body)))
+	if w.Code != http.StatusBadRequest {
+		t.Errorf("body of more than 64 KiB: status %d, want 400", w.Code)
+	}
+}

@@ -1,0 +1,104 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/fcflow/fcflow/workflow"
+)
+
+const (
+	maxBody = 64 << 10
+	maxName = 256
+)
+
+type runList struct {
+	Runs []workflow.Summary `json:"runs"`
+}
+
+type cancelRequest struct {
+	By string `json:"by"` // user@host
+}
+
+// failure is the body of an answer that is an error.
+type failure struct {
+	Error struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	} `json:"error"`
+}
+
+var errBadRequest = errors.New("bad request")
+
+func badRequest(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{errBadRequest}, args...)...)
+}
+
+// codes are the errors that a client can tell apart.
+func codes() []struct {
+	err    error
+	code   string
+	status int
+} {
+	return []struct {
+		err    error
+		code   string
+		status int
+	}{
+		{errBadRequest, "bad_request", http.StatusBadRequest},
+		{workflow.ErrNotFound, "not_found", http.StatusNotFound},
+		{workflow.ErrConflict, "conflict", http.StatusConflict},
+		{workflow.ErrOwned, "owned", http.StatusConflict},
+		{workflow.ErrStale, "stale", http.StatusConflict},
+	}
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(text, '\n')) // who asked went away: nobody is left to tell
+	return nil
+}
+
+func writeError(w http.ResponseWriter, err error) {
+	var body failure
+	status := http.StatusInternalServerError
+	body.Error.Code, body.Error.Message = "internal", err.Error()
+	for _, c := range codes() {
+		if errors.Is(err, c.err) {
+			body.Error.Code, status = c.code, c.status
+			break
+		}
+	}
+	_ = writeJSON(w, status, body) // strings always encode
+}
+
+// readError turns the body of an error back into one that matches the same
+// sentinels.
+func readError(status int, body []byte) error {
+	var f failure
+	if json.Unmarshal(body, &f) != nil || f.Error.Message == "" {
+		return fmt.Errorf("the owner answered %d", status)
+	}
+	for _, c := range codes() {
+		if c.code == f.Error.Code {
+			return &remoteError{f.Error.Message, c.err}
+		}
+	}
+	return errors.New(f.Error.Message)
+}
+
+// remoteError is an error of the other side, whose text it keeps as it was.
+type remoteError struct {
+	message string
+	is      error
+}
+
+func (e *remoteError) Error() string { return e.message }
+func (e *remoteError) Unwrap() error { return e.is }
