@@ -3,6 +3,7 @@ package workflow
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -302,7 +303,7 @@ func (c *checker) checkIf(s *stepCheck) {
 	s.step.plan.programs[e] = program
 	s.step.StatusIf = len(program.refs.status) > 0
 	if t.Kind != Bool && t.Kind != Any {
-		c.report(CodeWrongType, e.Pos, ifHint(t), "if must be true or false, but the expression gives %s", t.inWords())
+		c.report(CodeWrongType, e.start(), ifHint(t), "if must be true or false, but the expression gives %s", t.inWords())
 	}
 }
 
@@ -377,7 +378,16 @@ func (c *checker) depend(s *stepCheck, e *Expression, refs references) {
 }
 
 func (c *checker) reportIn(e *Expression, err *expressionError) {
-	c.report(err.code, e.at(err.offset), err.hint, "%s", err.message)
+	at := e.at(err.offset)
+	if err.offset == 0 {
+		at = e.start()
+	}
+	c.report(err.code, at, err.hint, "%s", err.message)
+}
+
+// start returns the place of the first character that is no space.
+func (e *Expression) start() Pos {
+	return e.at(len(e.Source) - len(strings.TrimLeft(e.Source, " \t\r\n")))
 }
 
 // at returns the place of a byte of the source.
@@ -464,7 +474,14 @@ func (v *Value) plain() any {
 	return nil
 }
 
-// joinLabel names a member of a value for people: with.resources.time.
+// joinLabel names a part of a value for people: with.resources.time, with.list[2].
 func joinLabel(label string, parts ...string) string {
-	return strings.Join(append([]string{label}, parts...), ".")
+	for _, p := range parts {
+		if _, err := strconv.Atoi(p); err == nil {
+			label += "[" + p + "]"
+		} else {
+			label += "." + p
+		}
+	}
+	return label
 }

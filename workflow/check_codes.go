@@ -49,6 +49,7 @@ func checkCodes() []ProblemCode {
 		CodeUnknownState, CodeSecretPlace, CodeDuplicateStep, CodeUnknownStep, CodeSelfReference,
 		CodeCycle, CodeFinallyReference, CodeUnknownStepType, CodeUnknownStepInput,
 		CodeMissingStepInput, CodeWrongType, CodeNotInEnum, CodeBadPath, CodeMissingSystem,
+		CodeMatrixDimension, CodeMatrixEmpty, CodeFanOutKey, CodeFanOutTwice,
 		CodeQueueTimeout, CodeUnknownCause, CodeCauseNeedsJob, CodeImpossibleCause,
 		CodeOverlappingRules, CodeGrowKey, CodeUntilBound, CodeInputDefault, CodeInputUnknown,
 		CodeInputMissing, CodeInputValue, CodeUnsupported,

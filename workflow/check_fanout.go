@@ -85,7 +85,7 @@ func (c *checker) elements(s *stepCheck, v *Value, label string, at place) Type 
 		}
 		s.step.plan.programs[e] = program
 		if t.Kind != List && t.Kind != Any {
-			c.report(CodeWrongType, e.Pos, fitHint(t, Type{Kind: List}), "%s must be a list, but the expression gives %s", label, t.inWords())
+			c.report(CodeWrongType, e.start(), fitHint(t, Type{Kind: List}), "%s must be a list, but the expression gives %s", label, t.inWords())
 			return unknown
 		}
 		return t.element()
@@ -205,7 +205,7 @@ func (c *checker) checkForEach(s *stepCheck) {
 	case source.step.Finally != s.step.Finally:
 		c.report(CodeFinallyReference, f.Pos, "", "for_each pairs steps of the same list, and %q stands in the other", f.Step)
 	case !source.fansOut():
-		c.report(CodeUnavailableName, f.Pos, "remove for_each, or give "+f.Step+" a matrix", "step %q has no fan-out, so there is nothing to go through", f.Step)
+		c.report(CodeUnavailableName, f.Pos, fmt.Sprintf("remove for_each, or give %q a matrix", f.Step), "step %q has no fan-out, so there is nothing to go through", f.Step)
 	default:
 		s.edges = append(s.edges, edge{source, f.Pos})
 	}

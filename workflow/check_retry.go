@@ -133,7 +133,7 @@ func (c *checker) checkGrow(s *stepCheck, rule *RetryRule) {
 			c.report(CodeGrowKey, at, "what can grow: "+alternatives(growable(field)), "%s is %s and cannot grow", key, f.Type.inWords())
 		case given && written.Value.Template != nil: // only the run knows
 		case !has(written, key) && f.Default == nil:
-			c.report(CodeGrowKey, at, fmt.Sprintf("add %s to with.resources", key), "there is no %s that could grow", key)
+			c.report(CodeGrowKey, at, fmt.Sprintf("add %s to with.resources", key), "with.resources has no %s that could grow", key)
 		}
 	}
 	for _, key := range sortedKeys(rule.Until) {

@@ -2,8 +2,8 @@ package workflow
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -108,7 +108,7 @@ func (c *checker) value(v *Value, f Field, at place, label string, into programs
 	switch {
 	case v.Kind == SequenceValue && (f.Type.Kind == List || f.Type.Kind == Any):
 		for i, item := range v.Items {
-			c.value(item, inner, at, fmt.Sprintf("%s[%d]", label, i), into)
+			c.value(item, inner, at, joinLabel(label, strconv.Itoa(i)), into)
 		}
 	case v.Kind == MappingValue && (f.Type.Kind == Map || f.Type.Kind == Any):
 		for _, m := range v.Members {
@@ -146,8 +146,7 @@ func (v *Value) inside(name string) *Value {
 	if m, ok := v.Member(name); ok {
 		return m.Value
 	}
-	var i int
-	if _, err := fmt.Sscanf(name, "%d", &i); err == nil && i >= 0 && i < len(v.Items) {
+	if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(v.Items) {
 		return v.Items[i]
 	}
 	return v
@@ -156,7 +155,7 @@ func (v *Value) inside(name string) *Value {
 // template checks the expressions of a text and what they make of it.
 func (c *checker) template(t *Template, f Field, at place, label string, into programs) {
 	if f.Literal {
-		c.report(CodeExpressionPlace, t.first().Pos, literalHint(label), "%s takes no expression", label)
+		c.report(CodeExpressionPlace, t.first().start(), literalHint(label), "%s takes no expression", label)
 		return
 	}
 	at.where = label
@@ -167,7 +166,7 @@ func (c *checker) template(t *Template, f Field, at place, label string, into pr
 		}
 		into[whole] = program
 		if !result.fits(f.Type) {
-			c.report(CodeWrongType, whole.Pos, fitHint(result, f.Type), "%s must be %s, but the expression gives %s", label, f.Type.inWords(), result.inWords())
+			c.report(CodeWrongType, whole.start(), fitHint(result, f.Type), "%s must be %s, but the expression gives %s", label, f.Type.inWords(), result.inWords())
 		}
 		return
 	}
@@ -179,7 +178,7 @@ func (c *checker) template(t *Template, f Field, at place, label string, into pr
 	switch f.Type.Kind {
 	case String, File, Any, Duration, Size:
 	default:
-		c.report(CodeWrongType, t.first().Pos, "remove what stands around ${{ }}", "%s must be %s, and an expression with text around it is text", label, f.Type.inWords())
+		c.report(CodeWrongType, t.first().start(), "remove what stands around ${{ }}", "%s must be %s, and an expression with text around it is text", label, f.Type.inWords())
 	}
 }
 
@@ -192,7 +191,7 @@ func (c *checker) part(e *Expression, at place, into programs) {
 	into[e] = program
 	switch result.Kind {
 	case List, Map, Object:
-		c.report(CodeExpressionType, e.Pos, `use join(…, ", ") or toJSON(…)`, "%s cannot stand in text", result.inWords())
+		c.report(CodeExpressionType, e.start(), `use join(…, ", ") or toJSON(…)`, "%s cannot stand in text", result.inWords())
 	}
 }
 
@@ -225,7 +224,7 @@ func fitHint(from, to Type) string {
 	case from.Kind == String && to.Kind == Duration:
 		return "convert it: duration(…)"
 	case to.Kind == Duration && (from.Kind == Int || from.Kind == Float):
-		return `give it a unit: "${{ … }}s", or ... * duration("1s")`
+		return `give it a unit: "${{ … }}s"`
 	case to.Kind == String && from.Kind == List:
 		return `use join(…, ", ") or toJSON(…)`
 	case to.Kind == String:

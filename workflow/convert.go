@@ -103,13 +103,17 @@ func (c *converter) value(v any, t Type) (any, *valueError) {
 		return v, nil
 	}
 	if v == nil && t.Kind != Any {
-		return nil, wrongType(t, v, "leave the key out, or give it a value")
+		return nil, &valueError{code: CodeWrongType, message: "has no value", hint: "leave the key out, or write one"}
 	}
 	switch t.Kind {
 	case String:
 		text, err := scalarText(v)
 		if err != nil {
-			return nil, wrongType(t, v, listHint(v))
+			hint := ""
+			if !c.written {
+				hint = listHint(v)
+			}
+			return nil, wrongType(t, v, hint)
 		}
 		return text, nil
 	case Int:

@@ -58,7 +58,11 @@ func (r *nameReader) name(root *ast.IdentifierNode, members []member) (Type, boo
 
 func (r *nameReader) unknownRoot(name string, offset int) {
 	if slices.Contains(statusFunctions, name) || slices.Contains(r.check.functionNames(), name) {
-		r.fail(CodeUnknownName, offset, "", "%s is a function: write %s(…)", name, name)
+		between := "…"
+		if slices.Contains(statusFunctions, name) {
+			between = ""
+		}
+		r.fail(CodeUnknownName, offset, fmt.Sprintf("write %s(%s)", name, between), "%s is a function", name)
 		return
 	}
 	hint := didYouMean(name, rootNames)

@@ -162,7 +162,7 @@ func (r *nameReader) function(callee *ast.IdentifierNode, arguments int) {
 	switch {
 	case slices.Contains(statusFunctions, name):
 		if !r.at.status {
-			r.fail(CodeUnavailableName, offset, "", "%s() cannot be asked in %s", name, r.at.where)
+			r.fail(CodeUnavailableName, offset, "status functions stand in if and with", "%s() cannot be asked in %s", name, r.at.where)
 		}
 		if arguments > 0 {
 			r.fail(CodeExpressionType, offset, "", "%s() takes nothing between its parentheses", name)
