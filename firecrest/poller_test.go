@@ -109,6 +109,12 @@ func (n *notes) expect(t *testing.T, want ...string) {
 	}
 }
 
+// pass lets time pass in a bubble, and everything happen that is due.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 // epoch is when time begins in a bubble.
 var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
@@ -131,24 +137,24 @@ func TestPollerTellsChanges(t *testing.T) {
 		p.Watch(t.Context(), Query{ID: "7"}, byID.add)
 		p.Watch(t.Context(), Query{Token: "T-"}, byToken.add)
 		p.Watch(t.Context(), Query{ID: "8", Token: "T-"}, both.add) // id in use by somebody else
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		byID.expect(t, "7 PENDING")
 		byToken.expect(t, "7 PENDING")
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		byID.expect(t)
 		s.set(row("7", "RUNNING", 0))
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		byID.expect(t, "7 RUNNING")
 		s.set() // a missing row is nothing
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		byID.expect(t, "7 RUNNING unknown")
 		s.set(row("7", "COMPLETED", 0))
-		time.Sleep(7 * time.Minute)
+		pass(7 * time.Minute)
 		if got := byID.take(); !slices.Equal(got, []string{"7 COMPLETED"}) {
 			t.Errorf("told %q", got)
 		}
 		s.set(row("7", "RUNNING", 0)) // over is over
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		byID.expect(t)
 		byToken.expect(t, "7 RUNNING", "7 COMPLETED")
 		both.expect(t, "  unknown")
@@ -165,7 +171,7 @@ func TestPollerAsksSeldom(t *testing.T) {
 		for range 1000 {
 			p.Watch(t.Context(), Query{ID: "7"}, n.add)
 		}
-		time.Sleep(4 * time.Hour)
+		pass(4 * time.Hour)
 		for i, most := range []time.Duration{2, 5, 10, 20, 20, 30, 45, 67, 101, 151, 227, 300, 300} {
 			least := most * time.Second
 			before := epoch
@@ -195,6 +201,7 @@ func TestPollerStaysWithinBudget(t *testing.T) {
 			p.Watch(t.Context(), Query{ID: id}, func(o Observation) { close(over) })
 			<-over
 		}
+		synctest.Wait()
 		for i := range s.lists {
 			if i >= 32 && s.lists[i].Sub(s.lists[i-32]) < 10*time.Minute {
 				t.Fatalf("lists %d to %d came within %s", i-32, i, s.lists[i].Sub(s.lists[i-32]))
@@ -215,13 +222,13 @@ func TestPollerQuickensForANewJobAndAnExpectedEnd(t *testing.T) {
 		s.set(long)
 		p := startPoller(t, s, PollSettings{})
 		p.Watch(t.Context(), Query{ID: "7"}, func(Observation) {})
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		var n notes
 		s.set(long, row("8", "PENDING", 0))
 		p.Watch(t.Context(), Query{ID: "8"}, n.add)
-		time.Sleep(25 * time.Second)
+		pass(25 * time.Second)
 		n.expect(t, "8 PENDING")
-		time.Sleep(30*time.Minute + 35*time.Second) // the limit was reached a minute ago
+		pass(30*time.Minute + 35*time.Second) // the limit was reached a minute ago
 		nearest := time.Hour
 		for _, at := range s.lists {
 			nearest = min(nearest, at.Sub(epoch.Add(90*time.Minute)).Abs())
@@ -241,21 +248,21 @@ func TestPollerTellsOutages(t *testing.T) {
 		var n, missing notes
 		p.Watch(t.Context(), Query{ID: "7"}, n.add)
 		p.Watch(t.Context(), Query{Token: "missing"}, missing.add)
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		s.fail(&Error{Status: 500, ServerVersion: "2.5.6", CausedBy: []string{"slurmdbd"}})
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		n.expect(t, "7 RUNNING", "7 RUNNING outage")
 		missing.expect(t, "  outage")
 		s.fail(nil)
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		n.expect(t, "7 RUNNING")
 		missing.expect(t, " ")
 		s.fail(errors.New("down"))
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		n.expect(t, "7 RUNNING outage")
 		s.set(row("7", "FAILED", 3))
 		s.fail(nil)
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		n.expect(t, "7 FAILED")
 	})
 }
@@ -273,9 +280,9 @@ func TestPollerLooksUpWhatIsNotListed(t *testing.T) {
 			}
 			p.Watch(t.Context(), Query{ID: id}, told[i].add)
 		}
-		time.Sleep(90 * time.Second)
+		pass(90 * time.Second)
 		told[0].expect(t) // unknown, but so young
-		time.Sleep(30 * time.Minute)
+		pass(30 * time.Minute)
 		told[0].expect(t, "  unknown")
 		for i := range told[1:] {
 			told[i+1].expect(t, fmt.Sprintf("%d RUNNING", 101+i))
@@ -310,7 +317,7 @@ func TestPollerCompletesARowOfTheQueue(t *testing.T) {
 				p := startPoller(t, s, PollSettings{})
 				var job Job
 				p.Watch(t.Context(), Query{ID: "7"}, func(o Observation) { job = o.Job })
-				time.Sleep(3 * time.Second)
+				pass(3 * time.Second)
 				if len(s.gets) != 1 || job.Status.State != "COMPLETED" {
 					t.Errorf("%d lookups, told %+v", len(s.gets), job.Status)
 				}
@@ -327,7 +334,7 @@ func TestPollerWindow(t *testing.T) {
 		var n notes
 		p.Watch(t.Context(), Query{ID: "7", Since: time.Now().Add(-50 * time.Hour)}, n.add)
 		p.Watch(t.Context(), Query{ID: "7"}, func(Observation) {})
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		if want := []Window{Window3d}; !slices.Equal(s.windows, want) {
 			t.Errorf("asked for %q, want %q", s.windows, want)
 		}
@@ -340,7 +347,7 @@ func TestPollerWindow(t *testing.T) {
 			return &Error{Status: 500, ServerVersion: "2.5.7", Message: "Error executing Slurm command.", CausedBy: []string{"Command output exceeded buffer limit."}}
 		}
 		s.mu.Unlock()
-		time.Sleep(20 * time.Second)
+		pass(20 * time.Second)
 		if want := []Window{Window3d, Window24h, Window8h, Window1h, Window1h}; !slices.Equal(s.windows, want) {
 			t.Errorf("asked for %q, want %q", s.windows, want)
 		}
@@ -348,7 +355,7 @@ func TestPollerWindow(t *testing.T) {
 		s.listErr = func(Window) error { return &Error{Status: 413, ServerVersion: "2.5.7"} }
 		s.windows = nil
 		s.mu.Unlock()
-		time.Sleep(20 * time.Minute) // from now on by id only
+		pass(20 * time.Minute) // from now on by id only
 		if want := []Window{Window1h}; !slices.Equal(s.windows, want) {
 			t.Errorf("asked for %q, want %q", s.windows, want)
 		}
@@ -356,7 +363,7 @@ func TestPollerWindow(t *testing.T) {
 		s.mu.Lock()
 		s.getErr = errors.New("down")
 		s.mu.Unlock()
-		time.Sleep(20 * time.Minute)
+		pass(20 * time.Minute)
 		n.expect(t, "7 RUNNING outage")
 	})
 }
@@ -370,7 +377,7 @@ func TestPollerEnds(t *testing.T) {
 		var n notes
 		ctx, cancel := context.WithCancel(t.Context())
 		p.Watch(ctx, Query{ID: "7"}, n.add)
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		n.expect(t, "7 RUNNING")
 		cancel()
 		synctest.Wait()
@@ -378,16 +385,16 @@ func TestPollerEnds(t *testing.T) {
 			t.Error("the poller runs on though nobody waits")
 		}
 		asked := len(s.lists)
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if len(s.lists) != asked {
 			t.Errorf("%d lists while nobody waits", len(s.lists)-asked)
 		}
 		p.Watch(t.Context(), Query{ID: "7"}, n.add)
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		n.expect(t, "7 RUNNING")
 		p.Close()
 		p.Watch(t.Context(), Query{ID: "7"}, n.add)
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		n.expect(t)
 	})
 }
@@ -400,7 +407,7 @@ func TestPollerMatchesTheFirstJobOfAToken(t *testing.T) {
 		p := startPoller(t, s, PollSettings{})
 		var n notes
 		p.Watch(t.Context(), Query{Token: "T"}, n.add)
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		n.expect(t, "99 PENDING")
 	})
 }
@@ -412,10 +419,11 @@ func TestClientSharesPollers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	if client.Poller("alps") != client.Poller("alps") || client.Poller("alps") == client.Poller("eiger") {
+	first, second, other := client.Poller("alps"), client.Poller("alps"), client.Poller("eiger")
+	if first != second || first == other {
 		t.Error("pollers are not one per system")
 	}
-	if got := client.Poller("alps").settings.Min; got != time.Second {
+	if got := first.settings.Min; got != time.Second {
 		t.Errorf("pause %s", got)
 	}
 }
