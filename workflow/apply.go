@@ -49,18 +49,30 @@ func (p *RunCreated) apply(r *Run, e *Event) error {
 		return errors.New("the run exists already")
 	}
 	r.ID, r.Created, r.CreatedAt = p.ID, *p, e.At
-	r.inputs = make(map[string]any, len(p.Inputs))
-	for name, text := range p.Inputs {
-		var v any
-		if err := json.Unmarshal(text, &v); err != nil {
-			return fmt.Errorf("input %q: %w", name, err)
-		}
-		r.inputs[name] = v
+	if err := r.decodeInputs(p.Inputs); err != nil {
+		return err
 	}
 	for _, s := range r.Steps {
 		if s.Step.Matrix == nil && s.Step.ForEach == nil {
 			s.addUnit("", e.At)
 		}
+	}
+	return nil
+}
+
+// decodeInputs turns the recorded inputs into what expressions see.
+func (r *Run) decodeInputs(given map[string]json.RawMessage) error {
+	r.inputs = make(map[string]any, len(given))
+	for _, in := range r.Workflow.Inputs {
+		text, ok := given[in.Name]
+		if !ok {
+			continue
+		}
+		v, err := in.Type.Decode(text)
+		if err != nil {
+			return fmt.Errorf("input %q: %w", in.Name, err)
+		}
+		r.inputs[in.Name] = v
 	}
 	return nil
 }
@@ -119,8 +131,8 @@ func (p *RunOpened) apply(r *Run, e *Event) error {
 }
 
 // reopenUnit arms a live unit again under a new owner. Evidence comes before
-// timers: a unit that waits for something outside is observed before a deadline
-// may fire.
+// timers: a unit that waits for something outside is entered, and may look
+// around, before a deadline may fire.
 func (r *Run) reopenUnit(u *Unit, at time.Time) {
 	switch u.row() {
 	case rowRunning:
@@ -277,10 +289,6 @@ func (p *AttemptWaiting) apply(r *Run, e *Event) error {
 		if err := r.wait(u, onWait, *p, e.At); err != nil {
 			return err
 		}
-		if u.unobserved {
-			u.unobserved = false
-			r.armDeadlines(u, time.Time{})
-		}
 		if !p.Until.IsZero() {
 			r.timers.add(Timer{At: p.Until, Kind: TimerWait, Unit: u, gen: u.gen})
 		}
@@ -289,7 +297,16 @@ func (p *AttemptWaiting) apply(r *Run, e *Event) error {
 }
 
 func (p *AttemptWoken) apply(r *Run, e *Event) error {
-	return r.onAttempt(e, func(u *Unit, _ *Attempt) error { return r.move(u, onWake, Running, e.At) })
+	return r.onAttempt(e, func(u *Unit, _ *Attempt) error {
+		if err := r.move(u, onWake, Running, e.At); err != nil {
+			return err
+		}
+		if u.unobserved {
+			u.unobserved = false
+			r.armDeadlines(u, e.At.Add(reopenGrace))
+		}
+		return nil
+	})
 }
 
 func (p *AttemptExpired) apply(r *Run, e *Event) error {

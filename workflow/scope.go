@@ -1,9 +1,6 @@
 package workflow
 
-import (
-	"encoding/json"
-	"time"
-)
+import "time"
 
 // BlobReader fetches a stored value by digest.
 type BlobReader func(digest string) ([]byte, error)
@@ -76,13 +73,20 @@ func (r *Run) stepFacts(id string, blobs BlobReader) StepFacts {
 // cannot be read makes outputs nil, which every expression reports.
 func (u *Unit) decodedOutputs(blobs BlobReader) map[string]any {
 	if u.outputs == nil {
+		if u.Outputs.IsZero() {
+			u.outputs = map[string]any{}
+			return u.outputs
+		}
 		text, err := u.Outputs.Load(blobs)
 		if err != nil {
 			return nil
 		}
-		u.outputs = map[string]any{}
-		if len(text) > 0 && json.Unmarshal(text, &u.outputs) != nil {
-			u.outputs = nil
+		with, err := u.Attempt().With.Load(blobs)
+		if err != nil {
+			return nil
+		}
+		if u.outputs, err = DecodeFields(u.Step.Step.Spec().AllOutputs(with), text); err != nil {
+			return nil
 		}
 	}
 	return u.outputs

@@ -1,5 +1,10 @@
 package workflow
 
+import (
+	"fmt"
+	"strings"
+)
+
 // RunState says where a run is. Why it is there is a [Cause].
 type RunState string
 
@@ -147,3 +152,12 @@ const (
 	TriggerRerun    Trigger = "rerun"
 	TriggerParent   Trigger = "parent"
 )
+
+// Covers reports whether a cause named in a retry rule applies to the cause of
+// a failure: `exit` covers every exit(N).
+func (c Cause) Covers(actual Cause) bool {
+	return c == actual || c == CauseExit && strings.HasPrefix(string(actual), "exit(")
+}
+
+// ExitCause is the cause of a payload that ended with a non-zero code.
+func ExitCause(code int) Cause { return Cause(fmt.Sprintf("exit(%d)", code)) }

@@ -1,0 +1,259 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// entry is one call of a step's function: an attempt that occupies a slot.
+type entry struct {
+	unit   *workflow.Unit
+	number int
+	with   json.RawMessage
+	slot   bool
+	told   bool // the step knows that it is to stop
+	cancel context.CancelCauseFunc
+}
+
+// reenter deals with the attempts that were running when the last owner ended:
+// those that can be continued are entered again; the others failed.
+func (x *Execution) reenter() {
+	for _, s := range x.run.Steps {
+		for _, u := range s.Units {
+			if u.State != workflow.Running {
+				continue
+			}
+			if !continues(u) {
+				x.conclude(u, false, nil, Failure(workflow.CauseInterrupted,
+					"fcflow ended while this ran, and nobody knows how far it came"))
+				continue
+			}
+			x.acts = append(x.acts, func() { x.enter(u, workflow.WakeReopened) })
+			x.slots += x.engine.pool.take(1)
+		}
+	}
+}
+
+// continues reports whether an attempt may be entered again after its process
+// has died in it.
+func continues(u *workflow.Unit) bool {
+	spec := u.Step.Step.Spec()
+	if spec.Fenced || spec.Idempotent || spec.Resumable {
+		return true
+	}
+	return spec.IdempotentWith != nil && spec.IdempotentWith(u.Attempt().With.JSON)
+}
+
+// enter calls the step's function for an attempt that is running by the record.
+func (x *Execution) enter(u *workflow.Unit, why workflow.WakeReason) {
+	inv := x.invocation(u, why)
+	ctx, cancel := context.WithCancelCause(x.ctx)
+	e := &entry{unit: u, number: inv.Attempt, slot: true, told: inv.Stopping(), cancel: cancel}
+	x.live[u] = e
+	with, err := u.Attempt().With.Load(x.blob)
+	if err != nil {
+		go x.finish(e, Failure(workflow.CausePanic, fmt.Sprintf("read inputs: %v", err)))
+		return
+	}
+	e.with = with
+	step, ok := x.engine.cfg.Library.Lookup(u.Step.Step.Uses)
+	if !ok || step.Run == nil {
+		go x.finish(e, Failure(workflow.CausePanic, fmt.Sprintf("this fcflow does not execute %q", u.Step.Step.Uses)))
+		return
+	}
+	secret, err := x.withSecrets(u, with)
+	if err != nil {
+		go x.finish(e, Failure(workflow.CauseExpression, err.Error()))
+		return
+	}
+	go func() { x.finish(e, call(ctx, step, inv, secret)) }()
+}
+
+// withSecrets evaluates the inputs again with the values of secrets, which the
+// record does not hold.
+func (x *Execution) withSecrets(u *workflow.Unit, recorded json.RawMessage) (json.RawMessage, error) {
+	if !u.Step.Step.UsesSecrets() {
+		return recorded, nil
+	}
+	scope := x.run.Scope(u, x.blob)
+	scope.Attempt = len(u.Attempts)
+	scope.Secrets = x.engine.cfg.Secrets
+	return evalWith(x.run, u, scope)
+}
+
+// call runs the step's function; a panic becomes a failure of the attempt.
+func call(ctx context.Context, step *Step, inv *Invocation, with json.RawMessage) (out Outcome) {
+	defer func() {
+		if p := recover(); p != nil {
+			inv.Logger.Error().Bytes("stack", debug.Stack()).Msg("step panicked")
+			out = Failure(workflow.CausePanic, fmt.Sprintf("the step panicked: %v; please report this", p))
+		}
+	}()
+	in, err := step.Decode(with)
+	if err != nil {
+		return Failure(workflow.CauseExpression, err.Error())
+	}
+	return step.Run(ctx, inv, in)
+}
+
+// finish hands an outcome to the owner.
+func (x *Execution) finish(e *entry, out Outcome) {
+	x.send(func(x *Execution) {
+		stopping := x.ctx.Err() != nil
+		e.cancel(nil)
+		delete(x.live, e.unit)
+		if x.slots > 0 {
+			x.slots--
+			x.engine.pool.give(1)
+		}
+		// What an attempt makes of being stopped says nothing about its work: the
+		// next owner enters it again.
+		if stopping && out.kind != kindSuccess && out.kind != kindWait {
+			return
+		}
+		x.conclude(e.unit, e.told, e.with, out)
+	})
+}
+
+// conclude records the outcome of an entry and arms what it waits for.
+func (x *Execution) conclude(u *workflow.Unit, told bool, with json.RawMessage, out Outcome) {
+	payload, blobs := conclude(x.run, u, told, out, with, time.Now().UTC())
+	x.emit(command{unit: u, attempt: len(u.Attempts), payload: payload, blobs: blobs})
+	if waiting, ok := payload.(*workflow.AttemptWaiting); ok && waiting.Topic != "" && x.engine.cfg.Watcher != nil {
+		x.acts = append(x.acts, func() { x.watch(u, waiting.Topic) })
+	}
+}
+
+// watch has the unit entered again when its topic has news.
+func (x *Execution) watch(u *workflow.Unit, topic string) {
+	x.unwatch(u)
+	stop := x.engine.cfg.Watcher.Watch(topic, u.Attempt().StartedAt, func() {
+		go x.send(func(x *Execution) {
+			if w, ok := x.watches[u]; ok && w.topic == topic && u.State == workflow.Waiting {
+				x.fired = append(x.fired, u)
+			}
+		})
+	})
+	x.watches[u] = watch{topic: topic, stop: stop}
+}
+
+func (x *Execution) unwatch(u *workflow.Unit) {
+	if w, ok := x.watches[u]; ok {
+		delete(x.watches, u)
+		w.stop()
+	}
+}
+
+// dropFired forgets news for units that do not wait any more.
+func (x *Execution) dropFired() {
+	kept := x.fired[:0]
+	for _, u := range x.fired {
+		if u.State == workflow.Waiting {
+			kept = append(kept, u)
+		}
+	}
+	clear(x.fired[len(kept):])
+	x.fired = kept
+}
+
+// interrupt tells the live attempts that are to stop.
+func (x *Execution) interrupt() {
+	for u, e := range x.live {
+		switch {
+		case x.run.Cancelling(u.Step.Step):
+			e.cancel(ErrCancelled)
+		case u.Attempt().Expired != "":
+			e.cancel(ErrExpired)
+		}
+	}
+}
+
+// invocation tells an attempt about itself.
+func (x *Execution) invocation(u *workflow.Unit, why workflow.WakeReason) *Invocation {
+	a, ref := u.Attempt(), u.Ref()
+	inv := &Invocation{
+		Run: x.run.Created, Site: x.run.Sites[a.System], Unit: ref, Attempt: a.Number, Reason: why,
+		Token:     workflow.Token(x.run.Created.Nonce, ref, a.Number),
+		StartedAt: a.StartedAt, GiveUpAfter: u.Step.Step.GiveUpAfter,
+		Cancelling: x.run.Cancelling(u.Step.Step), Expired: a.Expired,
+		Logger: x.logger.With().Str("step", ref.String()).Str("step_type", u.Step.Step.Uses).
+			Int("attempt", a.Number).Logger(),
+		job: a.Job, checkpoints: map[string]workflow.Body{},
+	}
+	inv.JobName = workflow.JobName(inv.Token, ref.String())
+	switch {
+	case inv.Cancelling:
+		inv.Reason = workflow.WakeCancelled
+	case inv.Expired != "":
+		inv.Reason = workflow.WakeExpired
+	}
+	for key, value := range a.Checkpoints {
+		inv.checkpoints[key] = value
+	}
+	if s := a.Submission; s != nil {
+		copied := *s
+		copied.Outcomes = append([]workflow.SubmissionOutcome(nil), s.Outcomes...)
+		inv.submission = &copied
+	}
+	inv.owner = &attemptRecorder{x: x, unit: u, number: a.Number}
+	return inv
+}
+
+// attemptRecorder is the owner as one attempt sees it.
+type attemptRecorder struct {
+	x      *Execution
+	unit   *workflow.Unit
+	number int
+}
+
+func (r *attemptRecorder) record(ctx context.Context, payloads []workflow.Payload, blobs []workflow.Blob) error {
+	// A fact that is about to be acted on is stored even while the attempt is being
+	// told to stop.
+	return r.x.ask(context.WithoutCancel(ctx), func() {
+		for i, p := range payloads {
+			c := command{unit: r.unit, attempt: r.number, payload: p}
+			if i == 0 {
+				c.blobs = blobs
+			}
+			r.x.emit(c)
+		}
+	})
+}
+
+func (r *attemptRecorder) blob(digest string) ([]byte, error) {
+	return r.x.history.Blob(context.Background(), digest)
+}
+
+func (r *attemptRecorder) logPath(name string) (string, error) {
+	if r.x.engine.cfg.LogDir == nil {
+		return "", fmt.Errorf("no directory for logs is configured")
+	}
+	dir := r.x.engine.cfg.LogDir(r.x.id)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, LogName(r.unit.Ref(), r.number, name)), nil
+}
+
+// LogName is the name of a log file of an attempt. An instance key, which may
+// hold any character, is shortened to its digest.
+func LogName(unit workflow.UnitRef, attempt int, name string) string {
+	if unit.Instance == "" {
+		return fmt.Sprintf("%s.%d.%s", unit.Step, attempt, name)
+	}
+	key := workflow.NewBlob([]byte(unit.Instance)).Digest[:12]
+	return fmt.Sprintf("%s-%s.%d.%s", unit.Step, key, attempt, name)
+}
+
+func (r *attemptRecorder) progress(p Progress) {
+	if f := r.x.engine.cfg.Progress; f != nil {
+		f(r.x.id, r.unit.Ref(), p)
+	}
+}

@@ -1,0 +1,189 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// world plays the part of an execution without goroutines, clock or store: it
+// applies what decide says and makes up what attempts come to.
+type world struct {
+	t      *rapid.T
+	run    *workflow.Run
+	now    time.Time
+	epoch  int64
+	events []workflow.Event
+	fired  []*workflow.Unit
+}
+
+func newWorld(t *rapid.T, w *workflow.Workflow) *world {
+	world := &world{t: t, run: workflow.NewRun(w), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), epoch: 1}
+	world.apply(nil, 0, &workflow.RunCreated{ID: "r", Nonce: "nonce"})
+	return world
+}
+
+func (w *world) apply(u *workflow.Unit, attempt int, p workflow.Payload) {
+	e := workflow.Event{Seq: w.run.Seq + 1, At: w.now, Epoch: w.epoch, Attempt: attempt, Data: p}
+	if u != nil {
+		e.Step, e.Instance = u.Step.Step.ID, u.Instance
+	}
+	if err := workflow.Apply(w.run, &e); err != nil {
+		w.t.Fatalf("apply %s: %v\n%s", p.Kind(), err, w.run.Workflow.Source)
+	}
+	w.events = append(w.events, e)
+}
+
+func (w *world) input(slots int) input {
+	return input{now: w.now, slots: slots, jobs: func(string) int { return 1 << 20 }, fired: w.fired}
+}
+
+// carryOut applies commands; entering an attempt is only noted by its state.
+func (w *world) carryOut(commands []command) {
+	for _, c := range commands {
+		w.apply(c.unit, c.attempt, c.payload)
+	}
+	w.fired = slices.DeleteFunc(w.fired, func(u *workflow.Unit) bool { return u.State != workflow.Waiting })
+}
+
+// step makes something happen that a decision does not cause.
+func (w *world) step() {
+	var running, waiting []*workflow.Unit
+	for _, s := range w.run.Steps {
+		for _, u := range s.Units {
+			switch u.State {
+			case workflow.Running:
+				running = append(running, u)
+			case workflow.Waiting:
+				waiting = append(waiting, u)
+			}
+		}
+	}
+	switch choice := rapid.IntRange(0, 19).Draw(w.t, "happens"); {
+	case choice < 12 && len(running) > 0:
+		w.conclude(rapid.SampledFrom(running).Draw(w.t, "unit"))
+	case choice < 14 && len(waiting) > 0:
+		w.fired = append(w.fired, rapid.SampledFrom(waiting).Draw(w.t, "fired"))
+	case choice == 14 && w.run.CancelRequests < 2:
+		w.apply(nil, 0, &workflow.CancelRequested{By: "test"})
+	case choice == 15:
+		w.reopen()
+	default:
+		w.now = w.now.Add(time.Duration(rapid.IntRange(1, 400).Draw(w.t, "seconds")) * time.Second)
+	}
+}
+
+func (w *world) conclude(u *workflow.Unit) {
+	outcomes := []Outcome{
+		Success(map[string]int{"n": 1}), Success(map[string]int{"n": 2}), Success(nil),
+		Failure(workflow.CauseAPI, "x"), Failure(workflow.ExitCause(3), "x"), Failure(workflow.CauseNodeFail, "x"),
+		Suspend(Wait{Reason: workflow.WaitTimer, Until: w.now.Add(time.Minute)}),
+		Suspend(Wait{Reason: workflow.WaitJob, Topic: "job"}),
+		Suspend(Wait{Reason: workflow.WaitOutage, Until: w.now.Add(30 * time.Second)}),
+		Suspend(Wait{Reason: workflow.WaitAttention}),
+	}
+	stopping := w.run.Cancelling(u.Step.Step) || u.Attempt().Expired != ""
+	if stopping {
+		outcomes = append(outcomes, Ended("gone"), Ended("gone"))
+	}
+	out := rapid.SampledFrom(outcomes).Draw(w.t, "outcome")
+	p, _ := conclude(w.run, u, stopping, out, u.Attempt().With.JSON, w.now)
+	w.apply(u, len(u.Attempts), p)
+}
+
+func (w *world) reopen() {
+	w.epoch++
+	w.fired = nil
+	w.apply(nil, 0, &workflow.RunOpened{})
+	for _, s := range w.run.Steps {
+		for _, u := range s.Units {
+			if u.State == workflow.Running && !continues(u) {
+				p, _ := conclude(w.run, u, false, Failure(workflow.CauseInterrupted, "x"), nil, w.now)
+				w.apply(u, len(u.Attempts), p)
+			}
+		}
+	}
+}
+
+// printed is a command as text, to compare sets of them.
+func printed(commands []command) []string {
+	lines := []string{}
+	for _, c := range commands {
+		line := string(c.payload.Kind())
+		if c.unit != nil {
+			line += " " + c.unit.Ref().String()
+		}
+		switch p := c.payload.(type) {
+		case *workflow.AttemptWoken:
+			line += " " + string(p.Why)
+		case *workflow.AttemptExpired:
+			line += " " + string(p.Cause)
+		case *workflow.UnitSkipped:
+			line += fmt.Sprintf(" %s %v", p.Cause, p.Root)
+		case *workflow.UnitFailed:
+			line += " " + string(p.Cause)
+		case *workflow.RunFinished:
+			line += " " + string(p.State)
+		}
+		lines = append(lines, line)
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// TestDecideEqualsFullScan: on random histories, what decide reads from queues
+// and counters is what a look at every unit and every event finds; and with few
+// slots it uses exactly those.
+func TestDecideEqualsFullScan(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		lib := newScripted()
+		w := newWorld(t, drawWorkflow(t, lib, shape{uses: lib.Names(), scripts: []string{"ok"}, timeout: true}))
+		for range rapid.IntRange(5, 60).Draw(t, "length") {
+			for {
+				commands := decide(w.run, w.input(1000))
+				if diff := cmp.Diff(scan(w), printed(commands)); diff != "" {
+					t.Fatalf("full scan (-) against decide (+):\n%s\n%s", diff, w.run.Workflow.Source)
+				}
+				checkFewSlots(t, w, commands)
+				if len(commands) == 0 {
+					break
+				}
+				w.carryOut(commands)
+			}
+			if w.run.State.Terminal() {
+				return
+			}
+			w.step()
+		}
+	})
+}
+
+// checkFewSlots: with k slots, the attempts entered are k of those entered with
+// many, or all; everything else is decided as before.
+func checkFewSlots(t *rapid.T, w *world, all []command) {
+	k := rapid.IntRange(0, 2).Draw(t, "slots")
+	few := decide(w.run, w.input(k))
+	entered := func(commands []command) (enter, other []string) {
+		for _, c := range commands {
+			line := printed([]command{c})[0]
+			if c.enter != "" {
+				enter = append(enter, line)
+			} else {
+				other = append(other, line)
+			}
+		}
+		return enter, other
+	}
+	enterAll, _ := entered(all)
+	enterFew, _ := entered(few)
+	if len(enterFew) != min(k, len(enterAll)) {
+		t.Fatalf("%d slots: entered %v of %v", k, enterFew, enterAll)
+	}
+}

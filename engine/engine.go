@@ -1,0 +1,134 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/rs/zerolog"
+
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// Config is what an engine executes runs with. The zero value of each field but
+// Library is usable.
+type Config struct {
+	Library Library
+	// Binder serves steps that need a system; Watcher tells when jobs change.
+	Binder  Binder
+	Watcher Watcher
+	// Secrets resolves a secret by name.
+	Secrets func(name string) (string, error)
+	// Slots bounds how many attempts run at once in this process; default 64.
+	Slots int
+	// JobsPerSystem bounds how many units may be in the queue of one system, over
+	// all runs of this process; default 200.
+	JobsPerSystem int
+	// Patience is how long a run that never had a good answer waits for the first
+	// one; default 30 s, negative = for ever.
+	Patience time.Duration
+	// LogDir names the directory for the logs of a run's attempts.
+	LogDir func(workflow.RunID) string
+	Logger zerolog.Logger
+	// Observe is called after each commit on the goroutine that owns the run: it
+	// must be quick and must not keep the run.
+	Observe func(run *workflow.Run, events []workflow.Event, changed []*workflow.Unit)
+	// Progress is called for passing facts of attempts, from any goroutine.
+	Progress func(workflow.RunID, workflow.UnitRef, Progress)
+}
+
+const (
+	defaultSlots    = 64
+	defaultJobs     = 200
+	defaultPatience = 30 * time.Second
+)
+
+// Engine executes runs. The runs of one engine share its attempt slots and its
+// places in the queues of systems.
+type Engine struct {
+	cfg  Config
+	pool *pool
+}
+
+// New returns an engine.
+func New(cfg Config) *Engine {
+	if cfg.Slots <= 0 {
+		cfg.Slots = defaultSlots
+	}
+	if cfg.JobsPerSystem <= 0 {
+		cfg.JobsPerSystem = defaultJobs
+	}
+	if cfg.Patience == 0 {
+		cfg.Patience = defaultPatience
+	}
+	return &Engine{cfg: cfg, pool: newPool(cfg.Slots, cfg.JobsPerSystem)}
+}
+
+// NewRunID returns an id for a run created now.
+func NewRunID(now time.Time) workflow.RunID {
+	return workflow.RunID(ulid.MustNew(ulid.Timestamp(now), rand.Reader).String())
+}
+
+// Create makes a run of w durable, without starting it. The workflow's source
+// becomes the frozen definition. ID, Definition and Nonce of created are filled
+// in where they are empty.
+func (e *Engine) Create(ctx context.Context, s workflow.Store, w *workflow.Workflow, created workflow.RunCreated) (*Execution, error) {
+	now := time.Now().UTC()
+	if created.ID == "" {
+		created.ID = NewRunID(now)
+	}
+	if created.Nonce == "" {
+		created.Nonce = rand.Text()
+	}
+	created.Workflow = w.Name
+	created.Definition = workflow.NewBlob(w.Source).Digest
+	first := []workflow.Event{{Seq: 1, At: now, Epoch: 1, Data: &created}}
+	run := workflow.NewRun(w)
+	if err := workflow.Apply(run, &first[0]); err != nil {
+		return nil, err
+	}
+	history, err := s.Create(ctx, created.ID, w.Source, first, nil)
+	if err != nil {
+		return nil, fmt.Errorf("create run %s: %w", created.ID, err)
+	}
+	return newExecution(e, run, history), nil
+}
+
+// Open takes a run over whose history this process has come to own: it folds
+// the history and, unless the run is over, records the new owner. w is the
+// frozen definition, parsed and checked.
+func (e *Engine) Open(ctx context.Context, h workflow.History, w *workflow.Workflow, owner workflow.Owner, version string) (*Execution, error) {
+	run, err := Fold(ctx, w, h)
+	if err != nil {
+		return nil, err
+	}
+	x := newExecution(e, run, h)
+	if run.State.Terminal() {
+		return x, nil
+	}
+	owner.Epoch = h.Epoch()
+	x.emit(command{payload: &workflow.RunOpened{Owner: owner, Version: version}})
+	return x, x.commit(ctx)
+}
+
+// EventReader is the reading half of a history.
+type EventReader interface {
+	Read(ctx context.Context, from int64, f func(workflow.Event) error) error
+}
+
+// Fold computes the state of a run of w from its stored events.
+func Fold(ctx context.Context, w *workflow.Workflow, events EventReader) (*workflow.Run, error) {
+	run := workflow.NewRun(w)
+	err := events.Read(ctx, 1, func(e workflow.Event) error { return workflow.Apply(run, &e) })
+	if err != nil {
+		return nil, err
+	}
+	if run.Seq == 0 {
+		return nil, errors.New("the history is empty")
+	}
+	run.TakeChanged()
+	return run, nil
+}

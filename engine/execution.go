@@ -1,0 +1,402 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// stopGrace is how long attempts may take to return when this process ends, so
+// that the answer to a request in flight is still recorded.
+const stopGrace = 15 * time.Second
+
+// Execution is a run owned by this process. One goroutine, the one that calls
+// Drive, owns the folded state; all others talk to it through messages.
+type Execution struct {
+	engine  *Engine
+	history workflow.History
+	logger  zerolog.Logger
+	id      workflow.RunID
+
+	inbox   chan message
+	pokes   chan struct{}
+	stopped chan struct{} // closed when Drive has returned
+
+	// The rest belongs to the owner goroutine.
+	run        *workflow.Run
+	ctx        context.Context // parent of the attempts
+	live       map[*workflow.Unit]*entry
+	watches    map[*workflow.Unit]watch
+	fired      []*workflow.Unit
+	binding    map[string]bool
+	unbindable map[string]error
+	slots      int // held for live attempts
+
+	pending []workflow.Event // applied, not yet durable
+	blobs   []workflow.Blob
+	acts    []func() // after the commit
+	fatal   error    // the history could not be written or does not fold: stop at once
+	quit    error    // a reason to leave the run for a later owner
+
+	changes changes
+}
+
+// message is something that happened outside the owner goroutine.
+type message func(x *Execution)
+
+// watch is a topic being watched for a waiting unit.
+type watch struct {
+	topic string
+	stop  func()
+}
+
+func newExecution(e *Engine, run *workflow.Run, h workflow.History) *Execution {
+	return &Execution{
+		engine: e, history: h, run: run, id: run.ID,
+		logger:     e.cfg.Logger.With().Str("run_id", string(run.ID)).Str("workflow", run.Workflow.Name).Logger(),
+		inbox:      make(chan message, 256),
+		pokes:      make(chan struct{}, 1),
+		stopped:    make(chan struct{}),
+		live:       map[*workflow.Unit]*entry{},
+		watches:    map[*workflow.Unit]watch{},
+		binding:    map[string]bool{},
+		unbindable: map[string]error{},
+		changes:    changes{next: make(chan struct{})},
+	}
+}
+
+// ID is the run's id.
+func (x *Execution) ID() workflow.RunID { return x.id }
+
+// Run is the folded state. It may only be read before Drive is called or after
+// it returned.
+func (x *Execution) Run() *workflow.Run { return x.run }
+
+// Drive executes the run until it is over (nil) or ctx ends (its cause). It also
+// returns, leaving the run resumable, when the login is refused or nothing
+// answers before the run has sent anything (ErrLogin, ErrUnavailable), when the
+// run turns out to be somebody else's (ErrConflict), and when an event could not
+// be stored. Remote jobs go on in all these cases. Drive is called once.
+func (x *Execution) Drive(ctx context.Context) error {
+	defer close(x.stopped)
+	attempts, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(ErrStopping)
+	x.ctx = attempts
+	defer x.release()
+	if x.run.State.Terminal() {
+		return nil
+	}
+	if err := x.verify(ctx); err != nil {
+		return err
+	}
+	x.reenter()
+	err := x.loop(ctx)
+	if x.fatal == nil {
+		cancel(ErrStopping)
+		x.drain()
+	}
+	return err
+}
+
+// loop alternates between deciding, committing and waiting.
+func (x *Execution) loop(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		if err := x.advance(ctx); err != nil {
+			return err
+		}
+		if x.run.State.Terminal() {
+			return nil
+		}
+		if x.quit != nil {
+			return x.quit
+		}
+		x.arm(timer)
+		select {
+		case m := <-x.inbox:
+			m(x)
+			x.gather()
+		case <-timer.C:
+		case <-x.pokes:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// gather handles the messages that are there already, so that one commit
+// serves them all.
+func (x *Execution) gather() {
+	for range cap(x.inbox) {
+		select {
+		case m := <-x.inbox:
+			m(x)
+		default:
+			return
+		}
+	}
+}
+
+// arm sets the timer to the next instant at which something is due.
+func (x *Execution) arm(timer *time.Timer) {
+	if at, ok := x.run.NextTimer(); ok {
+		timer.Reset(max(time.Until(at), 0))
+	} else {
+		timer.Stop()
+	}
+}
+
+// advance decides until nothing is left to do, makes the events durable in one
+// commit, and only then acts.
+func (x *Execution) advance(ctx context.Context) error {
+	for x.fatal == nil && len(x.pending) < 4*maxCommands {
+		granted := x.engine.pool.take(x.engine.cfg.Slots)
+		commands := decide(x.run, x.input(granted))
+		used := x.carryOut(commands)
+		x.engine.pool.give(granted - used)
+		x.slots += used
+		if used == granted {
+			x.engine.pool.wait(x)
+		}
+		if len(commands) == 0 {
+			break
+		}
+	}
+	if x.fatal != nil {
+		return x.fatal
+	}
+	return x.commit(ctx)
+}
+
+func (x *Execution) input(slots int) input {
+	return input{
+		now: time.Now().UTC(), slots: slots, jobs: x.engine.pool.room, fired: x.fired,
+		binding: x.binding, unbindable: x.unbindable, blobs: x.blob,
+	}
+}
+
+// carryOut applies the events of commands and plans their acts. It returns how
+// many slots they take.
+func (x *Execution) carryOut(commands []command) int {
+	slots := 0
+	for _, c := range commands {
+		if c.bind != "" {
+			x.bind(c.bind)
+			continue
+		}
+		x.emit(c)
+		if x.fatal != nil {
+			break
+		}
+		switch c.payload.(type) {
+		case *workflow.CancelRequested, *workflow.RunTimedOut:
+			x.acts = append(x.acts, x.interrupt)
+		case *workflow.AttemptExpired:
+			x.acts = append(x.acts, x.interrupt)
+		}
+		if c.enter != "" {
+			slots++
+			unit, why := c.unit, c.enter
+			x.unwatch(unit)
+			x.acts = append(x.acts, func() { x.enter(unit, why) })
+		}
+	}
+	x.dropFired()
+	for system := range x.run.Sites {
+		x.engine.pool.holds(x, system, x.run.JobsOn(system))
+	}
+	return slots
+}
+
+// emit applies an event; it becomes durable with the next commit.
+func (x *Execution) emit(c command) {
+	e := workflow.Event{
+		Seq: x.run.Seq + 1, At: time.Now().UTC().Truncate(time.Millisecond), Epoch: x.history.Epoch(),
+		Attempt: c.attempt, Data: c.payload,
+	}
+	if c.unit != nil {
+		e.Step, e.Instance = c.unit.Step.Step.ID, c.unit.Instance
+	}
+	if err := workflow.Apply(x.run, &e); err != nil {
+		x.fail(fmt.Errorf("run %s: %w", x.id, err))
+		return
+	}
+	x.pending = append(x.pending, e)
+	x.blobs = append(x.blobs, c.blobs...)
+}
+
+// commit makes the applied events durable, tells observers, and acts. After an
+// error the owner must stop: what is stored and what was folded may differ.
+func (x *Execution) commit(ctx context.Context) error {
+	if x.fatal != nil {
+		return x.fatal
+	}
+	events, acts := x.pending, x.acts
+	if len(events) > 0 {
+		err := x.history.Append(context.WithoutCancel(ctx), events[0].Seq-1, events, x.blobs...)
+		if err != nil {
+			x.fail(fmt.Errorf("run %s: store events: %w", x.id, err))
+			return x.fatal
+		}
+	}
+	x.pending, x.blobs, x.acts = nil, nil, nil
+	if len(events) > 0 {
+		x.changes.announce()
+		if x.engine.cfg.Observe != nil {
+			x.engine.cfg.Observe(x.run, events, x.run.TakeChanged())
+		} else {
+			x.run.TakeChanged()
+		}
+	}
+	for _, act := range acts {
+		act()
+	}
+	return nil
+}
+
+func (x *Execution) fail(err error) {
+	if x.fatal == nil {
+		x.fatal = err
+	}
+}
+
+// drain lets the attempts return, so that what they still learn is recorded:
+// the answer to a request in flight above all.
+func (x *Execution) drain() {
+	timeout := time.NewTimer(stopGrace)
+	defer timeout.Stop()
+	for len(x.live) > 0 && x.fatal == nil {
+		select {
+		case m := <-x.inbox:
+			m(x)
+			x.gather()
+			if err := x.commit(context.Background()); err != nil {
+				return
+			}
+		case <-timeout.C:
+			return
+		}
+	}
+}
+
+// release gives back what the process shares.
+func (x *Execution) release() {
+	for u := range x.watches {
+		x.unwatch(u)
+	}
+	x.engine.pool.give(x.slots)
+	x.slots = 0
+	x.engine.pool.leave(x)
+}
+
+// poke makes the owner decide again.
+func (x *Execution) poke() {
+	select {
+	case x.pokes <- struct{}{}:
+	default:
+	}
+}
+
+// send hands a message to the owner. It reports false when nobody drives the
+// run any more.
+func (x *Execution) send(m message) bool {
+	select {
+	case x.inbox <- m:
+		return true
+	case <-x.stopped:
+		return false
+	}
+}
+
+// errNotDriven is what a request gets that comes too late.
+var errNotDriven = errors.New("the run is no longer driven by this process")
+
+// ask runs f on the owner goroutine and waits for the commit that follows.
+func (x *Execution) ask(ctx context.Context, f func()) error {
+	done := make(chan error, 1)
+	sent := x.send(func(x *Execution) {
+		f()
+		x.acts = append(x.acts, func() { done <- nil })
+	})
+	if !sent {
+		return errNotDriven
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-x.stopped:
+		return errNotDriven
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// View describes the run, from any goroutine, also after Drive has returned.
+func (x *Execution) View(ctx context.Context) (workflow.RunView, error) {
+	var v workflow.RunView
+	err := x.ask(ctx, func() { v = x.run.Describe() })
+	if errors.Is(err, errNotDriven) {
+		return x.run.Describe(), nil
+	}
+	return v, err
+}
+
+// Cancel asks for the run to be cancelled; the request is durable when it
+// returns. A second one also skips `finally`. Cancelling a run that is over does
+// nothing.
+func (x *Execution) Cancel(ctx context.Context, by string) error {
+	return x.ask(ctx, func() {
+		if x.run.State.Terminal() {
+			return
+		}
+		x.emit(command{payload: &workflow.CancelRequested{By: by}})
+		x.acts = append(x.acts, x.interrupt)
+	})
+}
+
+// Events calls f with each stored event from a sequence number on.
+func (x *Execution) Events(ctx context.Context, from int64, f func(workflow.Event) error) error {
+	return x.history.Read(ctx, from, f)
+}
+
+// Changed returns a channel that is closed at the next commit.
+func (x *Execution) Changed() <-chan struct{} { return x.changes.wait() }
+
+// Close gives the ownership of the run up. It must not be called while Drive
+// runs.
+func (x *Execution) Close() error { return x.history.Close() }
+
+func (x *Execution) blob(digest string) ([]byte, error) {
+	for _, b := range x.blobs { // applied, not yet stored
+		if b.Digest == digest {
+			return b.Bytes, nil
+		}
+	}
+	return x.history.Blob(context.Background(), digest)
+}
+
+// changes lets any number of readers wait for the next commit.
+type changes struct {
+	mu   sync.Mutex
+	next chan struct{}
+}
+
+func (c *changes) wait() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.next
+}
+
+func (c *changes) announce() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	close(c.next)
+	c.next = make(chan struct{})
+}

@@ -1,0 +1,117 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/fcflow/fcflow/workflow"
+)
+
+const (
+	maxOutputText = 64 << 10 // one text of an output
+	maxOutputs    = 8 << 20  // all outputs of a unit
+)
+
+// conclude turns the outcome of an entry into the event that records it.
+func conclude(run *workflow.Run, u *workflow.Unit, told bool, out Outcome, with json.RawMessage, now time.Time) (workflow.Payload, []workflow.Blob) {
+	switch out.kind {
+	case kindSuccess:
+		return succeed(run, u, out, with, now)
+	case kindCancelled:
+		return ended(run, u, out), nil
+	case kindWait:
+		return suspend(run, u, told, out.wait, now), nil
+	case kindFailure:
+		return fail(run, u, out, with, now), nil
+	}
+	return fail(run, u, Failure(workflow.CausePanic, "the step returned no outcome; please report this"), with, now), nil
+}
+
+// succeed checks that every declared output is there and of bearable size.
+func succeed(run *workflow.Run, u *workflow.Unit, out Outcome, with json.RawMessage, now time.Time) (workflow.Payload, []workflow.Blob) {
+	text, err := workflow.CanonicalJSON(out.outputs)
+	if err != nil {
+		return fail(run, u, Failure(workflow.CausePanic, fmt.Sprintf("outputs cannot be written as JSON: %v", err)), with, now), nil
+	}
+	if cause, message := checkOutputs(u.Step.Step.Spec(), with, text); cause != "" {
+		return fail(run, u, Failure(cause, message).WithEvidence(out.evidence), with, now), nil
+	}
+	end := &workflow.AttemptFinished{State: workflow.Succeeded, Evidence: out.evidence}
+	if string(text) == "null" || string(text) == "{}" {
+		return end, nil
+	}
+	var blobs []workflow.Blob
+	end.Outputs, blobs = workflow.NewBody(text)
+	return end, blobs
+}
+
+func checkOutputs(spec *workflow.StepSpec, with, text json.RawMessage) (workflow.Cause, string) {
+	declared := spec.AllOutputs(with)
+	if len(declared) == 0 {
+		return "", ""
+	}
+	if len(text) > maxOutputs {
+		return workflow.CauseOutputTooLarge, fmt.Sprintf("the outputs take %d bytes; at most %d are kept: write them to a file", len(text), maxOutputs)
+	}
+	var got map[string]json.RawMessage
+	if err := json.Unmarshal(text, &got); err != nil {
+		return workflow.CauseOutputMissing, "the outputs are not an object"
+	}
+	for _, f := range declared {
+		value, ok := got[f.Name]
+		if f.Required && (!ok || string(value) == "null") {
+			return workflow.CauseOutputMissing, fmt.Sprintf("output %q was not delivered", f.Name)
+		}
+		if f.Type.Kind == workflow.String && len(value) > maxOutputText {
+			return workflow.CauseOutputTooLarge, fmt.Sprintf("output %q takes %d bytes; at most %d are kept: write it to a file", f.Name, len(value), maxOutputText)
+		}
+	}
+	return "", ""
+}
+
+// ended records that an attempt that was told to stop has nothing going on any
+// more.
+func ended(run *workflow.Run, u *workflow.Unit, out Outcome) workflow.Payload {
+	a := u.Attempt()
+	if a.Expired != "" && !run.Cancelling(u.Step.Step) {
+		return &workflow.AttemptFinished{
+			State: workflow.Failed, Cause: a.Expired, Evidence: out.evidence, Message: expiredMessage(u, a),
+		}
+	}
+	return &workflow.AttemptFinished{State: workflow.Cancelled, Evidence: out.evidence}
+}
+
+func expiredMessage(u *workflow.Unit, a *workflow.Attempt) string {
+	if a.Expired == workflow.CauseQueueTimeout {
+		return fmt.Sprintf("the job did not start within queue_timeout (%s)", u.Step.Step.QueueTimeout)
+	}
+	return fmt.Sprintf("not done within timeout (%s)", u.Step.Step.Timeout)
+}
+
+// suspend records a wait. An entry that was not told of a cancel or a deadline
+// that came meanwhile is due at once, to be told; one that waits for nothing
+// outside is cancelled by a cancel.
+func suspend(run *workflow.Run, u *workflow.Unit, told bool, w Wait, now time.Time) workflow.Payload {
+	stopping := run.Cancelling(u.Step.Step) || u.Attempt().Expired != ""
+	if stopping && !w.Reason.Remote() {
+		return ended(run, u, Ended("nothing was under way"))
+	}
+	waiting := &workflow.AttemptWaiting{Reason: w.Reason, Topic: w.Topic, Until: w.Until, Message: w.Message}
+	if stopping && !told {
+		waiting.Until = now
+	}
+	return waiting
+}
+
+func fail(run *workflow.Run, u *workflow.Unit, out Outcome, with json.RawMessage, now time.Time) workflow.Payload {
+	end := &workflow.AttemptFinished{
+		State: workflow.Failed, Cause: out.cause, Message: out.message, Evidence: out.evidence, Tail: out.tail,
+	}
+	retry, err := retryAfter(run, u, out.cause, with, now)
+	if err != nil {
+		end.Message = fmt.Sprintf("%s; no other attempt: %v", end.Message, err)
+	}
+	end.Retry = retry
+	return end
+}

@@ -1,0 +1,352 @@
+package engine
+
+import (
+	"slices"
+	"time"
+
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// scan is decide written the slow way: it looks at every unit and at every event
+// so far, and uses neither the queues nor the counters of the fold. It returns
+// commands as printed does.
+func scan(w *world) []string {
+	s := scanner{world: w, run: w.run}
+	switch {
+	case w.run.State.Terminal():
+		return []string{}
+	case w.run.State == workflow.RunQueued:
+		return []string{"run.started"}
+	}
+	var commands []command
+	done, mainDone := true, true
+	for _, step := range w.run.Steps {
+		for _, u := range step.Units {
+			done = done && u.State.Done()
+			mainDone = mainDone && (u.State.Done() || step.Step.Finally)
+		}
+	}
+	if t := w.run.Workflow.Timeout; t > 0 && !mainDone && !s.timedOut() && !w.now.Before(w.run.StartedAt.Add(t)) {
+		return []string{"run.timed_out"}
+	}
+	if at, ok := s.finallyDeadline(mainDone); ok && !w.now.Before(at) {
+		return []string{"run.cancel_requested"}
+	}
+	for _, step := range w.run.Steps {
+		for _, u := range step.Units {
+			commands = append(commands, s.unit(u, mainDone)...)
+		}
+	}
+	if done {
+		commands = append(commands, command{payload: &workflow.RunFinished{State: s.end()}})
+	}
+	return printed(commands)
+}
+
+type scanner struct {
+	*world
+	run *workflow.Run
+}
+
+func (s scanner) unit(u *workflow.Unit, mainDone bool) []command {
+	switch u.State {
+	case workflow.Pending:
+		return s.pending(u, mainDone)
+	case workflow.Ready:
+		return []command{{unit: u, payload: &workflow.AttemptStarted{}}}
+	case workflow.Waiting:
+		if u.Wait.Reason == workflow.WaitBackoff {
+			if s.now.Before(u.Wait.Until) {
+				return nil
+			}
+			return []command{{unit: u, payload: &workflow.BackoffEnded{}}}
+		}
+		return s.waiting(u)
+	case workflow.Running:
+		if cause := s.deadline(u); cause != "" {
+			return []command{{unit: u, payload: &workflow.AttemptExpired{Cause: cause}}}
+		}
+	}
+	return nil
+}
+
+// pending judges a unit from the states of what it depends on.
+func (s scanner) pending(u *workflow.Unit, mainDone bool) []command {
+	step := u.Step.Step
+	if step.Finally && !mainDone {
+		return nil
+	}
+	var bad, missing *workflow.Unit
+	for _, b := range step.Barriers {
+		for _, dep := range s.run.Steps[b].Units {
+			if !dep.State.Done() {
+				return nil
+			}
+			if bad == nil && !s.good(dep) {
+				bad = root(dep)
+			}
+		}
+	}
+	for _, v := range step.Values {
+		for _, dep := range s.run.Steps[v].Units {
+			if missing == nil && dep.State != workflow.Succeeded {
+				missing = root(dep)
+			}
+		}
+	}
+	var p workflow.Payload = &workflow.UnitReady{}
+	switch {
+	case bad != nil && !step.StatusIf && !step.Finally:
+		p = skipped(workflow.CauseUpstreamFailed, bad)
+	case missing != nil:
+		p = skipped(workflow.CauseSourceMissing, missing)
+	default:
+		yes, err := s.run.Workflow.EvalIf(step, s.run.Scope(u, nil))
+		if err != nil {
+			p = &workflow.UnitFailed{Cause: workflow.CauseExpression}
+		} else if !yes {
+			p = &workflow.UnitSkipped{Cause: workflow.CauseConditionFalse}
+		}
+	}
+	return []command{{unit: u, payload: p}}
+}
+
+func root(u *workflow.Unit) *workflow.Unit {
+	if u.Root != nil {
+		return u.Root
+	}
+	return u
+}
+
+// good applies the definition of a good unit.
+func (s scanner) good(u *workflow.Unit) bool {
+	switch u.State {
+	case workflow.Succeeded:
+		return true
+	case workflow.Failed:
+		return u.Step.Step.ContinueOnError
+	case workflow.Skipped:
+		if u.Cause == workflow.CauseConditionFalse {
+			return true
+		}
+		if u.Cause != workflow.CauseSourceMissing {
+			return false
+		}
+		for _, v := range u.Step.Step.Values {
+			for _, dep := range s.run.Steps[v].Units {
+				if dep.State != workflow.Succeeded && !s.good(dep) {
+					return false
+				}
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// waiting wakes a unit that must be told something since it began to wait, or
+// whose topic fired or whose instant passed; else its deadline may have come.
+func (s scanner) waiting(u *workflow.Unit) []command {
+	since := s.last(u, "attempt.waiting")
+	var commands []command
+	why := workflow.WakeReason("")
+	observed := true
+	for i, e := range s.events {
+		if i < since {
+			continue
+		}
+		switch e.Data.(type) {
+		case *workflow.RunOpened:
+			if u.Wait.Reason.Remote() {
+				why, observed = workflow.WakeReopened, false
+			}
+		case *workflow.CancelRequested, *workflow.RunTimedOut:
+			if u.Wait.Reason.Remote() && s.cancelling(u, i) && why == "" {
+				why = workflow.WakeCancelled
+			}
+		case *workflow.AttemptExpired:
+			if e.Step == u.Step.Step.ID && why == "" {
+				why = workflow.WakeExpired
+			}
+		}
+	}
+	if observed {
+		if cause := s.deadline(u); cause != "" {
+			commands = append(commands, command{unit: u, payload: &workflow.AttemptExpired{Cause: cause}})
+			return commands
+		}
+	}
+	switch {
+	case !u.Wait.Until.IsZero() && !s.now.Before(u.Wait.Until):
+		why = workflow.WakeDue
+	case why == "" && slices.Contains(s.fired, u):
+		why = workflow.WakeTopic
+	}
+	if why != "" {
+		commands = append(commands, command{unit: u, payload: &workflow.AttemptWoken{Why: why}})
+	}
+	return commands
+}
+
+// cancelling reports whether the unit's part of the workflow was to be cancelled
+// once event i had happened.
+func (s scanner) cancelling(u *workflow.Unit, i int) bool {
+	requests := 0
+	for _, e := range s.events[:i+1] {
+		switch e.Data.(type) {
+		case *workflow.CancelRequested:
+			requests++
+		case *workflow.RunTimedOut:
+			if !u.Step.Step.Finally {
+				return true
+			}
+		}
+	}
+	if u.Step.Step.Finally {
+		return requests > 1
+	}
+	return requests > 0
+}
+
+// deadline returns the cause when the time of a live attempt is up. An attempt
+// that is entered again after a reopen has at least the grace.
+func (s scanner) deadline(u *workflow.Unit) workflow.Cause {
+	a := u.Attempt()
+	if a.Expired != "" || a.Deadline.IsZero() {
+		return ""
+	}
+	at := a.Deadline
+	for i := s.last(u, "attempt.started"); i < len(s.events); i++ {
+		if _, ok := s.events[i].Data.(*workflow.RunOpened); !ok {
+			continue
+		}
+		at = a.Deadline
+		entered := i
+		if reason := s.waitedFor(u, i); reason != "" {
+			if !reason.Remote() {
+				continue
+			}
+			if entered = s.next(u, "attempt.woken", i); entered < 0 {
+				return ""
+			}
+		}
+		if grace := s.events[entered].At.Add(30 * time.Second); at.Before(grace) {
+			at = grace
+		}
+	}
+	if s.now.Before(at) {
+		return ""
+	}
+	return workflow.CauseTimedOut
+}
+
+// waitedFor is what the unit's newest attempt waited for when event i happened;
+// "" if it was running.
+func (s scanner) waitedFor(u *workflow.Unit, i int) workflow.WaitReason {
+	reason := workflow.WaitReason("")
+	for _, e := range s.events[:i] {
+		if e.Step != u.Step.Step.ID {
+			continue
+		}
+		switch p := e.Data.(type) {
+		case *workflow.AttemptStarted, *workflow.AttemptWoken:
+			reason = ""
+		case *workflow.AttemptWaiting:
+			reason = p.Reason
+		}
+	}
+	return reason
+}
+
+// next is the index of the first event of a kind about the unit after event i;
+// -1 if there is none.
+func (s scanner) next(u *workflow.Unit, kind workflow.EventKind, i int) int {
+	for j := i + 1; j < len(s.events); j++ {
+		if e := s.events[j]; e.Data.Kind() == kind && e.Step == u.Step.Step.ID {
+			return j
+		}
+	}
+	return -1
+}
+
+// last is the index of the newest event of a kind about the unit, or 0.
+func (s scanner) last(u *workflow.Unit, kind workflow.EventKind) int {
+	for i := len(s.events) - 1; i >= 0; i-- {
+		if e := s.events[i]; e.Data.Kind() == kind && e.Step == u.Step.Step.ID {
+			return i
+		}
+	}
+	return 0
+}
+
+func (s scanner) timedOut() bool {
+	return slices.ContainsFunc(s.events, func(e workflow.Event) bool {
+		_, ok := e.Data.(*workflow.RunTimedOut)
+		return ok
+	})
+}
+
+// finallyDeadline is when `finally` is cut short: some time after both the first
+// cancel and the end of `steps`.
+func (s scanner) finallyDeadline(mainDone bool) (time.Time, bool) {
+	requests, at := 0, time.Time{}
+	for _, e := range s.events {
+		if _, ok := e.Data.(*workflow.CancelRequested); ok {
+			if requests++; requests == 1 {
+				at = e.At
+			}
+		}
+	}
+	if requests != 1 || !mainDone {
+		return time.Time{}, false
+	}
+	if end := s.mainEnd(); end.After(at) {
+		at = end
+	}
+	return at.Add(s.run.Workflow.FinallyTimeout), true
+}
+
+// mainEnd is when the last unit of `steps` was done.
+func (s scanner) mainEnd() time.Time {
+	var end time.Time
+	for _, step := range s.run.Steps {
+		if step.Step.Finally {
+			continue
+		}
+		for _, u := range step.Units {
+			if u.Since.After(end) {
+				end = u.Since
+			}
+		}
+	}
+	return end
+}
+
+// end applies the definition of a run's result.
+func (s scanner) end() workflow.RunState {
+	bad, cancelled, badFinally := false, false, false
+	for _, step := range s.run.Steps {
+		for _, u := range step.Units {
+			switch {
+			case step.Step.Finally:
+				badFinally = badFinally || !s.good(u)
+			default:
+				bad = bad || !s.good(u)
+				cancelled = cancelled || u.State == workflow.Cancelled
+			}
+		}
+	}
+	asked := slices.ContainsFunc(s.events, func(e workflow.Event) bool {
+		_, ok := e.Data.(*workflow.CancelRequested)
+		return ok && !e.At.After(s.mainEnd())
+	})
+	switch {
+	case s.timedOut():
+		return workflow.RunFailed
+	case asked && cancelled:
+		return workflow.RunCancelled
+	case bad || badFinally:
+		return workflow.RunFailed
+	}
+	return workflow.RunSucceeded
+}

@@ -1,0 +1,149 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// scriptInput is what the scripted step types take.
+type scriptInput struct {
+	// Do says what each attempt does; the last entry repeats. An entry is a list
+	// of words: "ok", "fail CAUSE", "panic", "block" (until the attempt is told to
+	// stop), each after any number of "wait DURATION" (a timer) or "job DURATION"
+	// (remote work that ends after that time).
+	Do []string `json:"do"`
+	// N plus the sum of From is the output n.
+	N    int   `json:"n"`
+	From []int `json:"from"`
+}
+
+// scriptEntry is one call of a scripted step.
+type scriptEntry struct {
+	Unit    workflow.UnitRef
+	Attempt int
+	Reason  workflow.WakeReason
+}
+
+// scripted has step types that follow a script, which the workflow holds act (idempotent), once (neither idempotent nor
+// resumable) and fenced. It notes every entry.
+type scripted struct {
+	steps map[string]*Step
+
+	mu      sync.Mutex
+	entries []scriptEntry
+}
+
+func newScripted() *scripted {
+	l := &scripted{steps: map[string]*Step{}}
+	for _, spec := range []workflow.StepSpec{
+		{Name: "act", Idempotent: true},
+		{Name: "once"},
+		{Name: "fenced", Fenced: true, Job: true},
+	} {
+		spec.Group, spec.Summary, spec.Version = "test", "follows a script", 1
+		spec.Inputs = []workflow.Field{
+			{Name: "do", Type: listOf(workflow.String), Default: json.RawMessage(`["ok"]`), Doc: "what each attempt does"},
+			{Name: "n", Type: workflow.Type{Kind: workflow.Int}, Default: json.RawMessage(`1`), Doc: "added to from"},
+			{Name: "from", Type: listOf(workflow.Int), Default: json.RawMessage(`[]`), Doc: "summed up"},
+		}
+		spec.Outputs = []workflow.Field{{Name: "n", Type: workflow.Type{Kind: workflow.Int}, Required: true, Doc: "n plus the sum of from"}}
+		spec.Causes = []workflow.Cause{workflow.CauseExit, workflow.CauseAPI, workflow.CauseTransfer, workflow.CauseNodeFail}
+		spec.Example = "- id: x\n  uses: " + spec.Name + "\n"
+		spec.Decode = decode
+		l.steps[spec.Name] = &Step{StepSpec: spec, Run: l.run}
+	}
+	return l
+}
+
+func listOf(k workflow.Kind) workflow.Type {
+	return workflow.Type{Kind: workflow.List, Elem: &workflow.Type{Kind: k}}
+}
+
+func decode(text json.RawMessage) (any, error) {
+	in := &scriptInput{}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	return in, d.Decode(in)
+}
+
+// Lookup finds a step type to execute.
+func (l *scripted) Lookup(uses string) (*Step, bool) {
+	s, ok := l.steps[uses]
+	return s, ok
+}
+
+// Step finds the specification of a step type.
+func (l *scripted) Step(uses string) (workflow.StepSpec, bool) {
+	s, ok := l.steps[uses]
+	if !ok {
+		return workflow.StepSpec{}, false
+	}
+	return s.StepSpec, true
+}
+
+// Names lists the step types.
+func (l *scripted) Names() []string { return []string{"act", "fenced", "once"} }
+
+// Entries returns the calls so far.
+func (l *scripted) Entries() []scriptEntry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.entries)
+}
+
+func (l *scripted) run(ctx context.Context, inv *Invocation, with any) Outcome {
+	l.mu.Lock()
+	l.entries = append(l.entries, scriptEntry{Unit: inv.Unit, Attempt: inv.Attempt, Reason: inv.Reason})
+	l.mu.Unlock()
+	in := with.(*scriptInput)
+	words := strings.Fields(in.Do[min(inv.Attempt, len(in.Do))-1])
+	return play(ctx, inv, in, words)
+}
+
+// play follows the script of one attempt. How far it is follows from the time
+// since the attempt started, so that a restart changes nothing.
+func play(ctx context.Context, inv *Invocation, in *scriptInput, words []string) Outcome {
+	at := inv.StartedAt
+	for len(words) > 1 && (words[0] == "wait" || words[0] == "job") {
+		d, err := time.ParseDuration(words[1])
+		if err != nil {
+			return Failure(workflow.CausePanic, err.Error())
+		}
+		at = at.Add(d)
+		if remote := words[0] == "job"; time.Now().Before(at) {
+			if inv.Stopping() {
+				return Ended("told to stop")
+			}
+			reason := workflow.WaitTimer
+			if remote {
+				reason = workflow.WaitJob
+			}
+			return Suspend(Wait{Reason: reason, Until: at})
+		}
+		words = words[2:]
+	}
+	switch words[0] {
+	case "ok":
+		n := in.N
+		for _, m := range in.From {
+			n += m
+		}
+		return Success(map[string]int{"n": n})
+	case "fail":
+		return Failure(workflow.Cause(words[1]), "as the script says")
+	case "panic":
+		panic("as the script says")
+	case "block":
+		<-ctx.Done()
+		return Ended(fmt.Sprint(context.Cause(ctx)))
+	}
+	return Failure(workflow.CausePanic, fmt.Sprintf("unknown word %q", words[0]))
+}
