@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"archive/tar"
-	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -12,17 +11,9 @@ import (
 	"syscall"
 )
 
-func readCompression(body object) string {
-	raw, ok := body.members["compression"]
-	word, isText := decodeText(raw)
-	switch {
-	case !ok:
-		return "gzip"
-	case isText && (word == "none" || word == "bzip2" || word == "gzip" || word == "xz"):
-		return word
-	}
-	body.complain("compression", "Input should be 'none', 'bzip2', 'gzip' or 'xz'")
-	return ""
+// compression is a word of the API, gzip unless the body says otherwise.
+func compression(body object) string {
+	return body.oneOf("compression", "gzip", "none", "bzip2", "gzip", "xz")
 }
 
 // postCompress writes an archive of the source, its members below the source's
@@ -32,28 +23,28 @@ func (s *Server) postCompress(c *call) (reply, error) {
 	target := body.required("targetPath", "target_path")
 	pattern := body.nullable("matchPattern", "match_pattern")
 	dereference := body.boolean("dereference")
-	compression := readCompression(body)
+	kind := compression(body)
 	if err := body.err(); err != nil {
 		return reply{}, err
 	}
 	if err := quotable(c.path, target, pattern); err != nil {
 		return reply{}, err
 	}
-	x, ctx, done, err := s.command(c)
+	x, done, err := s.command(c)
 	if err != nil {
 		return reply{}, err
 	}
 	defer done()
-	pack := packing{session: x, ctx: ctx, dereference: dereference}
+	pack := packing{session: x, dereference: dereference}
 	name := strings.TrimRight(c.path, "/")
 	pack.parent, pack.base = path.Dir(name), path.Base(name)
 	if pattern != "" {
-		compression = "gzip" // what the command of the reference uses, always
+		kind = "gzip" // what the command of the reference uses, always
 		if pack.match, err = findPattern(pattern); err != nil {
 			return reply{}, commandFailed(1, "find: %s", err)
 		}
 	}
-	if err := pack.write(target, compression); err != nil {
+	if err := pack.write(target, kind); err != nil {
 		return reply{}, err
 	}
 	return reply{status: 204}, nil
@@ -62,7 +53,6 @@ func (s *Server) postCompress(c *call) (reply, error) {
 // packing is one run of tar that writes an archive.
 type packing struct {
 	session
-	ctx          context.Context
 	parent, base string
 	dereference  bool
 	match        func(name string) bool // nil without a pattern
@@ -95,7 +85,10 @@ func (k *packing) write(target, compression string) error {
 		err = k.add(source, k.base, nil)
 	}
 	if err := errors.Join(err, k.out.Close(), compressed.Close(), f.Close()); err != nil {
-		return tarError(k.ctx, target, err)
+		if timeout := k.expired(); timeout != nil {
+			return timeout // a filter says only that it was killed
+		}
+		return commandError(err, 2, "tar: %s: %s\ntar: Error is not recoverable: exiting now", target)
 	}
 	return nil
 }
@@ -109,15 +102,15 @@ func (k *packing) source() (place, error) {
 	}
 	switch {
 	case err != nil && k.match != nil:
-		return place{}, commandFailed(1, "bash: line 1: cd: %s: %s", k.parent, strerror(err))
+		return place{}, commandError(err, 1, "bash: line 1: cd: %s: %s", k.parent)
 	case err != nil:
-		return place{}, commandFailed(2, "tar: %s: Cannot open: %s\ntar: Error is not recoverable: exiting now", k.parent, strerror(err))
+		return place{}, commandError(err, 2, "tar: %s: Cannot open: %s\ntar: Error is not recoverable: exiting now", k.parent)
 	case k.match != nil:
 		return parent, nil
 	}
 	source, err := k.existing(path.Join(k.parent, k.base), k.dereference)
 	if err != nil {
-		return place{}, commandFailed(2, "tar: %s: Cannot stat: %s\ntar: Exiting with failure status due to previous errors", k.base, strerror(err))
+		return place{}, commandError(err, 2, "tar: %s: Cannot stat: %s\ntar: Exiting with failure status due to previous errors", k.base)
 	}
 	return source, nil
 }
@@ -125,8 +118,8 @@ func (k *packing) source() (place, error) {
 // add writes p and what is below it. above are the directories it is in, to
 // notice when followed links lead back up.
 func (k *packing) add(p place, name string, above []fs.FileInfo) error {
-	if k.ctx.Err() != nil {
-		return context.Cause(k.ctx)
+	if err := k.expired(); err != nil {
+		return err
 	}
 	if os.SameFile(p.info, k.archive) {
 		return nil
@@ -141,12 +134,12 @@ func (k *packing) add(p place, name string, above []fs.FileInfo) error {
 	}
 	names, err := k.entries(p)
 	if err != nil {
-		return commandFailed(2, "tar: %s: Cannot open: %s\ntar: Exiting with failure status due to previous errors", name, strerror(err))
+		return commandError(err, 2, "tar: %s: Cannot open: %s\ntar: Exiting with failure status due to previous errors", name)
 	}
 	for _, entry := range names {
 		child, err := k.existing(path.Join(p.absolute(), entry), k.dereference)
 		if err != nil {
-			return commandFailed(2, "tar: %s: Cannot stat: %s\ntar: Exiting with failure status due to previous errors", path.Join(name, entry), strerror(err))
+			return commandError(err, 2, "tar: %s: Cannot stat: %s\ntar: Exiting with failure status due to previous errors", path.Join(name, entry))
 		}
 		if err := k.add(child, path.Join(name, entry), append(above, p.info)); err != nil {
 			return err
@@ -158,12 +151,12 @@ func (k *packing) add(p place, name string, above []fs.FileInfo) error {
 // addMatching writes the regular files below p whose whole path, as find
 // prints it, matches.
 func (k *packing) addMatching(p place, name string) error {
-	if k.ctx.Err() != nil {
-		return context.Cause(k.ctx)
+	if err := k.expired(); err != nil {
+		return err
 	}
 	names, err := k.entries(p)
 	if err != nil {
-		return commandFailed(1, "find: '%s': %s", name, strerror(err))
+		return commandError(err, 1, "find: '%s': %s", name)
 	}
 	for _, entry := range names {
 		child, err := k.look(path.Join(p.absolute(), entry))
@@ -212,13 +205,13 @@ func (k *packing) member(p place, name string) error {
 	}
 	f, err := k.open(p)
 	if err != nil {
-		return commandFailed(2, "tar: %s: Cannot open: %s\ntar: Exiting with failure status due to previous errors", name, strerror(err))
+		return commandError(err, 2, "tar: %s: Cannot open: %s\ntar: Exiting with failure status due to previous errors", name)
 	}
 	defer f.Close()
 	if err := k.out.WriteHeader(h); err != nil {
 		return err
 	}
-	_, err = io.CopyN(k.out, limitedReader{k.ctx, f}, h.Size)
+	_, err = io.CopyN(k.out, k.limited(f), h.Size)
 	return err
 }
 
@@ -226,16 +219,8 @@ func (k *packing) member(p place, name string) error {
 // compression a child process does that.
 func tarFailed(compression, name string, err error) error {
 	if compression == "none" {
-		return commandFailed(2, "tar: %s: Cannot open: %s\ntar: Error is not recoverable: exiting now", name, strerror(err))
+		return commandError(err, 2, "tar: %s: Cannot open: %s\ntar: Error is not recoverable: exiting now", name)
 	}
-	return commandFailed(2, "tar (child): %s: Cannot open: %s\ntar (child): Error is not recoverable: exiting now\n"+
-		"tar: Child returned status 2\ntar: Error is not recoverable: exiting now", name, strerror(err))
-}
-
-// tarError turns what stopped tar half-way into an answer.
-func tarError(ctx context.Context, name string, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return commandError(err, 2, "tar: %s: %s\ntar: Error is not recoverable: exiting now", name)
+	return commandError(err, 2, "tar (child): %s: Cannot open: %s\ntar (child): Error is not recoverable: exiting now\n"+
+		"tar: Child returned status 2\ntar: Error is not recoverable: exiting now", name)
 }

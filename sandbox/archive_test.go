@@ -107,6 +107,11 @@ func TestCompressByPattern(t *testing.T) {
 		`y`:               {}, // the whole path has to match
 		`.*/b\.c`:         {"./r/b.c"},
 		`.*[[:digit:]]`:   {},
+		`.*/[^a-x]`:       {"./r/a/y", "./s/y"},
+		`.*/\<x\>`:        {"./r/a/x"},
+		`.*(y|x)`:         {}, // literal without backslashes
+		`.*\w.c`:          {"./r/b.c"},
+		`.*/[]y]`:         {"./r/a/y", "./s/y"},
 	} {
 		target := r.scratch + "/t.tgz"
 		want(t, r.compress(byPattern(r.home+"/r", target, pattern)), 204)
@@ -115,6 +120,8 @@ func TestCompressByPattern(t *testing.T) {
 		}
 	}
 	wantError(t, r.compress(byPattern(r.home+"/r", r.scratch+"/t", `[`)), 500, "find: unmatched [")
+	wantError(t, r.compress(byPattern(r.home+"/r", r.scratch+"/t", `x\`)), 500, "find: trailing backslash")
+	wantError(t, r.compress(byPattern(r.home+"/r", r.scratch+"/t", `**`)), 500, "find: invalid regular expression")
 	wantError(t, r.compress(byPattern(r.home+"/no/r", r.scratch+"/t", `.*`)), 404, "cd: "+r.home+"/no: No such file or directory")
 }
 

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -20,7 +19,7 @@ func (s *Server) postMkdir(c *call) (reply, error) {
 	if err := quotable(c.path); err != nil {
 		return reply{}, err
 	}
-	x, _, done, err := s.command(c)
+	x, done, err := s.command(c)
 	if err != nil {
 		return reply{}, err
 	}
@@ -31,7 +30,7 @@ func (s *Server) postMkdir(c *call) (reply, error) {
 		err = x.mkdir(c.path)
 	}
 	if err != nil {
-		return reply{}, commandFailed(1, "mkdir: cannot create directory '%s': %s", c.path, strerror(err))
+		return reply{}, commandError(err, 1, "mkdir: cannot create directory '%s': %s", c.path)
 	}
 	f, err := x.describePath(c.path)
 	if err != nil {
@@ -89,7 +88,7 @@ func (s *Server) postSymlink(c *call) (reply, error) {
 	if err := quotable(c.path, link); err != nil {
 		return reply{}, err
 	}
-	x, _, done, err := s.command(c)
+	x, done, err := s.command(c)
 	if err != nil {
 		return reply{}, err
 	}
@@ -103,7 +102,7 @@ func (s *Server) postSymlink(c *call) (reply, error) {
 		err = p.dir.Symlink(c.path, p.rel)
 	}
 	if err != nil {
-		return reply{}, commandFailed(1, "ln: failed to create symbolic link '%s': %s", at, strerror(err))
+		return reply{}, commandError(err, 1, "ln: failed to create symbolic link '%s': %s", at)
 	}
 	f, err := x.describePath(link)
 	if err != nil {
@@ -116,7 +115,7 @@ func (s *Server) deleteRm(c *call) (reply, error) {
 	if err := quotable(c.path); err != nil {
 		return reply{}, err
 	}
-	x, ctx, done, err := s.command(c)
+	x, done, err := s.command(c)
 	if err != nil {
 		return reply{}, err
 	}
@@ -129,7 +128,7 @@ func (s *Server) deleteRm(c *call) (reply, error) {
 		err = syscall.ENOENT
 	}
 	if err == nil {
-		err = x.removeAll(ctx, p)
+		err = x.removeAll(p)
 	}
 	if err != nil {
 		return reply{}, commandError(err, 1, "rm: cannot remove '%s': %s", c.path)
@@ -138,9 +137,9 @@ func (s *Server) deleteRm(c *call) (reply, error) {
 }
 
 // removeAll removes p and what is below it, never following a link.
-func (x session) removeAll(ctx context.Context, p place) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+func (x session) removeAll(p place) error {
+	if err := x.expired(); err != nil {
+		return err
 	}
 	if p.info.IsDir() {
 		names, err := x.entries(p)
@@ -155,7 +154,7 @@ func (x session) removeAll(ctx context.Context, p place) error {
 		for _, name := range names {
 			child, err := x.look(path.Join(p.absolute(), name))
 			if err == nil && child.info != nil {
-				err = x.removeAll(ctx, child)
+				err = x.removeAll(child)
 			}
 			if err != nil {
 				return err
@@ -189,18 +188,18 @@ func (s *Server) postUpload(c *call) (reply, error) {
 	if err := quotable(target); err != nil {
 		return reply{}, err
 	}
-	x, _, done, err := s.command(c)
+	x, done, err := s.command(c)
 	if err != nil {
 		return reply{}, err
 	}
 	defer done()
 	f, err := x.create(target)
 	if err != nil {
-		return reply{}, commandFailed(1, "bash: line 1: %s: %s", target, strerror(err))
+		return reply{}, commandError(err, 1, "bash: line 1: %s: %s", target)
 	}
 	_, werr := f.Write(content)
 	if err := errors.Join(werr, f.Close()); err != nil {
-		return reply{}, commandFailed(1, "cat: write error: %s", strerror(err))
+		return reply{}, commandError(err, 1, "cat: write error: %s")
 	}
 	if len(content) == 0 {
 		// The reference waits for input until its deadline, the file made.

@@ -20,7 +20,7 @@ func (s *Server) postJob(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	x, _, done, err := s.command(c)
+	x, done, err := s.command(c)
 	if err != nil {
 		return reply{}, err
 	}
@@ -161,15 +161,18 @@ func (x session) readScript(name string, limit int64) (string, error) {
 	return string(text), err
 }
 
-// defaultAccounting fills in what every user of the site has.
-func (s *Server) defaultAccounting(spec *batch.Spec) error {
+// admitJob fills in what every user of the site has, and asks the site.
+func (s *Server) admitJob(spec *batch.Spec) error {
 	if u, known := s.users.find(spec.User); known && spec.Account == "" {
 		spec.Account = u.accounts[0]
 	}
 	if spec.Partition == "" {
 		spec.Partition = "normal"
 	}
-	return nil
+	if s.cfg.Admit == nil {
+		return nil
+	}
+	return s.cfg.Admit(spec)
 }
 
 // finishedWindow is how far back a list goes by default in release 2.5.6.

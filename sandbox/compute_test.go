@@ -181,6 +181,46 @@ func TestSubmitRefused(t *testing.T) {
 	}
 }
 
+func TestWorkingDirectories(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.write("here/x", "")
+	link(t, r.home+"/here", r.home+"/link")
+	for given, want := range map[string]struct{ dir, state string }{
+		"here":                 {r.home + "/here", "COMPLETED"}, // relative to the home directory
+		r.home + "/link":       {r.home + "/here", "COMPLETED"},
+		r.home + "/missing":    {r.home + "/missing", "FAILED"}, // found out when the job starts
+		r.scratch + "/../demo": {r.scratch, "COMPLETED"},
+	} {
+		job := r.jobs(r.finished("#!/bin/sh\n", "workingDirectory", given))[0]
+		if job.WorkingDirectory != want.dir || job.Status.State != want.state {
+			t.Errorf("%s: %s in %s, want %s in %s", given, job.Status.State, job.WorkingDirectory, want.state, want.dir)
+		}
+	}
+}
+
+func TestSubmitRefusedByTheSite(t *testing.T) {
+	t.Parallel()
+	const quota = "sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission failed: Job violates accounting/QOS policy"
+	r := newRig(t, func(c *Config) {
+		c.Admit = func(spec *batch.Spec) error {
+			switch spec.Account {
+			case "full":
+				return &batch.RejectedError{Stderr: quota}
+			case "nosuch":
+				return &batch.RejectedError{Stderr: "sbatch: error: Batch job submission failed: Invalid account"}
+			}
+			return nil
+		}
+	})
+	submit := func(account string) answer {
+		return r.do("POST", jobs, members{"job": members{"workingDirectory": r.home, "script": "#!/bin/sh\n", "account": account}})
+	}
+	wantError(t, submit("full"), 403, "Job submission rejected: accounting/QOS policy limit exceeded. "+quota)
+	wantError(t, submit("nosuch"), 500, "Unexpected Slurm command response. exit_status:1 std_err:sbatch: error: Batch job submission failed: Invalid account\n")
+	r.finished("#!/bin/sh\n", "account", "fine")
+}
+
 func TestSubmitOtherSpellings(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

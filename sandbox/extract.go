@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"archive/tar"
-	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -17,25 +16,25 @@ import (
 func (s *Server) postExtract(c *call) (reply, error) {
 	body := c.object()
 	target := body.required("targetPath", "target_path")
-	compression := readCompression(body)
+	kind := compression(body)
 	if err := body.err(); err != nil {
 		return reply{}, err
 	}
 	if err := quotable(c.path, target); err != nil {
 		return reply{}, err
 	}
-	x, ctx, done, err := s.command(c)
+	x, done, err := s.command(c)
 	if err != nil {
 		return reply{}, err
 	}
 	defer done()
-	if err := x.extract(ctx, c.path, target, compression); err != nil {
+	if err := x.extract(c.path, target, kind); err != nil {
 		return reply{}, err
 	}
 	return reply{status: 204}, nil
 }
 
-func (x session) extract(ctx context.Context, source, target, compression string) error {
+func (x session) extract(source, target, compression string) error {
 	p, err := x.existing(source, true)
 	var f *os.File
 	if err == nil {
@@ -50,23 +49,23 @@ func (x session) extract(ctx context.Context, source, target, compression string
 		err = syscall.ENOTDIR
 	}
 	if err != nil {
-		return commandFailed(2, "tar: %s: Cannot open: %s\ntar: Error is not recoverable: exiting now", target, strerror(err))
+		return commandError(err, 2, "tar: %s: Cannot open: %s\ntar: Error is not recoverable: exiting now", target)
 	}
-	plain, err := decompressor(ctx, compression, f)
+	plain, err := decompressor(x.ctx, compression, f)
 	if err != nil {
 		return notCompressed(compression, err)
 	}
-	u := &unpacking{session: x, ctx: ctx, top: dir.absolute(), in: tar.NewReader(limitedReader{ctx, plain})}
+	u := &unpacking{session: x, top: dir.absolute(), in: tar.NewReader(x.limited(plain))}
 	err = u.run()
 	if cerr := plain.Close(); err == nil {
 		err = cerr
 	}
 	var answer *apiError
 	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
 	case err == nil, errors.As(err, &answer):
 		return err
+	case x.expired() != nil: // a filter says only that it was killed
+		return x.expired()
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return commandFailed(2, "tar: Unexpected EOF in archive\ntar: Error is not recoverable: exiting now")
 	case errors.Is(err, tar.ErrHeader):
@@ -88,7 +87,6 @@ func notCompressed(compression string, err error) error {
 // a member it cannot write, and fails at the end.
 type unpacking struct {
 	session
-	ctx     context.Context
 	top     string // canonical path of the target directory
 	in      *tar.Reader
 	refused []string     // complaints

@@ -166,15 +166,15 @@ func (o object) nullable(names ...string) string {
 	return o.text(names...)
 }
 
-// oneOf is a word of a fixed list; the first one is the default.
-func (o object) oneOf(names []string, words ...string) string {
-	raw, ok := o.find(names)
+// oneOf is a word of a fixed list.
+func (o object) oneOf(name, fallback string, words ...string) string {
+	raw, ok := o.members[name]
 	if !ok {
-		return words[0]
+		return fallback
 	}
 	text, ok := decodeText(raw)
 	if !ok || !slices.Contains(words, text) {
-		o.complain(names[0], wantOneOf(words))
+		o.complain(name, wantOneOf(words))
 	}
 	return text
 }

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"context"
 	"fmt"
 	"io/fs"
 	"path"
@@ -53,7 +52,7 @@ func (x session) describe(p place, name string, numeric bool) (file, error) {
 func (x session) describePath(name string) (file, error) {
 	p, err := x.existing(name, false)
 	if err != nil {
-		return file{}, commandFailed(2, "ls: cannot access '%s': %s", name, strerror(err))
+		return file{}, commandError(err, 2, "ls: cannot access '%s': %s", name)
 	}
 	return x.describe(p, name, false)
 }
@@ -71,13 +70,13 @@ func (s *Server) getLs(c *call) (reply, error) {
 	if err := quotable(c.path); err != nil {
 		return reply{}, err
 	}
-	x, ctx, done, err := s.command(c)
+	x, done, err := s.command(c)
 	if err != nil {
 		return reply{}, err
 	}
 	defer done()
 	l.session = x
-	if err := l.run(ctx, c.path); err != nil {
+	if err := l.run(c.path); err != nil {
 		return reply{}, err
 	}
 	return jsonReply(200, output{l.files}), nil
@@ -93,26 +92,26 @@ type listing struct {
 	files   []file
 }
 
-func (l *listing) run(ctx context.Context, name string) error {
+func (l *listing) run(name string) error {
 	p, err := l.existing(name, l.dereference)
 	if err != nil {
-		return commandFailed(2, "ls: cannot access '%s': %s", name, strerror(err))
+		return commandError(err, 2, "ls: cannot access '%s': %s", name)
 	}
 	if !p.info.IsDir() {
 		return l.add(p, name)
 	}
-	return l.directory(ctx, p, name, "", 2)
+	return l.directory(p, name, "", 2)
 }
 
 // directory lists p: its own entries first, then those of its directories, as
 // ls -R does. within is the path of p below the listed directory.
-func (l *listing) directory(ctx context.Context, p place, name, within string, rc int) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+func (l *listing) directory(p place, name, within string, rc int) error {
+	if err := l.expired(); err != nil {
+		return err
 	}
 	names, err := l.entries(p)
 	if err != nil {
-		return commandFailed(rc, "ls: cannot open directory '%s': %s", name, strerror(err))
+		return commandError(err, rc, "ls: cannot open directory '%s': %s", name)
 	}
 	var below []string
 	for _, entry := range names {
@@ -121,7 +120,7 @@ func (l *listing) directory(ctx context.Context, p place, name, within string, r
 		}
 		child, err := l.existing(path.Join(p.absolute(), entry), l.dereference)
 		if err != nil {
-			return commandFailed(1, "ls: cannot access '%s': %s", path.Join(name, entry), strerror(err))
+			return commandError(err, 1, "ls: cannot access '%s': %s", path.Join(name, entry))
 		}
 		if err := l.add(child, path.Join(within, entry)); err != nil {
 			return err
@@ -136,9 +135,9 @@ func (l *listing) directory(ctx context.Context, p place, name, within string, r
 		}
 		child, err := l.existing(path.Join(p.absolute(), entry), l.dereference)
 		if err != nil {
-			return commandFailed(1, "ls: cannot access '%s': %s", path.Join(name, entry), strerror(err))
+			return commandError(err, 1, "ls: cannot access '%s': %s", path.Join(name, entry))
 		}
-		if err := l.directory(ctx, child, path.Join(name, entry), path.Join(within, entry), 1); err != nil {
+		if err := l.directory(child, path.Join(name, entry), path.Join(within, entry), 1); err != nil {
 			return err
 		}
 	}
@@ -153,7 +152,7 @@ func (l *listing) add(p place, name string) error {
 	}
 	f, err := l.describe(p, name, l.numeric)
 	if err != nil {
-		return commandFailed(1, "ls: cannot access '%s': %s", name, strerror(err))
+		return commandError(err, 1, "ls: cannot access '%s': %s", name)
 	}
 	l.printed += int64(len(`-rwxrwxrwx 1 ""  2006-01-02T15:04:05   `)+len(f.User)+len(f.Group)+len(f.Size)+len(f.Name)) + 1
 	if f.LinkTarget != nil {
@@ -266,14 +265,14 @@ func (s *Server) getStat(c *call) (reply, error) {
 	if err := quotable(c.path); err != nil {
 		return reply{}, err
 	}
-	x, _, done, err := s.command(c)
+	x, done, err := s.command(c)
 	if err != nil {
 		return reply{}, err
 	}
 	defer done()
 	p, err := x.existing(c.path, dereference)
 	if err != nil {
-		return reply{}, commandFailed(1, "stat: cannot statx '%s': %s", c.path, strerror(err))
+		return reply{}, commandError(err, 1, "stat: cannot statx '%s': %s", c.path)
 	}
 	out := inode(p.info)
 	owner := x.owner(p.rel)

@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -18,29 +17,28 @@ import (
 
 // openFile opens the primary path of a reading command. Text is the command's
 // complaint when it cannot, with the path and the reason left open.
-func (s *Server) openFile(c *call, text string) (*os.File, context.Context, func(), error) {
+func (s *Server) openFile(c *call, text string) (x session, f *os.File, done func(), err error) {
 	if err := quotable(c.path); err != nil {
-		return nil, nil, nil, err
+		return session{}, nil, nil, err
 	}
-	x, ctx, done, err := s.command(c)
+	x, end, err := s.command(c)
 	if err != nil {
-		return nil, nil, nil, err
+		return session{}, nil, nil, err
 	}
 	p, err := x.existing(c.path, true)
-	var f *os.File
 	if err == nil {
 		f, err = x.open(p)
 	}
 	if err != nil {
-		done()
-		return nil, nil, nil, commandFailed(1, text, c.path, strerror(err))
+		end()
+		return session{}, nil, nil, commandError(err, 1, text, c.path)
 	}
-	closeAll := func() { f.Close(); done() }
+	done = func() { f.Close(); end() }
 	if !p.info.Mode().IsRegular() && !p.info.IsDir() {
-		closeAll()
-		return nil, nil, nil, errCommandTime // the command would wait for a writer
+		done()
+		return session{}, nil, nil, errCommandTime // the command would wait for a writer
 	}
-	return f, ctx, closeAll, nil
+	return x, f, done, nil
 }
 
 // content is the reply of head and tail. The positions say how the command was
@@ -145,7 +143,7 @@ func (s *Server) getTail(c *call) (reply, error) {
 
 // readSpan answers head and tail: cut finds the part of the file to return.
 func (s *Server) readSpan(c *call, sp span, out content, cut func(*scan) (from, to int64)) (reply, error) {
-	f, ctx, done, err := s.openFile(c, sp.name+": cannot open '%s' for reading: %s")
+	x, f, done, err := s.openFile(c, sp.name+": cannot open '%s' for reading: %s")
 	if err != nil {
 		return reply{}, err
 	}
@@ -155,9 +153,9 @@ func (s *Server) readSpan(c *call, sp span, out content, cut func(*scan) (from, 
 		return reply{}, err
 	}
 	if info.IsDir() {
-		return reply{}, commandFailed(1, "%s: error reading '%s': %s", sp.name, c.path, strerror(syscall.EISDIR))
+		return reply{}, commandError(syscall.EISDIR, 1, "%s: error reading '%s': %s", sp.name, c.path)
 	}
-	sc := &scan{f: f, size: info.Size(), ctx: ctx}
+	sc := &scan{session: x, f: f, size: info.Size()}
 	from, to := cut(sc)
 	if sc.err != nil {
 		return reply{}, commandError(sc.err, 1, sp.name+": error reading '%s': %s", c.path)
@@ -168,7 +166,7 @@ func (s *Server) readSpan(c *call, sp span, out content, cut func(*scan) (from, 
 	data := make([]byte, to-from)
 	n, err := f.ReadAt(data, from)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return reply{}, commandFailed(1, "%s: error reading '%s': %s", sp.name, c.path, strerror(err))
+		return reply{}, commandError(err, 1, "%s: error reading '%s': %s", sp.name, c.path)
 	}
 	out.Content = decodeUTF8(data[:n])
 	return jsonReply(200, output{out}), nil
@@ -177,9 +175,9 @@ func (s *Server) readSpan(c *call, sp span, out content, cut func(*scan) (from, 
 // scan finds line ends in a file of any size, from either end. The first error
 // sticks.
 type scan struct {
+	session
 	f    *os.File
 	size int64
-	ctx  context.Context
 	err  error
 }
 
@@ -187,8 +185,8 @@ const scanBlock = 64 << 10
 
 // block reads [from, to) of the file.
 func (sc *scan) block(buf []byte, from, to int64) []byte {
-	if sc.err == nil && sc.ctx.Err() != nil {
-		sc.err = context.Cause(sc.ctx)
+	if sc.err == nil {
+		sc.err = sc.expired()
 	}
 	if sc.err != nil {
 		return nil
@@ -269,14 +267,14 @@ func (s *Server) getView(c *call) (reply, error) {
 	case size > limit:
 		return reply{}, fail(400, "`size` value must be less than %d bytes", limit)
 	}
-	f, _, done, err := s.openFile(c, "dd: failed to open '%s': %s")
+	_, f, done, err := s.openFile(c, "dd: failed to open '%s': %s")
 	if err != nil {
 		return reply{}, err
 	}
 	defer done()
 	data, err := io.ReadAll(io.NewSectionReader(f, offset/size*size, 2*size))
 	if err != nil {
-		return reply{}, commandFailed(1, "dd: error reading '%s': %s", c.path, strerror(err))
+		return reply{}, commandError(err, 1, "dd: error reading '%s': %s", c.path)
 	}
 	if int64(len(data)) >= limit {
 		return reply{}, errTooMuchOutput
@@ -292,13 +290,13 @@ type checksum struct {
 }
 
 func (s *Server) getChecksum(c *call) (reply, error) {
-	f, ctx, done, err := s.openFile(c, "sha256sum: %s: %s")
+	x, f, done, err := s.openFile(c, "sha256sum: %s: %s")
 	if err != nil {
 		return reply{}, err
 	}
 	defer done()
 	sum := sha256.New()
-	if _, err := io.Copy(sum, limitedReader{ctx, f}); err != nil {
+	if _, err := io.Copy(sum, x.limited(f)); err != nil {
 		return reply{}, commandError(err, 1, "sha256sum: %s: %s", c.path)
 	}
 	if rest := c.path[len(s.volumes.containing(path.Clean(c.path)).path):]; strings.ContainsFunc(rest, unicode.IsSpace) {
@@ -311,30 +309,17 @@ func (s *Server) getChecksum(c *call) (reply, error) {
 
 func hexSum(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
 
-// limitedReader stops reading at the time limit of the command.
-type limitedReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (l limitedReader) Read(p []byte) (int, error) {
-	if l.ctx.Err() != nil {
-		return 0, context.Cause(l.ctx)
-	}
-	return l.r.Read(p)
-}
-
 // getDownload answers the bytes of a file. The reference passes them through
 // base64, so the largest file is about three quarters of the output limit.
 func (s *Server) getDownload(c *call) (reply, error) {
-	f, _, done, err := s.openFile(c, "base64: %s: %s")
+	_, f, done, err := s.openFile(c, "base64: %s: %s")
 	if err != nil {
 		return reply{}, err
 	}
 	defer done()
 	data, err := io.ReadAll(io.LimitReader(f, s.cfg.MaxOpsFileSize))
 	if err != nil {
-		return reply{}, commandFailed(1, "base64: read error: %s", strerror(err))
+		return reply{}, commandError(err, 1, "base64: read error: %s")
 	}
 	if int64(len(data)+2)/3*4 >= s.cfg.MaxOpsFileSize {
 		return reply{}, errTooMuchOutput

@@ -51,14 +51,14 @@ func strerror(err error) string {
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
-// commandError is commandFailed with err as the last word of the text, except
-// that an answer found on the way, such as a timeout, is passed on.
-func commandError(err error, rc int, format, name string) error {
+// commandError is commandFailed with the text of err as the last argument,
+// except that an answer found on the way, such as a timeout, is passed on.
+func commandError(err error, rc int, format string, args ...any) error {
 	var answer *apiError
 	if errors.As(err, &answer) {
 		return answer
 	}
-	return commandFailed(rc, format, name, strerror(err))
+	return commandFailed(rc, format, append(args, strerror(err))...)
 }
 
 // quotable refuses paths the reference server cannot pass to its shell: they
@@ -72,13 +72,13 @@ func quotable(paths ...string) error {
 	return nil
 }
 
-// command is the environment of one file operation: the caller's files and the
-// time limit of the login node.
-func (s *Server) command(c *call) (x session, ctx context.Context, done func(), err error) {
+// command begins one file operation: the caller's files, for as long as the
+// time limit of the login node allows.
+func (s *Server) command(c *call) (x session, done func(), err error) {
 	u, known := s.users.find(c.user)
 	if !known {
-		return session{}, nil, nil, fail(500, "('No SSH credentials found for user:%s',)", c.user)
+		return session{}, nil, fail(500, "('No SSH credentials found for user:%s',)", c.user)
 	}
 	ctx, cancel := context.WithTimeoutCause(c.r.Context(), s.cfg.CommandTimeout, errCommandTime)
-	return session{s.volumes, u}, ctx, cancel, nil
+	return session{s.volumes, u, ctx}, cancel, nil
 }

@@ -55,6 +55,11 @@ type Config struct {
 	CommandTimeout time.Duration // a file operation that takes longer answers 408; default 5 s
 	Slots          int           // jobs that run at once; 0 = the default of the batch system
 
+	// Admit, if set, sees every submission and may refuse it with a
+	// *batch.RejectedError, as the limits of a site do. Without it every
+	// account, partition and reservation is fine.
+	Admit func(*batch.Spec) error
+
 	Logger *slog.Logger // default: discard
 
 	// Fault, if set, is asked before every routed request is handled; see Fault.
@@ -156,7 +161,7 @@ func (s *Server) load() (err error) {
 		Bin:    filepath.Join(root, "bin"),
 		UID:    s.users.uid,
 		Home:   s.volumes.home,
-		Admit:  s.defaultAccounting,
+		Admit:  s.admitJob,
 	})
 	return err
 }

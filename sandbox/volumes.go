@@ -1,8 +1,10 @@
 package sandbox
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -97,10 +99,35 @@ func within(p, dir string) bool {
 }
 
 // session is the files of the site as one user sees them: paths, links and
-// permissions behave as they would in that user's shell.
+// permissions behave as they would in that user's shell. It lives as long as
+// one command.
 type session struct {
 	*volumes
 	user user
+	ctx  context.Context
+}
+
+// expired is the cause once the command's time is up.
+func (x session) expired() error {
+	if x.ctx.Err() == nil {
+		return nil
+	}
+	return context.Cause(x.ctx)
+}
+
+// limited is r until the command's time is up.
+func (x session) limited(r io.Reader) io.Reader { return limitedReader{x, r} }
+
+type limitedReader struct {
+	session
+	r io.Reader
+}
+
+func (l limitedReader) Read(p []byte) (int, error) {
+	if err := l.expired(); err != nil {
+		return 0, err
+	}
+	return l.r.Read(p)
 }
 
 // place is where a path led: a volume, a path in it free of links, and what is
@@ -118,8 +145,11 @@ const (
 	maySearch fs.FileMode = 1
 )
 
-// maxLinks is how many symbolic links one path may go through, as in Linux.
-const maxLinks = 40
+// Limits of Linux: the bytes of a path, and how many links it may go through.
+const (
+	maxPath  = 4096
+	maxLinks = 40
+)
 
 // locate walks a path the way the kernel does: component by component, `..`
 // after links, relative to the home directory. It follows a link in the last
@@ -131,6 +161,9 @@ func (x session) locate(name string, follow bool) (place, error) {
 	}
 	if strings.ContainsRune(name, 0) {
 		return place{}, syscall.EINVAL
+	}
+	if len(name) >= maxPath {
+		return place{}, syscall.ENAMETOOLONG
 	}
 	mustBeDir := strings.HasSuffix(name, "/") || strings.HasSuffix(name, "/.")
 	todo := strings.Split(name, "/")
@@ -148,7 +181,7 @@ func (x session) locate(name string, follow bool) (place, error) {
 		if step == "" || step == "." {
 			continue
 		}
-		if err := x.enter(here); err != nil {
+		if err := errors.Join(x.expired(), x.enter(here)); err != nil {
 			return place{}, err
 		}
 		if here, err = x.look(path.Join(at, step)); err != nil {
