@@ -90,6 +90,9 @@ func (c *Client) connect() error {
 	c.once = &http.Client{Transport: second, CheckRedirect: noRedirect}
 
 	source := c.settings.source
+	if pointer, ok := source.(*ClientCredentials); ok && pointer != nil {
+		source = *pointer
+	}
 	if credentials, ok := source.(ClientCredentials); ok {
 		if _, err := checkBaseURL(credentials.TokenURL); err != nil {
 			return fmt.Errorf("token endpoint: %w", err)

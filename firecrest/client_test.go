@@ -3,6 +3,7 @@ package firecrest
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -43,8 +44,13 @@ func TestBaseURL(t *testing.T) {
 			t.Errorf("%s: the error repeats the password: %v", bad, err)
 		}
 		credentials := ClientCredentials{TokenURL: bad, ClientID: "a", ClientSecret: "b"}
-		if _, err := New("https://f7t.example.org", WithTokenSource(credentials)); err == nil {
-			t.Errorf("token endpoint %s was accepted", bad)
+		for _, source := range []TokenSource{credentials, &credentials} {
+			if _, err := New("https://f7t.example.org", WithTokenSource(source)); err == nil {
+				t.Errorf("token endpoint %s was accepted", bad)
+			}
+		}
+		if _, err := credentials.Token(t.Context()); err == nil || !strings.Contains(err.Error(), "token endpoint") {
+			t.Errorf("token endpoint %s was asked: %v", bad, err)
 		}
 	}
 }
@@ -83,6 +89,26 @@ func TestCABundle(t *testing.T) {
 	}
 	if _, err := New(server.URL, WithCABundle([]byte("nothing"))); err == nil {
 		t.Error("an empty bundle was accepted")
+	}
+}
+
+func TestOldTLSIsNotSpoken(t *testing.T) {
+	t.Parallel()
+	for _, config := range []*tls.Config{nil, {}, {MinVersion: tls.VersionTLS10}} {
+		if got := newTransport(config).TLSClientConfig.MinVersion; got != tls.VersionTLS12 {
+			t.Errorf("%+v: TLS %x is spoken", config, got)
+		}
+	}
+	own := &tls.Config{MinVersion: tls.VersionTLS13}
+	client, err := New("https://f7t.example.org", WithTLSConfig(own))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := client.http.Transport.(*http.Transport).TLSClientConfig; got == own || got.MinVersion != tls.VersionTLS13 {
+		t.Errorf("the configuration is shared, or was not used: %x", got.MinVersion)
+	}
+	if _, err := New("https://f7t.example.org", WithTLSConfig(own), WithTransport(http.DefaultTransport)); err == nil {
+		t.Error("TLS settings that have no effect were accepted")
 	}
 }
 

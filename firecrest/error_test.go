@@ -67,3 +67,15 @@ func TestErrorBodyOfOddShape(t *testing.T) {
 		t.Errorf("got %+v", failure)
 	}
 }
+
+func TestLongMessageIsCut(t *testing.T) {
+	t.Parallel()
+	// What is left must not read like a complete message of another meaning.
+	text := strings.Repeat("ü", maxMessage/2-20) + "\nsbatch: error: Batch script is empty!" + strings.Repeat("x", 100)
+	for extra := range 80 {
+		got := clean(strings.Repeat("y", extra) + text)
+		if len(got) > maxMessage+20 || !utf8.ValidString(got) || !strings.HasSuffix(got, " … (cut)") {
+			t.Fatalf("cut to %d bytes, ending %q", len(got), got[len(got)-40:])
+		}
+	}
+}

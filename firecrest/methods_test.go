@@ -201,7 +201,7 @@ func TestMethods(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			server := newRecorder(t, test.status, test.body, nil)
-			got, err := test.call(t.Context(), newClient(t, server.URL+"/hpc/"))
+			got, err := test.call(t.Context(), newClient(t, server.URL+"/hpc/", WithUserAgent("me/1")))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -214,6 +214,9 @@ func TestMethods(t *testing.T) {
 			header := server.headers[0]
 			if got := header.Get("Authorization"); got != "Bearer t0k3n" {
 				t.Errorf("Authorization: %q", got)
+			}
+			if got := header.Get("User-Agent"); got != "me/1" {
+				t.Errorf("User-Agent: %q", got)
 			}
 			if id := header.Get("X-Request-ID"); len(id) != 36 || strings.Count(id, "-") != 4 || id[14] != '4' {
 				t.Errorf("X-Request-ID %q is not a UUID", id)

@@ -44,7 +44,7 @@ func WithTLSConfig(config *tls.Config) Option {
 }
 
 // WithCABundle trusts the certificates of a PEM bundle instead of those of the
-// operating system.
+// operating system. It comes after WithTLSConfig, if both are given.
 func WithCABundle(pem []byte) Option {
 	return func(s *settings) {
 		pool := x509.NewCertPool()

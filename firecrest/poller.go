@@ -58,7 +58,7 @@ func setDefault(d *time.Duration, value time.Duration) {
 	}
 }
 
-// Query says which job to watch.
+// Query says which job to watch, by Token or ID or both.
 type Query struct {
 	// Token is what the job's name begins with. A row with the right id and
 	// another name is not the job: ids are used again.

@@ -34,6 +34,9 @@ type ClientCredentials struct {
 // Token asks the token endpoint. Redirects are not followed. An answer of 400,
 // 401 or 403 means that the account is refused; any other failure may pass.
 func (c ClientCredentials) Token(ctx context.Context) (Token, error) {
+	if _, err := checkBaseURL(c.TokenURL); err != nil {
+		return Token{}, &tokenError{refused: true, err: fmt.Errorf("token endpoint: %w", err)}
+	}
 	form := url.Values{"grant_type": {"client_credentials"}}
 	if !c.Basic {
 		form.Set("client_id", c.ClientID)
@@ -41,7 +44,7 @@ func (c ClientCredentials) Token(ctx context.Context) (Token, error) {
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.TokenURL, strings.NewReader(form.Encode()))
 	if err != nil {
-		return Token{}, &tokenError{refused: true, err: errors.New("the token URL is not a URL")}
+		return Token{}, &tokenError{refused: true, err: err}
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
