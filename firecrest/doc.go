@@ -24,8 +24,10 @@
 //   - redirects are not followed, the token goes to the base URL and nowhere
 //     else, http:// is accepted for loopback hosts only;
 //   - an answer is believed only if FirecREST wrote it: a gateway in front may
-//     answer anything at any time, and its 404 says nothing about a file;
-//   - errors are [*Error]; [ErrNotFound] and its siblings match with errors.Is;
+//     answer anything at any time, and its 404 says nothing about a file. Only
+//     the id of a submitted job is taken from whoever gives it;
+//   - a request that failed is an [*Error]; [ErrNotFound] and its siblings match
+//     with errors.Is. A path that cannot be sent is a [*PathError];
 //   - tokens and secrets appear in no error, no printed value and no
 //     [RequestInfo].
 //
