@@ -157,7 +157,10 @@ func (x session) readScript(name string, limit int64) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, limit))
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if int64(len(text)) > limit {
+		return "", syscall.EFBIG
+	}
 	return string(text), err
 }
 

@@ -12,6 +12,7 @@
 //	home/USER     file system "users", default work directory
 //	scratch/USER  file system "scratch"
 //	batch/        the job table
+//	bin/          stand-ins for srun, squeue and the like, first in PATH of jobs
 //
 // A sandbox opened again on the same root has the same files, jobs, key,
 // credentials and history, whichever way the previous process ended.
