@@ -1,0 +1,60 @@
+# Needs Go, make, bash and the usual Unix tools; `make race` also a C compiler.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+BIN      := bin/fcflow
+GO       := CGO_ENABLED=0 go
+FUZZTIME ?= 30s
+KILLS    ?= 60
+
+.PHONY: help build test race lint generate verify fuzz bench demo clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/fcflow, one static binary
+	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN) ./cmd/fcflow
+
+test: ## run every test once
+	$(GO) test ./...
+
+race: ## run every test with the race detector, in random order
+	CGO_ENABLED=1 go test -race -shuffle=on ./...
+
+lint: ## formatting, vet, staticcheck
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run gofmt -w on these files'; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+generate: build ## write the schema and the generated pages of docs/
+	$(BIN) docs schema > schema/workflow.schema.json
+	cp schema/workflow.schema.json examples/workflows/workflow.schema.json
+	$(BIN) docs write docs
+
+verify: generate ## prove that generated files, go.mod, import rules and operations are right
+	@git diff --exit-code -- schema docs examples || { echo 'generated files were stale: commit what make generate wrote'; exit 1; }
+	go mod tidy -diff
+	$(GO) test -count=1 ./internal/archtest ./schema
+	$(GO) test -count=1 -run TestOperations ./firecrest/... ./steps/... ./sandbox/...
+
+fuzz: ## fuzz each target for FUZZTIME (30s)
+	@for pkg in $$(go list ./...); do \
+	  for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "== $$pkg $$target"; \
+	    go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; \
+	done
+
+bench: build ## measure the figures and print them beside their goals
+	$(GO) run ./bench -fcflow $(BIN)
+
+crash: build ## kill the real program KILLS times (60) at random moments and resume it
+	$(GO) test -count=1 -v -run TestKill ./internal/crashtest -kills $(KILLS)
+
+demo: build ## run the quickstart on the sandbox and look at what it fetched
+	@.ci/demo $(BIN)
+
+clean: ## remove what was built
+	rm -rf bin

@@ -1,0 +1,127 @@
+// Package archtest checks who may import whom.
+package archtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/fcflow/fcflow"
+
+// rule is a row of the table in docs/architecture.md: what a package may import
+// of fcflow, and which modules only it may import.
+type rule struct {
+	own  []string // packages of fcflow
+	mods []string // modules outside the standard library
+}
+
+// rules has a row for each package. Tests may import more.
+var rules = map[string]rule{
+	"workflow":           {mods: []string{"gopkg.in/yaml.v3", "github.com/expr-lang/expr"}},
+	"engine":             {own: []string{"workflow"}, mods: []string{"github.com/rs/zerolog", "github.com/oklog/ulid/v2"}},
+	"store":              {own: []string{"workflow", "store/record"}, mods: []string{"go.etcd.io/bbolt", "golang.org/x/sys"}},
+	"store/record":       {own: []string{"workflow"}},
+	"store/memory":       {own: []string{"workflow", "store/record"}},
+	"store/storetest":    {own: []string{"workflow"}, mods: []string{"github.com/google/go-cmp"}},
+	"firecrest":          {mods: []string{"golang.org/x/sync", "golang.org/x/time"}},
+	"steps":              {own: []string{"workflow", "engine", "firecrest", "steps/jobscript"}},
+	"steps/jobscript":    {},
+	"scheduler":          {own: []string{"workflow"}, mods: []string{"github.com/robfig/cron/v3"}},
+	"server":             {own: []string{"workflow"}, mods: []string{"golang.org/x/sys"}},
+	"sandbox":            {own: []string{"sandbox/batch"}, mods: []string{"golang.org/x/sys"}},
+	"sandbox/batch":      {mods: []string{"golang.org/x/sys"}},
+	"schema":             {own: []string{"workflow"}, mods: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
+	"internal/settings":  {mods: []string{"gopkg.in/yaml.v3"}, own: []string{"workflow"}},
+	"internal/console":   {own: []string{"workflow"}, mods: []string{"golang.org/x/term"}},
+	"internal/dagsvg":    {},
+	"internal/archtest":  {},
+	"internal/crashtest": {},
+	"bench":              {own: []string{"workflow", "engine", "store", "steps"}},
+	"cmd/fcflow": {
+		own: []string{
+			"workflow", "engine", "store", "firecrest", "steps", "scheduler", "server", "sandbox", "schema",
+			"internal/settings", "internal/console", "internal/dagsvg",
+		},
+		mods: []string{"github.com/spf13/cobra", "github.com/rs/zerolog", "golang.org/x/term"},
+	},
+}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+}
+
+func packages(t *testing.T) []listed {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []listed
+	for d := json.NewDecoder(bytes.NewReader(out)); d.More(); {
+		var p listed
+		if err := d.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
+func TestImports(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(p.ImportPath, module+"/")
+		seen[name] = true
+		r, ok := rules[name]
+		if !ok {
+			t.Errorf("package %s has no row in the table of imports", name)
+			continue
+		}
+		for _, path := range p.Imports {
+			if !allowed(r, path) {
+				t.Errorf("package %s must not import %s", name, path)
+			}
+		}
+	}
+	for name := range rules {
+		if !seen[name] {
+			t.Errorf("the table of imports has a row for %s, which does not exist", name)
+		}
+	}
+}
+
+func allowed(r rule, path string) bool {
+	if own, ok := strings.CutPrefix(path, module+"/"); ok {
+		return slices.Contains(r.own, own)
+	}
+	if first, _, _ := strings.Cut(path, "/"); !strings.Contains(first, ".") {
+		return true // standard library
+	}
+	return slices.ContainsFunc(r.mods, func(mod string) bool {
+		return path == mod || strings.HasPrefix(path, mod+"/")
+	})
+}
+
+// TestDirection: nothing below the command line depends on it, and the pure
+// packages stay pure.
+func TestDirection(t *testing.T) {
+	t.Parallel()
+	for name, r := range rules {
+		for _, own := range r.own {
+			if own == "cmd/fcflow" {
+				t.Errorf("%s may import the command line", name)
+			}
+		}
+	}
+	for _, pure := range []string{"workflow", "firecrest"} {
+		if len(rules[pure].own) > 0 {
+			t.Errorf("%s may import packages of fcflow", pure)
+		}
+	}
+}
