@@ -3,6 +3,7 @@ package sandbox
 import (
 	"crypto/rand"
 	"crypto/subtle"
+	"math"
 	"net/http"
 	"strings"
 	"time"
@@ -82,10 +83,10 @@ func (s *Server) postToken(c *call) (reply, error) {
 		status: 200,
 		header: http.Header{"Cache-Control": {"no-store"}},
 		json: struct {
-			AccessToken string  `json:"access_token"`
-			ExpiresIn   float64 `json:"expires_in"`
-			TokenType   string  `json:"token_type"`
-		}{token, s.cfg.TokenLifetime.Seconds(), "Bearer"},
+			AccessToken string `json:"access_token"`
+			ExpiresIn   int64  `json:"expires_in"` // whole seconds; clients refuse fractions
+			TokenType   string `json:"token_type"`
+		}{token, int64(math.Ceil(s.cfg.TokenLifetime.Seconds())), "Bearer"},
 	}, nil
 }
 
