@@ -224,3 +224,10 @@ func words(text string) []string {
 	flush()
 	return list
 }
+
+// Key returns the key of `resources` that an option of [Resources.Options]
+// stands for.
+func Key(option string) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(option, "--"), "=")
+	return keys[name]
+}

@@ -1,0 +1,121 @@
+package steps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/fcflow/fcflow/engine"
+	"github.com/fcflow/fcflow/firecrest"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// The control directory of a run on a system holds what fcflow itself keeps
+// there: scripts and outputs of jobs. It has subdirectories so that one listing
+// never grows too large for the server.
+const (
+	controlName = ".fcflow"
+	controlPart = "000"
+)
+
+// controlDir is the control directory of a run.
+func controlDir(site workflow.RunBound) string { return path.Join(site.RemoteDir, controlName) }
+
+// binder implements engine.Binder with three requests per run and system: who
+// we are, what the system is (once per process), and the directory.
+type binder struct{ library *Library }
+
+// Bind implements engine.Binder.
+func (b binder) Bind(ctx context.Context, system string, run workflow.RunCreated) (*workflow.RunBound, error) {
+	facts, err := b.library.system(ctx, system)
+	if err != nil {
+		return nil, bindError(err)
+	}
+	user, err := b.library.config.Client.Status.UserInfo(ctx, system)
+	if err != nil {
+		return nil, bindError(err)
+	}
+	root, err := b.remoteRoot(facts, user.User.Name)
+	if err != nil {
+		return nil, err
+	}
+	site := workflow.RunBound{
+		System: system, User: user.User.Name, RemoteDir: path.Join(root, run.Workflow, string(run.ID)),
+		Version: b.library.config.Client.ServerVersion(), Scheduler: facts.Scheduler.Type,
+	}
+	dir := path.Join(controlDir(site), controlPart)
+	if _, err := b.library.config.Client.Filesystem.Mkdir(ctx, system, dir, true); err != nil {
+		return nil, fmt.Errorf("make the run's remote directory (remote_root says where): %w", bindError(err))
+	}
+	return &site, nil
+}
+
+// Verify implements engine.Binder.
+func (b binder) Verify(ctx context.Context, site workflow.RunBound) error {
+	user, err := b.library.config.Client.Status.UserInfo(ctx, site.System)
+	if err != nil {
+		return bindError(err)
+	}
+	if user.User.Name != site.User {
+		return fmt.Errorf("%w: the run works as %q on %q, and you are %q there", engine.ErrConflict, site.User, site.System, user.User.Name)
+	}
+	return nil
+}
+
+func (b binder) remoteRoot(facts *firecrest.System, user string) (string, error) {
+	if root := b.library.config.RemoteRoot; root != "" {
+		return path.Clean(root), firecrest.CheckPath(root)
+	}
+	if facts.WorkDir() == "" {
+		return "", fmt.Errorf("the service does not say where users work on %q: set remote_root in the profile", facts.Name)
+	}
+	return path.Join(facts.WorkDir(), user, "fcflow"), nil
+}
+
+// bindError marks an error of the API with what it means for a run.
+func bindError(err error) error {
+	var answer *firecrest.Error
+	switch {
+	case errors.Is(err, firecrest.ErrUnauthenticated), errors.Is(err, firecrest.ErrForbidden):
+		return fmt.Errorf("%w: %w", engine.ErrLogin, err)
+	case errors.As(err, &answer) && (answer.Retryable() || answer.Status == 0):
+		return fmt.Errorf("%w: %w", engine.ErrUnavailable, err)
+	}
+	return err
+}
+
+// system returns what the service says of a system. Systems are asked for once
+// per process, and again for a name that is not among them.
+func (l *Library) system(ctx context.Context, name string) (*firecrest.System, error) {
+	if found := l.knownSystem(name); found != nil {
+		return found, nil
+	}
+	list, err := l.config.Client.Status.Systems(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	l.systems = list
+	l.mu.Unlock()
+	if found := l.knownSystem(name); found != nil {
+		return found, nil
+	}
+	var names []string
+	for _, s := range list {
+		names = append(names, s.Name)
+	}
+	return nil, fmt.Errorf("system %q: %w; the service offers %s", name, firecrest.ErrNotFound, strings.Join(names, ", "))
+}
+
+func (l *Library) knownSystem(name string) *firecrest.System {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.systems {
+		if strings.EqualFold(l.systems[i].Name, name) {
+			return &l.systems[i]
+		}
+	}
+	return nil
+}

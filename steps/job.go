@@ -1,0 +1,79 @@
+package steps
+
+import (
+	"context"
+	"slices"
+
+	"github.com/fcflow/fcflow/engine"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+type jobIn struct {
+	batchIn
+	KeepOutput string `json:"keep_output" enum:"failed always never" default:"failed" doc:"When to fetch the end of the job's output into the log of the step: after a failure, after any end, or not at all."`
+}
+
+type jobOut struct {
+	JobID    string   `json:"job_id" doc:"Id of the job."`
+	State    string   `json:"state" doc:"State it ended in, in the scheduler's words."`
+	ExitCode int64    `json:"exit_code" doc:"Always 0: any other fails the step."`
+	Workdir  string   `json:"workdir" doc:"Full path of the directory it ran in."`
+	Stdout   string   `json:"stdout" doc:"Full path of what it printed, on the system."`
+	Elapsed  duration `json:"elapsed" doc:"How long it ran."`
+	Nodes    int64    `json:"nodes" unit:"nodes" doc:"How many nodes it had."`
+}
+
+func job() stepType {
+	return define[jobIn, jobOut](workflow.StepSpec{
+		Name: "job", Group: groupJobs,
+		Summary: "Submits a batch job and waits for its end",
+		Doc: "The script is sent as part of a batch script that makes `workdir`, exports `env`, runs the script by its own interpreter, " +
+			"passes TERM, INT, USR1, USR2 and CONT on to it and ends with its exit code; 78 also says that the directory could not be used. " +
+			"A remote script is submitted as it is, in `workdir`.\n\n" +
+			"A job is submitted once for each attempt, whatever fails: if nobody knows whether a submission was accepted, the job is looked " +
+			"for by its name, and if it is not found the step asks for attention instead of submitting again. " +
+			"While it waits the step takes no slot. A cancelled run cancels its jobs.",
+		Remote:    true,
+		Fenced:    true,
+		Job:       true,
+		CheckWith: checkBatch,
+		Causes:    slices.Concat(submitCauses, endCauses),
+		Example: `- id: simulate
+  uses: job
+  with:
+    workdir: out
+    resources: { nodes: 1, time: 10m }
+    env: { STEPS: "3" }
+    script: |
+      #!/bin/bash
+      for i in $(seq "$STEPS"); do echo "step $i"; done > result.txt
+`,
+	}, submitAndWait)
+}
+
+func submitAndWait(ctx context.Context, c *call, in jobIn) engine.Outcome {
+	id, out := c.submitted(ctx, in.batchIn)
+	if id == "" {
+		return out
+	}
+	job, out := c.follow(ctx, watched{id: id, token: c.Token})
+	if job == nil {
+		return out
+	}
+	end := c.judge(job)
+	stdout := c.jobOutput(string(id))
+	var tail string
+	if in.KeepOutput == "always" || in.KeepOutput == "failed" && end.cause != "" {
+		tail = c.fetchLog(ctx, stdout, "job.log")
+	}
+	switch {
+	case end.cause == workflow.CauseKilled && c.cancelled():
+		return engine.Ended(end.evidence)
+	case end.cause != "":
+		return engine.Failure(end.cause, end.message).WithEvidence(end.evidence).WithTail(tail)
+	}
+	return engine.Success(jobOut{
+		JobID: string(id), State: string(job.Status.State), ExitCode: end.code, Workdir: c.Submission().Intent.WorkDir,
+		Stdout: stdout, Elapsed: duration(job.Time.Elapsed), Nodes: job.AllocationNodes,
+	}).WithEvidence(end.evidence)
+}

@@ -1,0 +1,142 @@
+package steps
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fcflow/fcflow/engine"
+	"github.com/fcflow/fcflow/firecrest"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// types is the one list of step types, in the order of the documentation.
+func types() []stepType {
+	return []stepType{
+		systems(), userinfo(),
+		listFiles(), stat(), mkdir(), symlink(), view(), head(), tail(), checksum(), compress(), extract(), rm(),
+		upload(), download(),
+		job(), submit(), waitForJob(), jobInfo(), jobMetadata(), cancelJob(),
+		run(), sleep(), approve(), subWorkflow(),
+	}
+}
+
+// Config is what executing step types needs.
+type Config struct {
+	// Client speaks to the FirecREST service of the run.
+	Client *firecrest.Client
+	// RemoteRoot is the directory below which runs keep their remote files; ""
+	// means fcflow in the user's directory of the file system that holds the
+	// default working directories.
+	RemoteRoot string
+	// Account is charged for jobs that name none; "" = the scheduler's default.
+	Account string
+	// Poll says how often jobs are asked for. Its Grace is also how long a job
+	// whose submission got no answer is looked for before a person is asked.
+	Poll firecrest.PollSettings
+}
+
+// Library is the list of step types. It is a workflow.Catalogue and an
+// engine.Library.
+type Library struct {
+	config  Config
+	list    []*engine.Step
+	byName  map[string]*engine.Step
+	backoff backoff
+	jobs    *jobWatcher
+
+	mu      sync.Mutex
+	systems []firecrest.System // as the service told, once per process
+}
+
+// Catalogue returns the step types without the means to execute them: for
+// checking, for the schema, for documentation.
+func Catalogue() *Library {
+	l := &Library{byName: map[string]*engine.Step{}}
+	for _, t := range types() {
+		l.add(&engine.Step{StepSpec: t.StepSpec})
+	}
+	return l
+}
+
+// New returns the step types, executable. Close it in the end.
+func New(config Config) *Library {
+	l := &Library{config: config, byName: map[string]*engine.Step{}, backoff: outageBackoff, jobs: newJobWatcher(config)}
+	for _, t := range types() {
+		step := &engine.Step{StepSpec: t.StepSpec}
+		if t.run != nil {
+			step.Run = func(ctx context.Context, inv *engine.Invocation, with any) engine.Outcome {
+				return t.run(ctx, &call{Invocation: inv, library: l, name: t.Name}, with)
+			}
+		}
+		l.add(step)
+	}
+	return l
+}
+
+func (l *Library) add(step *engine.Step) {
+	l.list = append(l.list, step)
+	l.byName[step.Name] = step
+}
+
+// Lookup implements engine.Library.
+func (l *Library) Lookup(uses string) (*engine.Step, bool) {
+	step, ok := l.byName[uses]
+	return step, ok
+}
+
+// Step implements workflow.Catalogue.
+func (l *Library) Step(uses string) (workflow.StepSpec, bool) {
+	step, ok := l.byName[uses]
+	if !ok {
+		return workflow.StepSpec{}, false
+	}
+	return step.StepSpec, true
+}
+
+// Names lists the step types, sorted.
+func (l *Library) Names() []string {
+	var names []string
+	for _, step := range l.list {
+		names = append(names, step.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// All lists the step types in the order of the documentation: by group, the
+// everyday ones first.
+func (l *Library) All() []workflow.StepSpec {
+	var specs []workflow.StepSpec
+	for _, step := range l.list {
+		specs = append(specs, step.StepSpec)
+	}
+	return specs
+}
+
+// Watcher tells the engine when jobs have news.
+func (l *Library) Watcher() engine.Watcher { return l.jobs }
+
+// Binder prepares systems for runs.
+func (l *Library) Binder() engine.Binder { return binder{l} }
+
+// Close ends the watching of jobs.
+func (l *Library) Close() {
+	if l.jobs != nil {
+		l.jobs.close()
+	}
+}
+
+// backoff is how long to wait before trying something again.
+type backoff struct{ first, longest time.Duration }
+
+var (
+	outageBackoff = backoff{10 * time.Second, 5 * time.Minute}
+	limitBackoff  = backoff{time.Minute, 10 * time.Minute}
+)
+
+// after returns the pause after the n-th failure, from 1.
+func (b backoff) after(n int) time.Duration {
+	return min(b.longest, b.first<<min(n-1, 20))
+}

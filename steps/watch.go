@@ -1,0 +1,126 @@
+package steps
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fcflow/fcflow/firecrest"
+)
+
+// jobWatcher implements engine.Watcher with one poller per system. It keeps
+// what a poller told until the attempt that it woke takes it, so that a job
+// costs no request of its own, and wakes nobody for what the attempt knows.
+type jobWatcher struct {
+	client   *firecrest.Client
+	settings firecrest.PollSettings
+
+	mu      sync.Mutex
+	pollers map[string]*firecrest.Poller
+	news    map[string]firecrest.Observation // by topic: not taken yet
+	known   map[string]firecrest.Observation // by topic: taken
+}
+
+func newJobWatcher(config Config) *jobWatcher {
+	return &jobWatcher{
+		client: config.Client, settings: config.Poll, pollers: map[string]*firecrest.Poller{},
+		news: map[string]firecrest.Observation{}, known: map[string]firecrest.Observation{},
+	}
+}
+
+// jobTopic names a job for the engine: by its token, its id, or both.
+func jobTopic(system, token string, id firecrest.JobID) string {
+	topic := "job:" + system + ":" + token
+	if id != "" {
+		topic += "/" + string(id)
+	}
+	return topic
+}
+
+// query reads a topic back.
+func query(topic string, since time.Time) (system string, q firecrest.Query, ok bool) {
+	rest, ok := strings.CutPrefix(topic, "job:")
+	system, name, found := strings.Cut(rest, ":")
+	token, id, _ := strings.Cut(name, "/")
+	return system, firecrest.Query{Token: token, ID: firecrest.JobID(id), Since: since}, ok && found && name != ""
+}
+
+// Watch implements engine.Watcher.
+func (w *jobWatcher) Watch(topic string, since time.Time, fire func()) (stop func()) {
+	system, q, ok := query(topic, since)
+	if !ok {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var once sync.Once
+	w.poller(system).Watch(ctx, q, func(o firecrest.Observation) {
+		if w.told(topic, o) {
+			once.Do(fire)
+		}
+	})
+	return cancel
+}
+
+func (w *jobWatcher) poller(system string) *firecrest.Poller {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := w.pollers[system]
+	if p == nil {
+		p = firecrest.NewPoller(w.client.Compute, system, w.settings)
+		w.pollers[system] = p
+	}
+	return p
+}
+
+// told keeps an observation and reports whether it is news to the attempt.
+func (w *jobWatcher) told(topic string, o firecrest.Observation) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if known, ok := w.known[topic]; ok && sameObservation(known, o) {
+		return false
+	}
+	w.news[topic] = o
+	return true
+}
+
+// take hands out what a poller told since the last time.
+func (w *jobWatcher) take(topic string) (firecrest.Observation, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	o, ok := w.news[topic]
+	if ok {
+		delete(w.news, topic)
+		w.known[topic] = o
+	}
+	return o, ok
+}
+
+// learn notes what an attempt found out by itself.
+func (w *jobWatcher) learn(topic string, o firecrest.Observation) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.news, topic)
+	w.known[topic] = o
+}
+
+// forget drops a topic that nobody waits for any more.
+func (w *jobWatcher) forget(topic string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.news, topic)
+	delete(w.known, topic)
+}
+
+func (w *jobWatcher) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range w.pollers {
+		p.Close()
+	}
+}
+
+func sameObservation(a, b firecrest.Observation) bool {
+	return a.Unknown == b.Unknown && (a.Outage == nil) == (b.Outage == nil) &&
+		a.Job.ID == b.Job.ID && a.Job.Status.State == b.Job.Status.State && a.Job.Status.Reason == b.Job.Status.Reason
+}
