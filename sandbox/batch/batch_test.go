@@ -30,6 +30,9 @@ type bench struct {
 	cfg        Config
 }
 
+// impatient is for scripts that do not listen to SIGTERM.
+func impatient(c *Config) { c.KillWait = 200 * time.Millisecond }
+
 func newBench(t *testing.T, change func(*Config)) *bench {
 	t.Helper()
 	root := t.TempDir()
@@ -38,10 +41,9 @@ func newBench(t *testing.T, change func(*Config)) *bench {
 		t.Fatal(err)
 	}
 	b.cfg = Config{
-		Dir:      filepath.Join(root, "batch"),
-		Runner:   ProcessRunner{Root: root},
-		Home:     func(user string) string { return filepath.Join(root, "home", user) },
-		KillWait: 300 * time.Millisecond,
+		Dir:    filepath.Join(root, "batch"),
+		Runner: ProcessRunner{Root: root},
+		Home:   func(user string) string { return filepath.Join(root, "home", user) },
 	}
 	if change != nil {
 		change(&b.cfg)

@@ -25,7 +25,11 @@ func TestCancel(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, nil)
+			var change func(*Config)
+			if strings.Contains(test.name, "deaf") {
+				change = impatient
+			}
+			b := newBench(t, change)
 			id := b.submit(t, test.script)
 			if test.name == "pending" {
 				until(t, "a reason", func() bool {
@@ -109,13 +113,13 @@ func TestSignalBeforeTimeLimit(t *testing.T) {
 		output                string
 	}{
 		{
-			"batch shell", "--signal=B:USR1@599",
+			"batch shell", "--signal=B:USR1@597",
 			"trap 'echo warned; kill $!; exit 6' USR1\nsleep 600 & wait\n",
 			result{Failed, "NonZeroExitCode", 6, 0},
 			"warned\n",
 		},
 		{
-			"steps only", "--signal=USR1@599",
+			"steps only", "--signal=USR1@597",
 			"trap 'echo batch shell' USR1\nsrun sh -c 'trap \"echo step; exit 5\" USR1; sleep 600 & wait'\necho srun $?\n",
 			result{Completed, "None", 0, 0},
 			"step\nsrun 5\n",

@@ -65,11 +65,11 @@ func TestRunningJobIsPickedUp(t *testing.T) {
 
 func TestTimeLimitAndCancelOutliveTheTable(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, nil)
+	b := newBench(t, impatient)
 	deaf := "trap '' TERM\ntouch up-$SLURM_JOB_ID\nsleep 600\n"
 	limited := b.submit(t, "#!/bin/sh\n#SBATCH -t 0:01\n"+deaf)
 	cancelled := b.submit(t, "#!/bin/sh\n"+deaf)
-	b.untilExists(t, "up-"+limited)
+	b.untilRunning(t, limited)
 	b.untilExists(t, "up-"+cancelled)
 	if err := b.Cancel("alps", cancelled, "1000"); err != nil {
 		t.Fatal(err)

@@ -106,17 +106,22 @@ func (c *Config) complete() error {
 	return nil
 }
 
-// lockFolder takes the lock that keeps a second process out of dir.
+// lockFolder takes the lock that keeps a second process out of dir. It tries
+// for half a second: a child that a killed process was just forking holds the
+// lock until it has become another program.
 func lockFolder(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("batch table: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("batch table: %q is in use by another process: %w", dir, err)
+	for range 50 {
+		if err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil {
+			return f, nil
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
-	return f, nil
+	f.Close()
+	return nil, fmt.Errorf("batch table: %q is in use by another process: %w", dir, err)
 }
 
 // unlock lets go at once, even if a child that is being forked just now holds

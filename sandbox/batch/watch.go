@@ -12,9 +12,13 @@ import (
 // limit or a KillWait is noticed.
 const pollInterval = 100 * time.Millisecond
 
+// maxLaunches is how often a process tries to start a payload that does not
+// come to life. To try again is safe, whatever went wrong.
+const maxLaunches = 3
+
 // acts is what this process has done for a running job.
 type acts struct {
-	launched   bool
+	launches   int
 	terminated bool // SIGTERM was sent
 }
 
@@ -107,7 +111,7 @@ func nodeList(nodes int) string {
 }
 
 func (t *Table) launch(rec *record) *record {
-	t.act(rec).launched = true
+	t.act(rec).launches++
 	err := t.cfg.Runner.Start(Launch{
 		Job:   rec.Job,
 		Dir:   t.disk.runDir(rec.ID),
@@ -137,8 +141,8 @@ func (t *Table) act(rec *record) *acts {
 func (t *Table) follow(rec *record) *record {
 	end, over := t.cfg.Runner.Poll(rec.Job, t.disk.runDir(rec.ID))
 	switch {
-	case over && end.Kind == NeverStarted && rec.Stop.Cause == "" && !t.act(rec).launched:
-		// An earlier process decided to start it and got no further.
+	case over && end.Kind == NeverStarted && rec.Stop.Cause == "" && t.act(rec).launches < maxLaunches:
+		// Usually an earlier process decided to start it and got no further.
 		return t.launch(rec)
 	case over:
 		return t.finish(rec, end)
