@@ -43,6 +43,7 @@ type Execution struct {
 	acts    []func() // after the commit
 	fatal   error    // the history could not be written or does not fold: stop at once
 	quit    error    // a reason to leave the run for a later owner
+	ended   bool     // the run came to its end here
 
 	changes changes
 }
@@ -113,6 +114,7 @@ func (x *Execution) loop(ctx context.Context) error {
 			return err
 		}
 		if x.run.State.Terminal() {
+			x.ended = true
 			return nil
 		}
 		if x.quit != nil {
@@ -369,9 +371,21 @@ func (x *Execution) Events(ctx context.Context, from int64, f func(workflow.Even
 // Changed returns a channel that is closed at the next commit.
 func (x *Execution) Changed() <-chan struct{} { return x.changes.wait() }
 
-// Close gives the ownership of the run up. It must not be called while Drive
-// runs.
-func (x *Execution) Close() error { return x.history.Close() }
+// compacter is a history that can give back the room that its growth left.
+type compacter interface {
+	Compact(ctx context.Context) error
+}
+
+// Close gives the ownership of the run up; the history of a run that has ended
+// is compacted before. It must not be called while Drive runs.
+func (x *Execution) Close() error {
+	if c, ok := x.history.(compacter); ok && x.ended {
+		if err := c.Compact(context.Background()); err != nil {
+			x.logger.Warn().Err(err).Msg("history not compacted")
+		}
+	}
+	return x.history.Close()
+}
 
 func (x *Execution) blob(digest string) ([]byte, error) {
 	for _, b := range x.blobs { // applied, not yet stored

@@ -157,7 +157,7 @@ func (s *Server) load() (err error) {
 	}
 	s.jobs, err = batch.Open(batch.Config{
 		Dir:    filepath.Join(root, "batch"),
-		Runner: batch.ProcessRunner{},
+		Runner: batch.ProcessRunner{Root: root},
 		Slots:  s.cfg.Slots,
 		Bin:    filepath.Join(root, "bin"),
 		UID:    s.users.uid,

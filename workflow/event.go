@@ -64,8 +64,12 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	if bytes.Equal(data, []byte("{}")) {
 		data = nil
 	}
+	version := eventVersion
+	if u, ok := e.Data.(Unknown); ok {
+		version = u.V
+	}
 	return json.Marshal(envelope{
-		Seq: e.Seq, At: e.At, Epoch: e.Epoch, Kind: e.Data.Kind(), V: eventVersion,
+		Seq: e.Seq, At: e.At, Epoch: e.Epoch, Kind: e.Data.Kind(), V: version,
 		Step: e.Step, Instance: e.Instance, Attempt: e.Attempt, Data: data,
 	})
 }

@@ -1,0 +1,219 @@
+package workflow
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// samples has an event of each kind, as stored. A new kind fails
+// TestEventSamples until it has one.
+var samples = map[EventKind]string{
+	"run.created":          `{"id":"01","workflow":"w","definition":"d","nonce":"n","trigger":"manual","inputs":{"n":3},"files":{"f":{"path":"/f","size_bytes":1,"modified_at":"2026-01-02T03:04:05Z"}},"dir":"/d","output_dir":"/o","profile":{"url":"https://x"},"by":"me@here","version":"1"}`,
+	"run.opened":           `{"owner":{"host":"h","boot_id":"b","pid":1,"started_at":"2026-01-02T03:04:05Z","epoch":2,"socket":"/s"},"version":"1"}`,
+	"run.started":          ``,
+	"run.bound":            `{"system":"daint","user":"me","remote_dir":"/r","version":"2.5.6","scheduler":"slurm"}`,
+	"run.cancel_requested": `{"by":"me@here"}`,
+	"run.timed_out":        ``,
+	"run.finished":         `{"state":"failed","cause":"timed_out","message":"m","outputs":{"json":{"a":1}}}`,
+	"unit.ready":           ``,
+	"unit.skipped":         `{"cause":"upstream_failed","root":{"step":"a","instance":"{}"},"message":"m"}`,
+	"unit.failed":          `{"cause":"expression","message":"m"}`,
+	"attempt.started":      `{"with":{"json":{"a":1}},"system":"daint","deadline":"2026-01-02T03:04:05Z"}`,
+	"attempt.waiting":      `{"reason":"job","topic":"t","until":"2026-01-02T03:04:05Z","message":"m"}`,
+	"attempt.woken":        `{"why":"due"}`,
+	"attempt.expired":      `{"cause":"timed_out"}`,
+	"attempt.checkpoint":   `{"key":"k","value":{"blob":"abc"}}`,
+	"attempt.finished":     `{"state":"failed","cause":"exit(3)","message":"m","outputs":{"json":{}},"evidence":"e","tail":"t","retry":{"at":"2026-01-02T03:04:05Z","rule":1,"grow":{"time":"2h0m0s"}}}`,
+	"backoff.ended":        ``,
+	"submission.intent":    `{"token":"t","job_name":"t-x","system":"daint","work_dir":"/w","script":"abc","remote_script":"/s","account":"a"}`,
+	"submission.sending":   `{"k":1}`,
+	"submission.outcome":   `{"k":1,"class":"accepted","job_id":"7","status":201,"message":"m","request_id":"r"}`,
+	"job.observed":         `{"job_id":"7","state":"RUNNING","active":true,"terminal":true,"reason":"None","exit_code":0,"signal":9,"nodes":2,"elapsed_s":3,"start":"2026-01-02T03:04:05Z","end":"2026-01-02T03:04:06Z","stdout":"/o","stderr":"/e"}`,
+}
+
+func storedEvent(kind EventKind, data string) string {
+	text := `{"seq":7,"at":"2026-01-02T03:04:05Z","epoch":2,"kind":"` + string(kind) + `","v":1,"step":"s","instance":"i","attempt":1`
+	if data != "" {
+		text += `,"data":` + data
+	}
+	return text + "}"
+}
+
+// TestEventSamples: every kind is read into its type, keeps every field, and is
+// written as it was.
+func TestEventSamples(t *testing.T) {
+	t.Parallel()
+	for _, kind := range EventKinds() {
+		data, ok := samples[kind]
+		if !ok {
+			t.Errorf("no sample of kind %s", kind)
+			continue
+		}
+		text := storedEvent(kind, data)
+		var e Event
+		if err := json.Unmarshal([]byte(text), &e); err != nil {
+			t.Errorf("%s: %v", kind, err)
+			continue
+		}
+		if e.Data.Kind() != kind {
+			t.Errorf("%s is read as %s", kind, e.Data.Kind())
+		}
+		for v, i := reflect.ValueOf(e.Data).Elem(), 0; i < v.NumField(); i++ {
+			if name := v.Type().Field(i).Name; v.Field(i).IsZero() && name != "ScheduledAt" {
+				t.Errorf("the sample of %s lacks field %s", kind, name)
+			}
+		}
+		written, err := json.Marshal(e)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if diff := cmp.Diff(decoded(t, text), decoded(t, string(written))); diff != "" {
+			t.Errorf("%s is written otherwise (-stored +written):\n%s", kind, diff)
+		}
+	}
+}
+
+func decoded(t *testing.T, text string) any {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// TestUnknownEvent: what a newer fcflow wrote can be read and shown, unchanged,
+// but not folded.
+func TestUnknownEvent(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		storedEvent("unit.paused", `{"by":"x"}`),
+		strings.Replace(storedEvent("attempt.woken", `{"why":"due"}`), `"v":1`, `"v":2`, 1),
+	} {
+		var e Event
+		if err := json.Unmarshal([]byte(text), &e); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := e.Data.(Unknown); !ok {
+			t.Errorf("%s is read as %T", text, e.Data)
+		}
+		r := NewRun(&Workflow{})
+		r.Seq, r.Epoch = 6, 2
+		if err := Apply(r, &e); !errors.Is(err, ErrNewer) {
+			t.Errorf("folding it gives %v", err)
+		}
+	}
+}
+
+// TestApplyRefuses: an event that does not continue the history is refused.
+func TestApplyRefuses(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	h.must("c", 1, &AttemptStarted{})
+	for _, c := range []struct {
+		name string
+		e    Event
+		want error
+	}{
+		{"gap", Event{Seq: h.run.Seq + 2, Epoch: 1, Data: &RunTimedOut{}}, ErrCorrupt},
+		{"repeat", Event{Seq: h.run.Seq, Epoch: 1, Data: &RunTimedOut{}}, ErrCorrupt},
+		{"older epoch", Event{Seq: h.run.Seq + 1, Epoch: 0, Data: &RunTimedOut{}}, ErrStale},
+		{"same epoch opened", Event{Seq: h.run.Seq + 1, Epoch: 1, Data: &RunOpened{}}, ErrStale},
+		{"unknown step", Event{Seq: h.run.Seq + 1, Epoch: 1, Step: "x", Data: &UnitReady{}}, nil},
+		{"older attempt", Event{Seq: h.run.Seq + 1, Epoch: 1, Step: "c", Attempt: 2, Data: &AttemptWoken{}}, nil},
+		{"outcome without intent", Event{Seq: h.run.Seq + 1, Epoch: 1, Step: "c", Attempt: 1, Data: &SubmissionOutcome{K: 1}}, nil},
+		{"end with open units", Event{Seq: h.run.Seq + 1, Epoch: 1, Data: &RunFinished{State: RunSucceeded}}, nil},
+		{"second start", Event{Seq: h.run.Seq + 1, Epoch: 1, Data: &RunStarted{}}, nil},
+	} {
+		before := h.run.Summarize()
+		err := Apply(h.run, &c.e)
+		if err == nil || c.want != nil && !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if diff := cmp.Diff(before, h.run.Summarize()); diff != "" {
+			t.Errorf("%s changed the run:\n%s", c.name, diff)
+		}
+	}
+}
+
+// TestSubmissionFold: the protocol of a submission leaves what a resume needs.
+func TestSubmissionFold(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	h.must("c", 1, &AttemptStarted{})
+	h.must("c", 1, &SubmissionIntent{Token: "t", JobName: "t-c"})
+	h.must("c", 1, &SubmissionSending{K: 1})
+	s := h.unit("c").Attempt().Submission
+	if !s.InFlight() {
+		t.Error("a request without an outcome is not in flight")
+	}
+	if err := h.apply("c", 1, &SubmissionSending{K: 3}); err == nil {
+		t.Error("request 3 after request 1 was accepted")
+	}
+	h.must("c", 1, &SubmissionOutcome{K: 1, Class: Accepted, JobID: "7"})
+	if s.InFlight() || s.JobID != "7" || !s.AcceptedAt.Equal(h.now) {
+		t.Errorf("accepted as %+v", s)
+	}
+	if err := h.apply("c", 1, &SubmissionOutcome{K: 1, Class: Adopted, JobID: "8"}); err == nil {
+		t.Error("a second job was accepted for one submission")
+	}
+}
+
+// TestToken: it depends on each part, and on nothing else.
+func TestToken(t *testing.T) {
+	t.Parallel()
+	base := Token("n", UnitRef{Step: "s", Instance: "i"}, 1)
+	if len(base) != TokenLength || base != Token("n", UnitRef{Step: "s", Instance: "i"}, 1) {
+		t.Errorf("token %q", base)
+	}
+	seen := map[string]bool{base: true}
+	for _, other := range []string{
+		Token("m", UnitRef{Step: "s", Instance: "i"}, 1),
+		Token("n", UnitRef{Step: "si"}, 1),
+		Token("n", UnitRef{Step: "", Instance: "si"}, 1),
+		Token("n", UnitRef{Step: "s", Instance: "i"}, 2),
+	} {
+		if seen[other] {
+			t.Errorf("token %q occurs twice", other)
+		}
+		seen[other] = true
+	}
+	name := JobName(base, strings.Repeat("größe/dt=30|", 10))
+	if !strings.HasPrefix(name, base+"-") || len(name) > 64 || strings.ContainsAny(name, "|/=ö,") {
+		t.Errorf("job name %q", name)
+	}
+}
+
+// FuzzEvent: stored bytes are read without panic, and what is read is written
+// so that it reads the same.
+func FuzzEvent(f *testing.F) {
+	for kind, data := range samples {
+		f.Add(storedEvent(kind, data))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var e Event
+		if json.Unmarshal([]byte(text), &e) != nil {
+			return
+		}
+		written, err := json.Marshal(e)
+		if err != nil {
+			t.Skip("a time that JSON cannot hold") // year above 9999
+		}
+		var again Event
+		if err := json.Unmarshal(written, &again); err != nil {
+			t.Fatalf("%s: %v", written, err)
+		}
+		if rewritten, err := json.Marshal(again); err != nil || string(rewritten) != string(written) {
+			t.Fatalf("written as %s, then as %s (%v)", written, rewritten, err)
+		}
+		r := NewRun(&Workflow{})
+		r.Seq, r.Epoch = e.Seq-1, e.Epoch
+		_ = Apply(r, &e) // whatever it holds, it must not panic
+	})
+}
