@@ -88,3 +88,29 @@ func BenchmarkRead(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*last), "ns/event")
 }
+
+// BenchmarkOpen measures taking over a run of 100,000 events, without the fold.
+func BenchmarkOpen(b *testing.B) {
+	const last = 100_000
+	s, id := benchStore(b), storetest.ID(1)
+	h, err := s.Create(b.Context(), id, nil, []workflow.Event{storetest.Created(id)}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for after := int64(1); after < last; after += 1000 {
+		if err := h.Append(b.Context(), after, storetest.Events(1, after, min(after+1000, last))); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := h.Close(); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if h, err = s.Open(b.Context(), id); err != nil {
+			b.Fatal(err)
+		}
+		if err := h.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

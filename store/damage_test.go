@@ -164,7 +164,7 @@ func TestDamage(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	tries := 400
+	tries := 250
 	if testing.Short() {
 		tries = 60
 	}

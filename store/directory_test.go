@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -134,6 +135,43 @@ func TestLayout(t *testing.T) {
 	}
 	if left := names(t, filepath.Join(root, ".tmp")); len(left) > 0 {
 		t.Errorf("a delete leaves %v", left)
+	}
+}
+
+// TestCreateAtOnce: of those who make the same run only one gets it, and the
+// others leave it alone.
+func TestCreateAtOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for n := range 10 {
+		id := storetest.ID(n)
+		var racers sync.WaitGroup
+		won := make(chan workflow.History, 8)
+		for range cap(won) {
+			s := open(t, dir, store.Options{})
+			racers.Go(func() {
+				h, err := s.Create(t.Context(), id, nil, []workflow.Event{storetest.Created(id)}, nil)
+				if err == nil {
+					won <- h
+				} else if !errors.Is(err, workflow.ErrConflict) {
+					t.Error(err)
+				}
+			})
+		}
+		racers.Wait()
+		if len(won) != 1 {
+			t.Fatalf("%d made run %s", len(won), id)
+		}
+		s := open(t, dir, store.Options{})
+		if owner, alive, err := s.Owner(t.Context(), id); err != nil || !alive || owner.PID != os.Getpid() {
+			t.Errorf("owner %+v, alive %v, %v", owner, alive, err)
+		}
+		if err := (<-won).Close(); err != nil {
+			t.Error(err)
+		}
+		if left := names(t, filepath.Join(dir, "runs", ".tmp")); len(left) > 0 {
+			t.Errorf("the losers leave %v", left)
+		}
 	}
 }
 

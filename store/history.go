@@ -102,7 +102,7 @@ func (h *history) append(after int64, events []workflow.Event, blobs []workflow.
 		head = record.Head{Seq: after + n, Epoch: h.epoch}
 	}
 	if err := h.commit(head, blobs, before); err != nil {
-		h.failed = fmt.Errorf("the history could not be written, nothing more is: %w", err)
+		h.failed = fmt.Errorf("the history could not be written and takes nothing more: %w", err)
 		return h.failed
 	}
 	h.head = head
@@ -274,7 +274,9 @@ func (h *history) Close() error {
 	}
 	var err error
 	if h.signed { // before the lock is gone: the next owner signs too
-		err = os.Remove(filepath.Join(h.dir, ownerName))
+		if err = os.Remove(filepath.Join(h.dir, ownerName)); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
 	}
 	db := h.db
 	h.db = nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -228,15 +229,19 @@ func BenchmarkRecent(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+	var took []time.Duration
 	for b.Loop() {
+		began := time.Now()
 		runs, _, err := s.Recent(b.Context(), limit, nil)
 		if err != nil || len(runs) != limit || runs[0].ID != storetest.ID(total-1) || runs[0].Err != nil {
 			b.Fatalf("%d runs, %v", len(runs), err)
 		}
+		took = append(took, time.Since(began))
 	}
-	each := b.Elapsed() / time.Duration(b.N)
-	b.Logf("newest %d of %d runs in %v; the goal is %v", limit, total, each, goal)
-	if each > goal {
-		b.Errorf("%v", each)
+	slices.Sort(took)
+	median := took[len(took)/2]
+	b.Logf("newest %d of %d runs in %v (median of %d); the goal is %v", limit, total, median, len(took), goal)
+	if median > goal {
+		b.Errorf("%v is over the goal", median)
 	}
 }

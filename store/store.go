@@ -104,7 +104,7 @@ func Open(dir string, o Options) (*Store, error) {
 		}
 	}
 	name, network := FileSystem(dir)
-	if err := testLocks(s.temp()); err != nil {
+	if err := s.testLocks(); err != nil {
 		return nil, fmt.Errorf("state directory %s on %s: %w: choose a local directory with --state-dir", dir, name, err)
 	}
 	if network {
@@ -112,6 +112,15 @@ func Open(dir string, o Options) (*Store, error) {
 			"fail between hosts, let two processes drive one run: choose a local directory with --state-dir", dir, name)
 	}
 	return s, nil
+}
+
+func (s *Store) testLocks() error {
+	unlock, err := s.lockTemp(context.Background())
+	if err != nil {
+		return fmt.Errorf("file locks do not work: %w", err)
+	}
+	defer unlock()
+	return testLocks(s.temp())
 }
 
 // Warning is what a person should know about the state directory; usually "".
@@ -168,14 +177,13 @@ func (s *Store) create(ctx context.Context, id workflow.RunID, frozen []byte, fi
 	if err := syncDir(temp); err != nil {
 		return nil, err
 	}
-	h.dir = s.dir(id)
-	if err := os.Rename(temp, h.dir); err != nil {
-		if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, fs.ErrExist) {
-			return nil, fmt.Errorf("the run exists: %w", workflow.ErrConflict)
-		}
+	if err := os.Rename(temp, s.dir(id)); errors.Is(err, fs.ErrExist) { // or not empty
+		return nil, fmt.Errorf("the run exists: %w", workflow.ErrConflict)
+	} else if err != nil {
 		return nil, err
 	}
-	temp = h.dir
+	temp = s.dir(id)
+	h.dir = temp
 	return h, syncDir(s.runs)
 }
 
