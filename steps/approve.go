@@ -22,7 +22,7 @@ func approve() stepType {
 		Causes:     []workflow.Cause{workflow.CauseRejected},
 		Example: `- id: sure
   uses: approve
-  with: { message: Publish the results? }
+  with: { message: "Publish the results?" }
 `,
 	}, nil)
 }

@@ -26,7 +26,7 @@ func cancelJob() stepType {
 		Causes:     operationCauses,
 		Example: `- id: stop
   uses: cancel_job
-  with: { job_id: "${{ steps.start.outputs.job_id }}" }
+  with: { job_id: "${{ steps.endless.outputs.job_id }}" }
 `,
 	}, operation(askToCancel))
 }

@@ -26,7 +26,7 @@ func checksum() stepType {
 		Causes:     operationCauses,
 		Example: `- id: digest
   uses: checksum
-  with: { path: notes.txt }
+  with: { path: "${{ steps.send.outputs.path }}" }
 `,
 	}, operation(computeChecksum))
 }

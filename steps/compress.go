@@ -35,7 +35,7 @@ func compress() stepType {
 		Causes:     changeCauses,
 		Example: `- id: pack
   uses: compress
-  with: { source: out, target: out.tar.gz }
+  with: { source: "${{ steps.simulate.outputs.workdir }}", target: out.tar.gz }
 `,
 	}, operation(writeArchive))
 }

@@ -35,7 +35,7 @@ func download() stepType {
 		Causes:     transferCauses,
 		Example: `- id: fetch
   uses: download
-  with: { from: out.tar.gz, to: results/ }
+  with: { from: "${{ steps.pack.outputs.target }}" }
 `,
 	}, operation(fetch))
 }

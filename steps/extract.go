@@ -30,7 +30,7 @@ func extract() stepType {
 		Causes:     changeCauses,
 		Example: `- id: unpack
   uses: extract
-  with: { source: out.tar.gz, target: copy }
+  with: { source: "${{ steps.pack.outputs.target }}", target: copies }
 `,
 	}, operation(unpack))
 }

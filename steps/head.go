@@ -34,7 +34,7 @@ func head() stepType {
 		Causes:     operationCauses,
 		Example: `- id: title
   uses: head
-  with: { path: notes.txt, lines: 1 }
+  with: { path: "${{ steps.send.outputs.path }}", lines: 1 }
 `,
 	}, operation(readHead))
 }

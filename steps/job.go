@@ -2,15 +2,18 @@ package steps
 
 import (
 	"context"
+	"reflect"
 	"slices"
 
 	"github.com/fcflow/fcflow/engine"
+	"github.com/fcflow/fcflow/firecrest"
 	"github.com/fcflow/fcflow/workflow"
 )
 
 type jobIn struct {
 	batchIn
-	KeepOutput string `json:"keep_output" enum:"failed always never" default:"failed" doc:"When to fetch the end of the job's output into the log of the step: after a failure, after any end, or not at all."`
+	Outputs    map[string]outputIn `json:"outputs" is:"literal" doc:"Outputs of the step that are read from what the job printed or wrote, by name."`
+	KeepOutput string              `json:"keep_output" enum:"failed always never" default:"failed" doc:"When to fetch the end of the job's output into the log of the step: after a failure, after any end, or not at all."`
 }
 
 type jobOut struct {
@@ -33,20 +36,21 @@ func job() stepType {
 			"A job is submitted once for each attempt, whatever fails: if nobody knows whether a submission was accepted, the job is looked " +
 			"for by its name, and if it is not found the step asks for attention instead of submitting again. " +
 			"While it waits the step takes no slot. A cancelled run cancels its jobs.",
-		Remote:    true,
-		Fenced:    true,
-		Job:       true,
-		CheckWith: checkBatch,
-		Causes:    slices.Concat(submitCauses, endCauses),
+		Remote:         true,
+		Fenced:         true,
+		Job:            true,
+		CheckWith:      checkJob,
+		DynamicOutputs: declaredOutputs,
+		Causes:         slices.Concat(submitCauses, endCauses, []workflow.Cause{workflow.CauseOutputMissing}),
 		Example: `- id: simulate
   uses: job
   with:
     workdir: out
-    resources: { nodes: 1, time: 10m }
-    env: { STEPS: "3" }
+    resources: { nodes: 1, time: 5m }
+    env: { NOTES: "${{ steps.send.outputs.path }}" }
     script: |
       #!/bin/bash
-      for i in $(seq "$STEPS"); do echo "step $i"; done > result.txt
+      tr -cs '[:alpha:]' '\n' < "$NOTES" | sort | uniq -c | sort -rn > words.txt
 `,
 	}, submitAndWait)
 }
@@ -72,8 +76,25 @@ func submitAndWait(ctx context.Context, c *call, in jobIn) engine.Outcome {
 	case end.cause != "":
 		return engine.Failure(end.cause, end.message).WithEvidence(end.evidence).WithTail(tail)
 	}
-	return engine.Success(jobOut{
-		JobID: string(id), State: string(job.Status.State), ExitCode: end.code, Workdir: c.Submission().Intent.WorkDir,
-		Stdout: stdout, Elapsed: duration(job.Time.Elapsed), Nodes: job.AllocationNodes,
-	}).WithEvidence(end.evidence)
+	return c.jobSuccess(ctx, in, job, stdout, end)
 }
+
+// jobSuccess delivers the outputs, those that the step declares included.
+func (c *call) jobSuccess(ctx context.Context, in jobIn, job *firecrest.Job, stdout string, end jobEnd) engine.Outcome {
+	workdir := c.Submission().Intent.WorkDir
+	outputs, err := c.readOutputs(ctx, in, stdout, workdir)
+	if err != nil {
+		return c.failed(ctx, err)
+	}
+	fixed := reflect.ValueOf(jobOut{
+		JobID: string(job.ID), State: string(job.Status.State), ExitCode: end.code, Workdir: workdir,
+		Stdout: stdout, Elapsed: duration(job.Time.Elapsed), Nodes: job.AllocationNodes,
+	})
+	for i, f := range jobOutputs() {
+		outputs[f.Name] = fixed.Field(i).Interface()
+	}
+	return engine.Success(outputs).WithEvidence(end.evidence)
+}
+
+// jobOutputs are the outputs of every job, in the order of jobOut.
+func jobOutputs() []workflow.Field { return fields(reflect.TypeFor[jobOut]()) }

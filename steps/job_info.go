@@ -47,7 +47,7 @@ func jobInfo() stepType {
 		Causes:     operationCauses,
 		Example: `- id: info
   uses: job_info
-  with: { job_id: "${{ steps.start.outputs.job_id }}" }
+  with: { job_id: "${{ steps.finish.outputs.job_id }}" }
 `,
 	}, operation(readJobs))
 }

@@ -42,7 +42,7 @@ func listFiles() stepType {
 		Causes:     operationCauses,
 		Example: `- id: results
   uses: list_files
-  with: { path: out }
+  with: { path: "${{ steps.unpack.outputs.target }}" }
 `,
 	}, operation(readDirectory))
 }

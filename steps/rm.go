@@ -28,7 +28,7 @@ func rm() stepType {
 		Causes:     changeCauses,
 		Example: `- id: tidy
   uses: rm
-  with: { path: scratch, missing_ok: true }
+  with: { path: copies, missing_ok: true }
 `,
 	}, operation(remove))
 }

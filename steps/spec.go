@@ -33,9 +33,10 @@ const (
 	codeScript     = "job_script"        // a script that no batch system takes
 	codeDirective  = "refused_directive" // a directive fcflow writes itself or cannot work with
 	codeEnvName    = "env_name"          // a name that a shell cannot export
+	codeJobOutput  = "job_output"        // an output that cannot be read as declared
 )
 
 // Codes lists the codes of the problems that step types find by themselves.
 func Codes() []workflow.ProblemCode {
-	return []workflow.ProblemCode{codeExclusive, codeOutOfRange, codeOneFile, codeScript, codeDirective, codeEnvName}
+	return []workflow.ProblemCode{codeExclusive, codeOutOfRange, codeOneFile, codeScript, codeDirective, codeEnvName, codeJobOutput}
 }

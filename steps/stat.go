@@ -36,7 +36,7 @@ func stat() stepType {
 		Causes:     operationCauses,
 		Example: `- id: look
   uses: stat
-  with: { path: notes.txt }
+  with: { path: "${{ steps.send.outputs.path }}" }
 `,
 	}, operation(describe))
 }

@@ -29,6 +29,7 @@ func submit() stepType {
   uses: submit
   with:
     name: hello
+    resources: { nodes: 1, time: 5m }
     script: |
       #!/bin/bash
       echo hello

@@ -27,7 +27,7 @@ func symlink() stepType {
 		Causes:     changeCauses,
 		Example: `- id: latest
   uses: symlink
-  with: { target: notes.txt, path: latest.txt }
+  with: { target: "${{ steps.send.outputs.path }}", path: latest.txt }
 `,
 	}, operation(makeLink))
 }

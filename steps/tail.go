@@ -17,7 +17,7 @@ func tail() stepType {
 		Causes:     operationCauses,
 		Example: `- id: last
   uses: tail
-  with: { path: notes.txt, lines: 1 }
+  with: { path: "${{ steps.send.outputs.path }}", lines: 1 }
 `,
 	}, operation(readTail))
 }

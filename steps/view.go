@@ -29,7 +29,7 @@ func view() stepType {
 		Causes:     operationCauses,
 		Example: `- id: read
   uses: view
-  with: { path: notes.txt }
+  with: { path: "${{ steps.latest.outputs.path }}" }
 `,
 	}, operation(viewFile))
 }
