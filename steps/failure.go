@@ -133,7 +133,7 @@ func (c *call) outage(ctx context.Context, err error, w engine.Wait) engine.Outc
 			return engine.Failure(workflow.CauseAPI, fmt.Sprintf("took longer than the server lets a command run, %d times; %s: %v", count.Timeouts, tooSlow.hint, err))
 		}
 	}
-	pause := c.library.backoff.after(count.Failures)
+	pause := c.library.outages.after(count.Failures)
 	var answer *firecrest.Error
 	if errors.As(err, &answer) {
 		pause = max(pause, answer.RetryAfter())

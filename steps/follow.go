@@ -118,7 +118,7 @@ func (c *call) cancel(ctx context.Context, topic string, w watched, seen firecre
 	if w.ours != nil {
 		switch {
 		case seen.Outage != nil:
-			again.Reason, again.Until = workflow.WaitOutage, time.Now().Add(c.library.backoff.first)
+			again.Reason, again.Until = workflow.WaitOutage, time.Now().Add(c.library.outages.first)
 			return nil, engine.Suspend(again)
 		case seen.Unknown:
 			return nil, engine.Ended(fmt.Sprintf("the scheduler does not know job %s", w.id))
@@ -130,7 +130,7 @@ func (c *call) cancel(ctx context.Context, topic string, w watched, seen firecre
 		return nil, lost(err)
 	}
 	if err := c.client().Compute.Cancel(ctx, c.system(), w.id); err != nil {
-		again.Reason, again.Until = workflow.WaitOutage, time.Now().Add(c.library.backoff.first)
+		again.Reason, again.Until = workflow.WaitOutage, time.Now().Add(c.library.outages.first)
 		again.Message += ": " + err.Error()
 		return nil, engine.Suspend(again)
 	}

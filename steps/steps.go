@@ -43,7 +43,8 @@ type Library struct {
 	config  Config
 	list    []*engine.Step
 	byName  map[string]*engine.Step
-	backoff backoff
+	outages backoff // while the service is in trouble
+	limits  backoff // while a limit on jobs is reached
 	jobs    *jobWatcher
 
 	mu      sync.Mutex
@@ -62,7 +63,7 @@ func Catalogue() *Library {
 
 // New returns the step types, executable. Close it in the end.
 func New(config Config) *Library {
-	l := &Library{config: config, byName: map[string]*engine.Step{}, backoff: outageBackoff, jobs: newJobWatcher(config)}
+	l := &Library{config: config, byName: map[string]*engine.Step{}, outages: outageBackoff, limits: limitBackoff, jobs: newJobWatcher(config)}
 	for _, t := range types() {
 		step := &engine.Step{StepSpec: t.StepSpec}
 		if t.run != nil {

@@ -190,7 +190,7 @@ func (c *call) refused(ctx context.Context, err error) engine.Outcome {
 			}
 		}
 		return engine.Suspend(engine.Wait{
-			Reason: workflow.WaitTimer, Until: time.Now().Add(limitBackoff.after(refusals)),
+			Reason: workflow.WaitTimer, Until: time.Now().Add(c.library.limits.after(refusals)),
 			Message: "a limit on jobs is reached: " + err.Error(),
 		})
 	}
@@ -221,7 +221,7 @@ func (c *call) find(ctx context.Context) (firecrest.JobID, engine.Outcome) {
 	switch {
 	case err != nil:
 		return "", engine.Suspend(engine.Wait{
-			Reason: workflow.WaitOutage, Topic: topic, Until: time.Now().Add(c.library.backoff.longest),
+			Reason: workflow.WaitOutage, Topic: topic, Until: time.Now().Add(c.library.outages.longest),
 			Message: c.unknownFate() + ": " + err.Error(),
 		})
 	case id != "":
