@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gopkg.in/yaml.v3"
 )
 
 // No workflow file, however wrong, may take more than this.
@@ -63,10 +65,43 @@ func checkParse(t *testing.T, text []byte) {
 		}
 	}
 	checkPlaces(t, text)
+	checkMarks(t, text)
+}
+
+// checkMarks compares the cheap count that bounds the work of the YAML library
+// with what the library finds.
+func checkMarks(t *testing.T, text []byte) {
+	src, problems := newSource(string(text))
+	if len(problems) > 0 {
+		return
+	}
+	root, problems := parseYAML(src)
+	if len(problems) > 0 {
+		return
+	}
+	if values := countValues(root) - 1; values > src.marks() {
+		t.Errorf("there are %d values, but only %d were counted", values, src.marks())
+	}
+}
+
+// countValues counts nodes other than keys.
+func countValues(n *yaml.Node) int {
+	values := 1
+	for i, child := range n.Content {
+		values += countValues(child)
+		if n.Kind == yaml.MappingNode && i%2 == 0 {
+			values--
+		}
+	}
+	return values
 }
 
 // checkPlaces compares every text of the file with the source at its place.
 func checkPlaces(t *testing.T, text []byte) {
+	const most = 32 << 10 // looking up every character of a wide line takes its square
+	if len(text) > most {
+		return
+	}
 	src, problems := newSource(string(text))
 	if len(problems) > 0 {
 		return

@@ -147,7 +147,7 @@ var (
 			"Condition; by default success(), and always() in `finally`."),
 		key("matrix", matrixShape, readMatrix,
 			"Lists by name; the step runs once for each combination."),
-		key("for_each", &Shape{Kind: ForEachShape}, readForEach,
+		key("for_each", &Shape{Kind: ForEachShape, Pattern: identifier.Pattern, Means: identifier.Means, Code: CodeBadName}, readForEach,
 			"A step, to run once for each of its instances, or a list, to run once for each item."),
 		key("max_parallel", count, func(r *reader, s *Step, m *NamedValue) { s.MaxParallel = r.int(m.Value) },
 			"How many instances may be going on at a time, jobs in the queue included."),

@@ -113,7 +113,7 @@ func (r *reader) fits(s *Shape, v *Value, what string) bool {
 	case ConditionShape:
 		return r.condition(v)
 	case ForEachShape:
-		return r.forEach(v)
+		return r.forEach(s, v)
 	}
 	if v.Template != nil {
 		r.noExpression(v, what)

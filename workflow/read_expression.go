@@ -68,14 +68,14 @@ func (r *reader) condition(v *Value) bool {
 }
 
 // forEach takes a step id, one expression, or a list.
-func (r *reader) forEach(v *Value) bool {
+func (r *reader) forEach(s *Shape, v *Value) bool {
 	switch {
 	case v.Template != nil:
 		return r.whole(v, "`for_each`")
 	case v.Kind == SequenceValue:
 		return true
 	case v.Kind == TextValue:
-		return r.matches(identifier, v.Text, v.Pos, "the step in `for_each`")
+		return r.matches(s, v.Text, v.Pos, "the step in `for_each`")
 	}
 	r.add(CodeWrongType, v.Pos, "", "`for_each` must be a step id, an expression or a list, not %s", v.words())
 	return false

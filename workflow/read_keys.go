@@ -29,20 +29,25 @@ func readSchedules(r *reader, w *Workflow, m *NamedValue) {
 		if v.Kind != MappingValue {
 			continue
 		}
-		s := &Schedule{Pos: v.Pos, Catchup: Catchup{Keep: "none"}}
+		s := &Schedule{Pos: v.Pos}
+		w.Schedules = append(w.Schedules, s)
+		r.mapping(catchupShape, &Value{}, &s.Catchup) // the defaults, should the key be missing
 		r.mapping(scheduleShape, v, s)
 		id, named := v.Member("id")
 		switch {
 		case !named && len(m.Value.Items) > 1:
 			r.add(CodeScheduleID, v.Pos, "add an `id`", "each of several schedules needs an id")
-		case named && seen[s.ID]:
-			r.add(CodeScheduleID, id.Value.Pos, "", "there is already a schedule with the id %q", s.ID)
+		case s.ID != "" && seen[s.ID]:
+			r.add(CodeScheduleID, id.Value.Pos, "give it another", "there is already a schedule with the id %q", s.ID)
 		}
 		seen[s.ID] = true
-		if s.Catchup.Keep == "all" && s.Catchup.Window == 0 {
+		catchup, _ := v.Member("catchup")
+		if s.Catchup.Keep != "all" {
+			continue
+		}
+		if _, bounded := catchup.Value.Member("window"); !bounded {
 			r.add(CodeCatchup, s.Catchup.Pos, "add `window`, such as window: 24h", "`keep: all` needs a window, or it could start runs without end")
 		}
-		w.Schedules = append(w.Schedules, s)
 	}
 }
 

@@ -76,13 +76,13 @@ func refusedCharacter(r rune, size int) string {
 	return ""
 }
 
-// marks counts the characters that may begin a value or a comment. It is never
-// less than the number of values and comments.
+// marks counts the characters that may begin a value or a comment: never fewer
+// than there are values and comments, but for the root.
 func (s *source) marks() int {
 	n := 0
 	for i := range len(s.text) {
 		switch s.text[i] {
-		case ',', '[', '{', '#':
+		case ',', '[', '#': // what follows a { is counted by its colon or comma
 			n++
 		case ':', '-', '?':
 			if i+1 == len(s.text) || strings.IndexByte(" \t\r\n,[]{}\"'", s.text[i+1]) >= 0 {

@@ -9,20 +9,22 @@ import (
 	"time"
 )
 
-// The same patterns serve the reader and the JSON Schema.
+// Patterns of texts with units, for the reader and the JSON Schema alike.
 const (
-	durationPattern = `^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$`
-	slurmPattern    = `^([0-9]+-[0-9]{1,2}(:[0-9]{1,2}){0,2}|[0-9]+:[0-9]{1,2}(:[0-9]{1,2})?)$`
-	sizePattern     = `^[0-9]+(\.[0-9]+)?(B|kB|MB|GB|TB|PB|KiB|MiB|GiB|TiB|PiB)$`
-	factorPattern   = `^x[0-9]+(\.[0-9]+)?$`
+	DurationPattern = `^(` + unitsPattern + `|` + slurmPattern + `)$`
+	SizePattern     = `^[0-9]+(\.[0-9]+)?(B|kB|MB|GB|TB|PB|KiB|MiB|GiB|TiB|PiB)$`
+	FactorPattern   = `^x[0-9]+(\.[0-9]+)?$`
+
+	unitsPattern = `([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+`
+	slurmPattern = `([0-9]+-[0-9]{1,2}(:[0-9]{1,2}){0,2}|[0-9]+:[0-9]{1,2}(:[0-9]{1,2})?)`
 )
 
 var (
-	durationText = regexp.MustCompile(durationPattern)
+	unitsText    = regexp.MustCompile(`^` + unitsPattern + `$`)
 	durationPart = regexp.MustCompile(`([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)`)
-	slurmText    = regexp.MustCompile(slurmPattern)
-	sizeText     = regexp.MustCompile(sizePattern)
-	factorText   = regexp.MustCompile(factorPattern)
+	slurmText    = regexp.MustCompile(`^` + slurmPattern + `$`)
+	sizeText     = regexp.MustCompile(SizePattern)
+	factorText   = regexp.MustCompile(FactorPattern)
 )
 
 // ParseDuration reads a length of time: numbers with the units ms, s, m, h and
@@ -32,7 +34,7 @@ var (
 func ParseDuration(text string) (time.Duration, error) {
 	var seconds float64
 	switch {
-	case durationText.MatchString(text):
+	case unitsText.MatchString(text):
 		for _, part := range durationPart.FindAllStringSubmatch(text, -1) {
 			number, err := strconv.ParseFloat(part[1], 64)
 			if err != nil {
