@@ -1,0 +1,180 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"github.com/fcflow/fcflow/internal/console"
+	"github.com/fcflow/fcflow/internal/settings"
+	"github.com/fcflow/fcflow/steps"
+	"github.com/fcflow/fcflow/store"
+)
+
+// app is what the commands share. What costs something is made when a command
+// asks for it, so that help and completion touch neither network nor state.
+type app struct {
+	streams *console.Streams
+	getenv  func(string) string
+	// started is set when the command line was understood: an error before that
+	// is a usage error.
+	started bool
+
+	flags     map[string]*string // of settings, by flag name
+	given     func(flag string) bool
+	verbose   bool
+	logFormat choice
+
+	catalogue *steps.Library
+	log       *logSink
+	logWriter io.WriteCloser
+}
+
+func newApp(streams *console.Streams, getenv func(string) string) *app {
+	return &app{
+		streams: streams, getenv: getenv, flags: map[string]*string{},
+		given:     func(string) bool { return false },
+		logFormat: newChoice("text", "json"),
+		catalogue: steps.Catalogue(),
+		log:       &logSink{w: streams.Err},
+	}
+}
+
+// settings loads the settings, with a profile to prefer where the person named
+// none.
+func (a *app) settings(profile string) (*settings.Settings, error) {
+	flags := map[string]string{}
+	for name, value := range a.flags {
+		if a.given(name) {
+			flags[name] = *value
+		}
+	}
+	if _, named := flags["profile"]; !named && profile != "" && a.getenv("FCFLOW_PROFILE") == "" {
+		flags["profile"] = profile
+	}
+	s, err := settings.Load(settings.Sources{Flags: flags, Getenv: a.getenv})
+	if err != nil {
+		return nil, err
+	}
+	a.streams.Secrets.Add(s.Text("client_secret"))
+	return s, nil
+}
+
+// openStore opens the state directory for reading, or for owning runs when
+// there is a socket.
+func (a *app) openStore(s *settings.Settings, o store.Options) (*store.Store, error) {
+	dir, err := s.Path("state_dir")
+	if err != nil {
+		return nil, err
+	}
+	o.Fold = a.foldSummary
+	st, err := store.Open(dir, o)
+	if err != nil {
+		return nil, err
+	}
+	if w := st.Warning(); w != "" {
+		a.streams.Err.Println(console.Text{S: "warning: ", Style: console.Yellow}, console.Say(w))
+	}
+	return st, nil
+}
+
+// readStore is openStore for commands that only read.
+func (a *app) readStore() (*store.Store, error) {
+	s, err := a.settings("")
+	if err != nil {
+		return nil, err
+	}
+	return a.openStore(s, store.Options{})
+}
+
+// logger is for operators: quiet unless something is odd or --verbose is given.
+func (a *app) logger() zerolog.Logger {
+	if a.logWriter == nil {
+		a.logWriter = a.streams.Secrets.Writer(a.log)
+	}
+	level := zerolog.WarnLevel
+	if a.verbose {
+		level = zerolog.DebugLevel
+	}
+	var w io.Writer = a.logWriter
+	if a.logFormat.value == "text" {
+		w = zerolog.ConsoleWriter{Out: a.logWriter, NoColor: true, TimeFormat: time.TimeOnly}
+	}
+	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+}
+
+func (a *app) closeLog() {
+	if a.logWriter != nil {
+		_ = a.logWriter.Close() // stderr: there is nobody left to tell
+	}
+}
+
+// logSink is where log lines go: to stderr, or, while a display is drawn there,
+// above it.
+type logSink struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *logSink) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(p)
+}
+
+// divert sends log lines elsewhere until undo is called.
+func (s *logSink) divert(w io.Writer) (undo func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.w
+	s.w = w
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.w = old
+	}
+}
+
+// whoami is user@host, for the record of who did something.
+func whoami() string {
+	name := fmt.Sprintf("uid %d", os.Getuid())
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown host"
+	}
+	return name + "@" + host
+}
+
+// version is set by the linker for a release.
+var version string
+
+// releaseName is the version of the program: that of a release, of the module
+// when it was installed as one, else "devel".
+func releaseName() string {
+	if version != "" {
+		return version
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return "devel"
+	}
+	return info.Main.Version
+}
+
+// command finishes a command: its arguments are usage, its body runs with the
+// context of the invocation.
+func (a *app) command(c *cobra.Command, body func(c *cobra.Command, args []string) error) *cobra.Command {
+	c.RunE = body
+	c.DisableFlagsInUseLine = true
+	return c
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fcflow/fcflow/internal/console"
+	"github.com/fcflow/fcflow/store"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+type checkOptions struct {
+	run    string
+	all    bool
+	output output
+}
+
+func newCheckCommand(a *app) *cobra.Command {
+	o := checkOptions{output: newOutput()}
+	c := &cobra.Command{
+		Use:   "check RUN",
+		Short: "Check that the history of a run is whole",
+		Long: `Reads every event of a run, checks it against its checksum, and computes the
+state of the run from them. Nothing is changed.`,
+		Example:           "  fcflow check last\n  fcflow check --all",
+		Args:              oneRunOr("all"),
+		ValidArgsFunction: a.completeRuns(nil),
+	}
+	c.Flags().BoolVar(&o.all, "all", false, "check every run")
+	o.output.add(c)
+	return a.command(c, func(c *cobra.Command, args []string) error {
+		if !o.all {
+			o.run = args[0]
+		}
+		return runCheck(c.Context(), a, o)
+	})
+}
+
+// checkedRun is what a check found. Its JSON form is a contract that only grows.
+type checkedRun struct {
+	ID    workflow.RunID    `json:"id"`
+	OK    bool              `json:"ok"`
+	State workflow.RunState `json:"state,omitempty"`
+	Seq   int64             `json:"seq"`
+	Error string            `json:"error,omitempty"`
+}
+
+func runCheck(ctx context.Context, a *app, o checkOptions) error {
+	st, err := a.readStore()
+	if err != nil {
+		return err
+	}
+	var ids []workflow.RunID
+	if o.all {
+		ids, err = st.List(ctx)
+	} else {
+		ids = make([]workflow.RunID, 1)
+		ids[0], err = a.resolve(ctx, st, o.run)
+	}
+	if err != nil {
+		return err
+	}
+	var errs []error
+	checked := make([]checkedRun, 0, len(ids))
+	for _, id := range ids {
+		c := checkedRun{ID: id, OK: true}
+		run, err := a.readWhole(ctx, st, id)
+		if run != nil {
+			c.State, c.Seq = run.State, run.Seq
+		}
+		if err != nil {
+			c.OK, c.Error = false, err.Error()
+			errs = append(errs, err)
+		}
+		checked = append(checked, c)
+		a.printChecked(c, o.output.format())
+	}
+	if o.output.format() == formatJSON {
+		errs = append(errs, a.streams.Out.JSON(checked))
+	}
+	return errors.Join(errs...)
+}
+
+// readWhole folds a run, asking its owner for the events if there is one.
+func (a *app) readWhole(ctx context.Context, st *store.Store, id workflow.RunID) (*workflow.Run, error) {
+	live, err := a.alive(ctx, st, id)
+	if err != nil {
+		return nil, err
+	}
+	if live == nil || live.client == nil {
+		return a.stored(ctx, st, id)
+	}
+	defer live.close()
+	source, err := st.Frozen(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return a.fold(ctx, source, liveEvents(live.client, id))
+}
+
+func (a *app) printChecked(c checkedRun, f format) {
+	switch {
+	case f == formatName && !c.OK:
+		a.streams.Out.Printf("%s\n", c.ID)
+	case f != formatText:
+	case c.OK:
+		a.streams.Out.Println(console.Say(fmt.Sprintf("%s  ", c.ID)), console.State(string(c.State)), console.Say(fmt.Sprintf("  %s", count(int(c.Seq), "event"))))
+	default:
+		a.streams.Out.Println(console.Say(fmt.Sprintf("%s  ", c.ID)), console.Text{S: "✗ damaged", Style: console.Red})
+	}
+}

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/fcflow/fcflow/engine"
+	"github.com/fcflow/fcflow/firecrest"
+	"github.com/fcflow/fcflow/internal/settings"
+	"github.com/fcflow/fcflow/sandbox"
+	"github.com/fcflow/fcflow/steps"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// service is the FirecREST service that runs talk to.
+type service struct {
+	profile  workflow.Profile
+	client   *firecrest.Client
+	library  *steps.Library
+	attached *sandbox.Attached // of a sandbox
+	jobs     int               // per system
+}
+
+// sandboxSystem is where steps run on a sandbox when nothing names a system.
+const sandboxSystem = "sandbox"
+
+// connect prepares the service that a profile names; nothing is sent to a real
+// one. Systems are made known to a sandbox.
+func (a *app) connect(ctx context.Context, s *settings.Settings, p workflow.Profile, systems []string) (*service, error) {
+	v := &service{profile: p, jobs: s.Count("limits.jobs")}
+	poll := firecrest.PollSettings{Min: s.Duration("poll.min"), Max: s.Duration("poll.max")}
+	options := []firecrest.Option{
+		firecrest.WithUserAgent("fcflow/" + releaseName()),
+		firecrest.WithMaxInFlight(max(1, s.Count("limits.in_flight"))),
+		firecrest.WithRequestsPerMinute(s.Count("limits.requests_per_minute")),
+		firecrest.WithObserver(logRequests(a.logger())),
+	}
+	var base string
+	var err error
+	if p.Sandbox != "" {
+		poll = sandboxPoll()
+		base, options, err = v.attach(ctx, p.Sandbox, systems, options)
+	} else {
+		base = p.URL
+		options, err = login(s, options)
+	}
+	if err == nil {
+		v.client, err = firecrest.New(base, append(options, firecrest.WithPollSettings(poll))...)
+	}
+	if err != nil {
+		return nil, errors.Join(err, v.close())
+	}
+	v.library = steps.New(steps.Config{Client: v.client, RemoteRoot: s.Text("remote_root"), Poll: poll})
+	return v, nil
+}
+
+// attach joins the sandbox of a root.
+func (v *service) attach(ctx context.Context, root string, systems []string, options []firecrest.Option) (string, []firecrest.Option, error) {
+	attached, err := sandbox.Attach(ctx, sandbox.Config{Root: root, Systems: append([]string{sandboxSystem}, systems...)})
+	if err != nil {
+		return "", nil, err
+	}
+	v.attached = attached
+	v.profile.Sandbox = attached.Root()
+	credentials := attached.Credentials()
+	return attached.BaseURL(), append(options,
+		// A new connection for each request: on one that was used before, a
+		// submission that fails could have been received.
+		firecrest.WithTransport(&http.Transport{DialContext: attached.DialContext, DisableKeepAlives: true}),
+		firecrest.WithTokenSource(firecrest.ClientCredentials{
+			TokenURL: attached.TokenURL(), ClientID: credentials.ClientID, ClientSecret: firecrest.Secret(credentials.ClientSecret),
+		}),
+	), nil
+}
+
+// sandboxPoll asks often: nobody else is waiting for that server.
+func sandboxPoll() firecrest.PollSettings {
+	return firecrest.PollSettings{
+		First: []time.Duration{200 * time.Millisecond}, Min: 200 * time.Millisecond, Max: 2 * time.Second,
+		LookupEvery: 2 * time.Second, LookupsPerMinute: 60, Grace: 10 * time.Second,
+	}
+}
+
+// login adds how to get tokens, and whom to trust.
+func login(s *settings.Settings, options []firecrest.Option) ([]firecrest.Option, error) {
+	switch {
+	case s.Text("token_command") != "":
+		options = append(options, firecrest.WithTokenSource(firecrest.TokenCommand(s.Text("token_command"))))
+	case s.Text("client_id") != "":
+		options = append(options, firecrest.WithTokenSource(firecrest.ClientCredentials{
+			TokenURL: s.Text("token_url"), ClientID: s.Text("client_id"),
+			ClientSecret: firecrest.Secret(s.Text("client_secret")), Basic: s.Text("auth_method") == "client_secret_basic",
+		}))
+	default:
+		return nil, withHint(fmt.Errorf("%w: no login for %s", settings.ErrInvalid, s.Text("url")),
+			"set FIRECREST_CLIENT_ID, FIRECREST_CLIENT_SECRET and AUTH_TOKEN_URL, or FIRECREST_TOKEN_COMMAND")
+	}
+	bundle, err := s.Path("ca_bundle")
+	if err != nil || bundle == "" {
+		return options, err
+	}
+	pem, err := os.ReadFile(bundle)
+	if err != nil {
+		return nil, fmt.Errorf("%w: ca_bundle (%s): %w", settings.ErrInvalid, s.Value("ca_bundle").Source, err)
+	}
+	return append(options, firecrest.WithCABundle(pem)), nil
+}
+
+func logRequests(log zerolog.Logger) func(firecrest.RequestInfo) {
+	return func(r firecrest.RequestInfo) {
+		log.Debug().Str("operation", r.Operation).Str("system", r.System).Int("status", r.Status).
+			Str("request_id", r.RequestID).Int64("duration_ms", r.Duration.Milliseconds()).AnErr("error", r.Err).Msg("request")
+	}
+}
+
+func (v *service) close() error {
+	if v.library != nil {
+		v.library.Close()
+	}
+	if v.client != nil {
+		v.client.Close()
+	}
+	if v.attached != nil {
+		return v.attached.Close()
+	}
+	return nil
+}
+
+// defaultSandbox is the root of the sandbox that `--sandbox` without a directory
+// means.
+func defaultSandbox(s *settings.Settings) (string, error) {
+	dir, err := s.Path("state_dir")
+	return filepath.Join(dir, "sandbox"), err
+}
+
+// choose says what service a new run is for: the sandbox of --sandbox, or the
+// service of the settings.
+func choose(s *settings.Settings, sandboxDir string, remote bool) (workflow.Profile, error) {
+	p := workflow.Profile{Name: s.Profile(), System: s.Text("system")}
+	switch {
+	case sandboxDir != "":
+		var err error
+		if p.Sandbox = sandboxDir; sandboxDir == here {
+			p.Sandbox, err = defaultSandbox(s)
+		}
+		if err != nil {
+			return p, err
+		}
+		if p.Sandbox, err = filepath.Abs(p.Sandbox); err != nil {
+			return p, err
+		}
+		if p.System == "" {
+			p.System = sandboxSystem
+		}
+	case s.Text("url") != "":
+		p.URL = s.Text("url")
+	case remote:
+		return p, withHint(fmt.Errorf("%w: no FirecREST service is configured", settings.ErrInvalid),
+			"set FIRECREST_URL, choose a --profile, or try it with --sandbox")
+	}
+	return p, nil
+}
+
+// here is the value of --sandbox without a directory.
+const here = "default"
+
+// checkPinned refuses to continue a run with another service than it began
+// with.
+func checkPinned(s *settings.Settings, pinned workflow.Profile) error {
+	if pinned.URL == "" || pinned.URL == s.Text("url") {
+		return nil
+	}
+	hint := fmt.Sprintf("set FIRECREST_URL=%s", pinned.URL)
+	if pinned.Name != "" {
+		hint = fmt.Sprintf("choose --profile %s", pinned.Name)
+	}
+	now := s.Text("url")
+	if now == "" {
+		now = "no service"
+	}
+	return withHint(fmt.Errorf("%w: the run belongs to %s, the settings name %s", engine.ErrConflict, pinned.URL, now), "%s", hint)
+}
+
+// needsService reports whether a step of the workflow runs on a system.
+func needsService(w *workflow.Workflow) bool {
+	for _, s := range w.AllSteps() {
+		if spec := s.Spec(); spec != nil && spec.Remote {
+			return true
+		}
+	}
+	return false
+}
+
+// systemsOf lists the systems that a workflow names, as far as its inputs alone
+// tell.
+func systemsOf(w *workflow.Workflow, inputs map[string]json.RawMessage) []string {
+	scope := workflow.Scope{Inputs: map[string]any{}}
+	for _, in := range w.Inputs {
+		if v, err := in.Type.Decode(inputs[in.Name]); err == nil {
+			scope.Inputs[in.Name] = v
+		}
+	}
+	var systems []string
+	for _, step := range w.AllSteps() {
+		if spec := step.Spec(); spec == nil || !spec.Remote {
+			continue
+		}
+		v, err := w.EvalField(step, "system", &scope)
+		if name, ok := v.(string); err == nil && ok && name != "" {
+			systems = append(systems, name)
+		}
+	}
+	return systems
+}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fcflow/fcflow/engine"
+	"github.com/fcflow/fcflow/firecrest"
+	"github.com/fcflow/fcflow/internal/console"
+	"github.com/fcflow/fcflow/internal/settings"
+	"github.com/fcflow/fcflow/sandbox"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// How a command can end, beside what the packages report.
+var (
+	errBug          = errors.New("bug in fcflow")
+	errUsage        = errors.New("usage")
+	errInvalid      = errors.New("invalid workflow")
+	errRunFailed    = errors.New("the run failed")
+	errRunCancelled = errors.New("the run was cancelled")
+	errInterrupted  = errors.New("interrupted")
+)
+
+const exitInterrupted = 130
+
+// outcome is one way a command can end.
+type outcome struct {
+	exit int
+	code string // of the error object under --output json
+	doc  string
+	errs []error // that mean it
+}
+
+// outcomes is the one table of exit codes; the first line that matches an error
+// decides. An error that matches none is the outcome "error".
+func outcomes() []outcome {
+	return []outcome{
+		{0, "done", "The command did what it was asked for.", nil},
+		{exitInterrupted, "interrupted", "A signal stopped the command. Runs it drove can be resumed; their jobs go on.", []error{errInterrupted}},
+		{10, "attention", "Every instance that is left waits for a person (only with `--exit-on-attention`).", []error{engine.ErrAttention}},
+		{9, "cancelled", "The run was cancelled.", []error{errRunCancelled}},
+		{4, "run_failed", "The run ended failed, whatever the cause.", []error{errRunFailed}},
+		{3, "workflow_invalid", "The workflow, or an input given to it, is not valid. Every problem is listed.", []error{errInvalid, settings.ErrNoSecret}},
+		{2, "usage", "Unknown flag or argument, or a setting that makes no sense.", []error{errUsage, settings.ErrInvalid}},
+		{6, "conflict", "Somebody else owns the run or the sandbox, several runs match, or the run belongs to another service or user.",
+			[]error{workflow.ErrConflict, workflow.ErrOwned, engine.ErrConflict, sandbox.ErrLocked, fs.ErrExist}},
+		{7, "login_refused", "The identity provider or the service refused who we are.", []error{engine.ErrLogin, firecrest.ErrUnauthenticated, firecrest.ErrForbidden}},
+		{8, "unavailable", "The service gave no good answer. What was begun can be resumed.",
+			[]error{engine.ErrUnavailable, firecrest.ErrUnavailable, firecrest.ErrTimeout, firecrest.ErrRateLimited}},
+		{5, "not_found", "No such run, step, file or step type.", []error{workflow.ErrNotFound, firecrest.ErrNotFound, fs.ErrNotExist}},
+		{1, "bug", "A bug in fcflow; please report it.", []error{errBug}},
+		{1, "error", "State could not be read or written, or anything else that has no code of its own.", nil},
+	}
+}
+
+// outcomeOf resolves an error: the only place where exit codes come from.
+func outcomeOf(err error) outcome {
+	all := outcomes()
+	if err == nil {
+		return all[0]
+	}
+	for _, o := range all {
+		for _, target := range o.errs {
+			if errors.Is(err, target) {
+				return o
+			}
+		}
+	}
+	return all[len(all)-1]
+}
+
+// hinted is an error with what a person can do next.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e *hinted) Unwrap() error { return e.error }
+
+func withHint(err error, format string, args ...any) error {
+	return &hinted{err, fmt.Sprintf(format, args...)}
+}
+
+// usageError is a mistake on the command line of a command.
+func usageError(command *cobra.Command, err error) error {
+	text, suggestions, _ := strings.Cut(err.Error(), "\n")
+	hint := fmt.Sprintf("see %s --help", command.CommandPath())
+	if suggestions = strings.Join(strings.Fields(suggestions), " "); suggestions != "" {
+		hint = suggestions + "; " + hint
+	}
+	return withHint(fmt.Errorf("%w: %s", errUsage, text), "%s", hint)
+}
+
+// problemsError is a workflow file with its mistakes.
+type problemsError struct {
+	file     string
+	source   []byte
+	problems workflow.Problems
+}
+
+func (e *problemsError) Error() string {
+	return fmt.Sprintf("%s: %s", e.file, count(len(e.problems), "problem"))
+}
+
+func (e *problemsError) Unwrap() error { return errInvalid }
+
+// ended is the end of a run that is no success. It was shown already.
+type ended struct{ error }
+
+func (e *ended) Unwrap() error { return e.error }
+
+// unshown is what of an error nobody has seen yet.
+func unshown(err error) error {
+	if _, ok := err.(*ended); ok {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return err
+	}
+	var rest []error
+	seen := false
+	for _, e := range joined.Unwrap() {
+		left := unshown(e)
+		seen = seen || left != e
+		rest = append(rest, left)
+	}
+	if !seen {
+		return err
+	}
+	return errors.Join(rest...)
+}
+
+// report prints an error on stderr, as an object when the command was asked for
+// JSON, and returns the exit code.
+func (a *app) report(command *cobra.Command, err error) int {
+	o := outcomeOf(err)
+	a.closeLog()
+	if err == nil {
+		return o.exit
+	}
+	if command != nil {
+		if f := command.Flags().Lookup("output"); f != nil && f.Value.String() == string(formatJSON) {
+			if printErr := a.streams.Err.JSON(errorObject(o, err)); printErr == nil {
+				return o.exit
+			}
+		}
+	}
+	a.printError(o, err)
+	return o.exit
+}
+
+func (a *app) printError(o outcome, err error) {
+	if err = unshown(err); err == nil {
+		return
+	}
+	var invalid *problemsError
+	if errors.As(err, &invalid) {
+		_ = invalid.problems.Print(a.streams.Err, invalid.file, invalid.source) // a Stream keeps its own error
+		return
+	}
+	text := strings.TrimPrefix(err.Error(), errUsage.Error()+": ")
+	a.streams.Err.Println(console.Text{S: "error: ", Style: console.Red}, console.Say(firstLine(text)))
+	if rest := strings.TrimPrefix(text, firstLine(text)); rest != "" {
+		a.streams.Err.Printf("%s\n", strings.TrimPrefix(rest, "\n"))
+	}
+	var hint *hinted
+	if errors.As(err, &hint) {
+		a.streams.Err.Println(console.Text{S: "  hint: ", Style: console.Dim}, console.Say(hint.hint))
+	}
+	if o.code == "bug" {
+		a.streams.Err.Printf("please report this, with the lines above: https://github.com/fcflow/fcflow/issues\n")
+	}
+}
+
+// errorJSON is the error object on stderr under --output json. Its fields are a
+// contract that only grows.
+type errorJSON struct {
+	Error errorBody `json:"error"`
+}
+
+type errorBody struct {
+	Code     string             `json:"code"`
+	Exit     int                `json:"exit"`
+	Message  string             `json:"message"`
+	Hint     string             `json:"hint,omitempty"`
+	File     string             `json:"file,omitempty"`
+	Problems []workflow.Problem `json:"problems,omitempty"`
+}
+
+func errorObject(o outcome, err error) errorJSON {
+	body := errorBody{Code: o.code, Exit: o.exit, Message: err.Error()}
+	var hint *hinted
+	if errors.As(err, &hint) {
+		body.Hint = hint.hint
+	}
+	var invalid *problemsError
+	if errors.As(err, &invalid) {
+		body.File, body.Problems = invalid.file, invalid.problems
+	}
+	return errorJSON{body}
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+// count prints "1 step", "2 steps".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

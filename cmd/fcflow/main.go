@@ -1,0 +1,76 @@
+// Command fcflow runs workflows on supercomputers through FirecREST v2, and
+// without one on its built-in sandbox.
+//
+// This package wires the others together. Each command is one file: its
+// options, its flags, and a function that calls one package and prints what it
+// got.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/fcflow/fcflow/internal/console"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], console.Standard(os.Getenv)))
+}
+
+// run executes one command line and returns its exit code.
+func run(args []string, streams *console.Streams) (code int) {
+	a := newApp(streams, os.Getenv)
+	defer func() {
+		if r := recover(); r != nil {
+			code = a.report(nil, fmt.Errorf("%w: %v\n%s", errBug, r, debug.Stack()))
+		}
+	}()
+	ctx, stop := interruptible(streams.Err)
+	defer stop()
+	root := newRootCommand(a)
+	root.SetArgs(args)
+	root.SetIn(streams.In)
+	root.SetOut(streams.Out)
+	root.SetErr(streams.Err)
+	command, err := root.ExecuteContextC(ctx)
+	if err != nil && !a.started {
+		err = usageError(command, err)
+	}
+	return a.report(command, err)
+}
+
+// interruptible returns a context that ends with errInterrupted at the first
+// interrupt, so that a command can leave things in order. The second one ends
+// the process at once.
+func interruptible(stderr *console.Stream) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	// A reader of our output who leaves must not end a run. Catching the signal,
+	// unlike ignoring it, is not inherited by the programs that steps start.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	done := make(chan struct{})
+	go func() {
+		select {
+		case <-signals:
+		case <-done:
+			return
+		}
+		cancel(errInterrupted)
+		select {
+		case <-signals:
+			stderr.Printf("stopped at once\n")
+			os.Exit(exitInterrupted)
+		case <-done:
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(done)
+		cancel(nil)
+	}
+}

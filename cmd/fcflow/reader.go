@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/fcflow/fcflow/engine"
+	"github.com/fcflow/fcflow/server"
+	"github.com/fcflow/fcflow/store"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// liveRun is a run that a living process owns.
+type liveRun struct {
+	owner  workflow.Owner
+	client *server.Client // nil if its owner cannot be asked from here
+}
+
+func (l *liveRun) who() string {
+	if l.owner.PID == 0 {
+		return "another process"
+	}
+	return fmt.Sprintf("process %d on %s", l.owner.PID, l.owner.Host)
+}
+
+func (l *liveRun) close() {
+	if l.client != nil {
+		l.client.Close()
+	}
+}
+
+// alive returns the owner of a run, nil if nobody owns it.
+func (a *app) alive(ctx context.Context, st *store.Store, id workflow.RunID) (*liveRun, error) {
+	owner, alive, err := st.Owner(ctx, id)
+	if err != nil || !alive {
+		return nil, err
+	}
+	l := &liveRun{owner: owner}
+	if owner.Socket == "" || owner.Host != st.Self().Host {
+		return l, nil
+	}
+	l.client, err = server.Dial(ctx, owner.Socket)
+	if errors.Is(err, server.ErrGone) {
+		// It is just starting or letting go; what the disk says will do.
+		return l, nil
+	}
+	return l, err
+}
+
+// shownRun is a run as `runs show` prints it. Its JSON form is a contract that
+// only grows.
+type shownRun struct {
+	workflow.RunView
+	// Live: a process drives the run now. Interrupted: it is not over and none
+	// does; `fcflow resume` continues it.
+	Live        bool `json:"live"`
+	Interrupted bool `json:"interrupted"`
+}
+
+func shown(view workflow.RunView, interrupted, live bool) shownRun {
+	return shownRun{RunView: view, Live: live, Interrupted: interrupted}
+}
+
+// display is the state as people see it.
+func (r *shownRun) display() string {
+	if r.Interrupted {
+		return "interrupted"
+	}
+	return string(r.State)
+}
+
+// view returns the full picture of a run: from its owner, else from its
+// history. Of a run that lives where it cannot be asked there is only the
+// summary.
+func (a *app) view(ctx context.Context, st *store.Store, id workflow.RunID) (shownRun, error) {
+	live, err := a.alive(ctx, st, id)
+	if err != nil {
+		return shownRun{}, err
+	}
+	if live != nil && live.client != nil {
+		defer live.close()
+		view, err := live.client.View(ctx, id)
+		if !errors.Is(err, server.ErrGone) && !errors.Is(err, workflow.ErrNotFound) {
+			return shown(view, false, true), err
+		}
+	}
+	run, err := a.stored(ctx, st, id)
+	if errors.Is(err, workflow.ErrOwned) {
+		l, err := st.Summary(ctx, id)
+		return shown(workflow.RunView{Summary: l.Summary}, false, true), errors.Join(err, l.Err)
+	}
+	if err != nil {
+		return shownRun{}, err
+	}
+	return shown(run.Describe(), !run.State.Terminal(), false), nil
+}
+
+// stored folds a run that nobody owns.
+func (a *app) stored(ctx context.Context, st *store.Store, id workflow.RunID) (*workflow.Run, error) {
+	source, err := st.Frozen(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return a.fold(ctx, source, a.events(st, id))
+}
+
+// events reads the history of a run that nobody owns.
+func (a *app) events(st *store.Store, id workflow.RunID) engine.EventReader {
+	return reading(func(ctx context.Context, from int64, f func(workflow.Event) error) error {
+		return st.ReadEvents(ctx, id, from, f)
+	})
+}
+
+// liveEvents reads what a run's owner has stored so far.
+func liveEvents(c *server.Client, id workflow.RunID) engine.EventReader {
+	return reading(func(ctx context.Context, from int64, f func(workflow.Event) error) error {
+		return c.Events(ctx, id, from, false, f)
+	})
+}
+
+// findUnit finds the instance that STEP or STEP/KEY names, as listings print it.
+func findUnit(view *workflow.RunView, name string) (*workflow.UnitView, error) {
+	var known []string
+	for i := range view.Steps {
+		for j := range view.Steps[i].Instances {
+			u := &view.Steps[i].Instances[j]
+			ref := unitRef(u).String()
+			if ref == name {
+				return u, nil
+			}
+			known = append(known, ref)
+		}
+	}
+	err := fmt.Errorf("run %s has no step %q: %w", view.ID, name, workflow.ErrNotFound)
+	if near := workflow.Suggest(name, known); near != "" {
+		return nil, withHint(err, "did you mean %q?", near)
+	}
+	return nil, withHint(err, "see fcflow runs show %s", shortID(view.ID))
+}
+
+// resolve finds the run a person means, with a suggestion when there is none.
+func (a *app) resolve(ctx context.Context, st *store.Store, ref string) (workflow.RunID, error) {
+	id, err := st.Resolve(ctx, ref)
+	if !errors.Is(err, workflow.ErrNotFound) {
+		return id, err
+	}
+	runs, _, listErr := st.Recent(ctx, 50, nil)
+	if listErr != nil {
+		return "", err
+	}
+	names := []string{"last"}
+	for _, r := range runs {
+		names = append(names, shortID(r.ID), r.Workflow)
+	}
+	if near := workflow.Suggest(ref, names); near != "" {
+		return "", withHint(err, "did you mean %q?", near)
+	}
+	return "", withHint(err, "see fcflow runs list")
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fcflow/fcflow/internal/console"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// printEnd says how a run ended: on stderr what happened, with everything
+// needed to look into a failure, and on stdout the outputs of the workflow.
+func (a *app) printEnd(v *workflow.RunView, now time.Time) {
+	err := a.streams.Err
+	for _, u := range failures(v) {
+		a.printFailure(err, v, u)
+	}
+	took := ""
+	if !v.StartedAt.IsZero() {
+		end := v.EndedAt
+		if end.IsZero() {
+			end = now
+		}
+		took = " in " + console.Duration(end.Sub(v.StartedAt))
+	}
+	why := ""
+	if v.Cause != "" {
+		why += fmt.Sprintf(" (%s)", v.Cause)
+	}
+	if v.Message != "" {
+		why += ": " + v.Message
+	}
+	err.Println(console.State(string(v.State)), console.Say(fmt.Sprintf("  run %s of %s%s%s: %s", shortID(v.ID), v.Workflow, took, why, tally(v.Units))))
+	if v.OutputDir != "" && exists(v.OutputDir) {
+		err.Println(console.Say("  files in " + v.OutputDir))
+	}
+	a.printOutputs(v)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// tally reads "5 succeeded, 1 failed".
+func tally(units map[workflow.State]int) string {
+	var parts []string
+	for _, s := range workflow.States() {
+		if n := units[s]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, s))
+		}
+	}
+	if len(parts) == 0 {
+		return "no steps"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// printOutputs prints the outputs of the workflow, one a line.
+func (a *app) printOutputs(v *workflow.RunView) {
+	var outputs map[string]json.RawMessage
+	if v.Outputs.JSON == nil || json.Unmarshal(v.Outputs.JSON, &outputs) != nil {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(outputs)) {
+		value := string(outputs[name])
+		var text string
+		if json.Unmarshal(outputs[name], &text) == nil {
+			value = text
+		}
+		a.streams.Out.Printf("%s: %s\n", name, value)
+	}
+}
+
+// failures are the instances that failed, in the order of the file.
+func failures(v *workflow.RunView) []*workflow.UnitView {
+	var failed []*workflow.UnitView
+	for i := range v.Steps {
+		for j := range v.Steps[i].Instances {
+			if u := &v.Steps[i].Instances[j]; u.State == workflow.Failed {
+				failed = append(failed, u)
+			}
+		}
+	}
+	return failed
+}
+
+const shownFailureLines = 20
+
+// printFailure says of one instance why it failed, and where to look.
+func (a *app) printFailure(out *console.Stream, v *workflow.RunView, u *workflow.UnitView) {
+	ref := unitRef(u)
+	why := string(u.Cause)
+	if u.Message != "" {
+		why += ": " + u.Message
+	}
+	out.Println(console.Text{S: "✗ " + ref.String() + " failed", Style: console.Red}, console.Say("  "+firstLine(why)))
+	for line := range strings.SplitSeq(strings.TrimPrefix(why, firstLine(why)), "\n") {
+		if line != "" {
+			out.Println(console.Say("    " + line))
+		}
+	}
+	fact := func(label, text string) {
+		out.Println(console.Say(fmt.Sprintf("    %-10s %s", label, text)))
+	}
+	if len(u.Attempts) > 0 {
+		last := u.Attempts[len(u.Attempts)-1]
+		if u.Instance != "" {
+			fact("instance", u.Instance)
+		}
+		if len(u.Attempts) > 1 {
+			fact("attempts", fmt.Sprint(len(u.Attempts)))
+		}
+		if last.JobID != "" {
+			fact("job", jobFact(&last))
+		}
+		if last.Evidence != "" {
+			fact("evidence", last.Evidence)
+		}
+		printTail(out, last.Tail)
+	}
+	fact("next", fmt.Sprintf("fcflow runs logs %s %s", a.refer(v.ID), shellQuote(ref.String())))
+}
+
+func unitRef(u *workflow.UnitView) workflow.UnitRef {
+	return workflow.UnitRef{Step: u.Step, Instance: u.Instance}
+}
+
+// jobFact reads "12 on daint, FAILED, exit code 3".
+func jobFact(t *workflow.AttemptView) string {
+	text := t.JobID
+	if t.System != "" {
+		text += " on " + t.System
+	}
+	if j := t.Job; j != nil {
+		text += ", " + j.State
+		if j.ExitCode != nil {
+			text += fmt.Sprintf(", exit code %d", *j.ExitCode)
+		}
+		if j.Signal != 0 {
+			text += fmt.Sprintf(", signal %d", j.Signal)
+		}
+	}
+	return text
+}
+
+// printTail prints the last lines of an output.
+func printTail(out *console.Stream, tail string) {
+	if strings.TrimSpace(tail) == "" {
+		return
+	}
+	lines := strings.Split(strings.TrimRight(tail, "\n"), "\n")
+	if len(lines) > shownFailureLines {
+		lines = lines[len(lines)-shownFailureLines:]
+	}
+	out.Println(console.Say("    last lines of its output:"))
+	for _, line := range lines {
+		out.Println(console.Text{S: "    │ ", Style: console.Dim}, console.Say(line))
+	}
+}
+
+// sayInterrupted says what goes on although this process stops.
+func (a *app) sayInterrupted(v *workflow.RunView) {
+	a.note("interrupted: run %s of %s stays as it is", shortID(v.ID), v.Workflow)
+	for i := range v.Steps {
+		for j := range v.Steps[i].Instances {
+			u := &v.Steps[i].Instances[j]
+			if u.State.Done() || len(u.Attempts) == 0 {
+				continue
+			}
+			if last := u.Attempts[len(u.Attempts)-1]; last.JobID != "" && last.EndedAt.IsZero() {
+				a.note("  job %s of %s goes on", jobFact(&last), unitRef(u))
+			}
+		}
+	}
+	a.note("  continue it: fcflow resume %s", a.refer(v.ID))
+	a.note("  cancel it, with its jobs: fcflow cancel %s", a.refer(v.ID))
+}
+
+// sayAttention lists what waits for a person.
+func (a *app) sayAttention(v *workflow.RunView) {
+	a.note("run %s of %s waits for a person", shortID(v.ID), v.Workflow)
+	for i := range v.Steps {
+		for j := range v.Steps[i].Instances {
+			if u := &v.Steps[i].Instances[j]; u.Wait != nil && u.Wait.Reason == workflow.WaitAttention {
+				a.note("  %s: %s", unitRef(u), u.Wait.Message)
+			}
+		}
+	}
+	a.note("  look at it: fcflow runs show %s", a.refer(v.ID))
+}
+
+// shellQuote makes a text one word of a command line.
+func shellQuote(s string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=,:@+"
+	if s != "" && strings.Trim(s, plain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fcflow/fcflow/engine"
+	"github.com/fcflow/fcflow/internal/console"
+	"github.com/fcflow/fcflow/store"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+type resumeOptions struct {
+	run    string
+	all    bool
+	output output
+}
+
+func newResumeCommand(a *app) *cobra.Command {
+	o := resumeOptions{output: newOutput()}
+	c := &cobra.Command{
+		Use:   "resume RUN",
+		Short: "Continue an interrupted run",
+		Long: `Takes over a run that nobody drives and continues it where it was, with the
+workflow, the inputs and the service it began with. What is done stays done;
+jobs that went on meanwhile are found again.`,
+		Example: `  fcflow resume last
+  fcflow resume --all`,
+		Args:              oneRunOr("all"),
+		ValidArgsFunction: a.completeRuns(unfinished),
+	}
+	c.Flags().BoolVar(&o.all, "all", false, "continue every interrupted run")
+	o.output.add(c)
+	return a.command(c, func(c *cobra.Command, args []string) error {
+		if o.all {
+			return runResumeAll(c.Context(), a, o)
+		}
+		o.run = args[0]
+		return runResume(c.Context(), a, o)
+	})
+}
+
+// oneRunOr wants one argument, or none with a flag.
+func oneRunOr(flag string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		all, err := c.Flags().GetBool(flag)
+		switch {
+		case err != nil:
+			return err
+		case all && len(args) > 0:
+			return fmt.Errorf("--%s takes no RUN", flag)
+		case !all && len(args) != 1:
+			return fmt.Errorf("want one RUN, or --%s", flag)
+		}
+		return nil
+	}
+}
+
+func runResume(ctx context.Context, a *app, o resumeOptions) error {
+	st, err := a.readStore()
+	if err != nil {
+		return err
+	}
+	id, err := a.resolve(ctx, st, o.run)
+	if err != nil {
+		return err
+	}
+	if live, err := a.alive(ctx, st, id); err != nil || live != nil {
+		if live != nil {
+			err = withHint(fmt.Errorf("run %s: %s: %w", id, live.who(), workflow.ErrOwned), "watch it: fcflow runs watch %s", a.refer(id))
+		}
+		return err
+	}
+	summary, err := st.Summary(ctx, id)
+	if err != nil {
+		return err
+	}
+	if summary.Err == nil && summary.State.Terminal() {
+		a.note("run %s of %s has ended: %s", shortID(id), summary.Workflow, summary.State)
+		view, err := a.view(ctx, st, id)
+		if err != nil {
+			return err
+		}
+		return errors.Join(endOf(&view.RunView), a.printShown(view, o.output.format()))
+	}
+	e, x, err := a.takeOver(ctx, st, id, o.output.format() == formatJSON)
+	if err != nil {
+		return err
+	}
+	if o.output.format() == formatName {
+		a.streams.Out.Printf("%s\n", id)
+	}
+	return errors.Join(e.finish(ctx, x, o.output.format()), e.close())
+}
+
+// takeOver opens a session and takes ownership of a run in it.
+func (a *app) takeOver(ctx context.Context, st *store.Store, id workflow.RunID, quiet bool) (*session, *engine.Execution, error) {
+	created, err := creation(ctx, reading(func(ctx context.Context, from int64, f func(workflow.Event) error) error {
+		return st.ReadEvents(ctx, id, from, f)
+	}))
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := a.settings(created.Profile.Name)
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := a.openSession(s, quiet)
+	if err != nil {
+		return nil, nil, err
+	}
+	x, err := e.reopen(ctx, id)
+	if err != nil {
+		return nil, nil, errors.Join(err, e.close())
+	}
+	return e, x, nil
+}
+
+// reopen takes ownership of a run.
+func (e *session) reopen(ctx context.Context, id workflow.RunID) (*engine.Execution, error) {
+	history, err := e.runs.Open(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	x, err := e.open(ctx, history)
+	if err != nil {
+		return nil, errors.Join(err, history.Close())
+	}
+	return x, nil
+}
+
+func (e *session) open(ctx context.Context, history workflow.History) (*engine.Execution, error) {
+	created, err := creation(ctx, history)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPinned(e.settings, created.Profile); err != nil {
+		return nil, err
+	}
+	source, err := history.Frozen(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w, err := e.app.frozen(source, created)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.app.checkSecrets(e.settings, w); err != nil {
+		return nil, err
+	}
+	var v *service
+	if needsService(w) {
+		if v, err = e.connect(ctx, created.Profile, systemsOf(w, created.Inputs)); err != nil {
+			return nil, err
+		}
+	}
+	x, err := e.engine(v, nil).Open(ctx, history, w, e.store.Self(), releaseName())
+	if err != nil {
+		return nil, err
+	}
+	e.progress.say(console.Say(fmt.Sprintf("run %s of %s goes on (%s)", shortID(created.ID), w.Name, created.ID)))
+	return x, nil
+}
+
+// runResumeAll continues every interrupted run in one process. A run that cannot
+// be taken does not keep the others from going on.
+func runResumeAll(ctx context.Context, a *app, o resumeOptions) error {
+	s, err := a.settings("")
+	if err != nil {
+		return err
+	}
+	e, err := a.openSession(s, o.output.format() == formatJSON)
+	if err != nil {
+		return err
+	}
+	interrupted, _, err := e.store.Recent(ctx, 0, func(l store.Listed) bool { return l.Interrupted })
+	if err != nil {
+		return errors.Join(err, e.close())
+	}
+	errs := make([]error, len(interrupted))
+	var executions []*engine.Execution
+	var driving sync.WaitGroup
+	for i, l := range interrupted {
+		x, err := e.reopen(ctx, l.ID)
+		if err != nil {
+			errs[i] = fmt.Errorf("resume run %s: %w", l.ID, err)
+			continue
+		}
+		executions = append(executions, x)
+		driving.Go(func() { errs[i] = e.drive(ctx, x) })
+	}
+	driving.Wait()
+	e.stopProgress()
+	if len(interrupted) == 0 {
+		a.note("no interrupted runs")
+	}
+	var views []shownRun
+	for _, x := range executions {
+		view := x.Run().Describe()
+		views = append(views, shown(view, !view.State.Terminal(), false))
+		if view.State.Terminal() {
+			errs = append(errs, endOf(&view))
+		}
+		if o.output.format() == formatText {
+			a.note("%s  run %s of %s", console.State(views[len(views)-1].display()).S, shortID(view.ID), view.Workflow)
+		}
+	}
+	return errors.Join(errors.Join(errs...), a.printAllShown(views, o.output.format()), e.close())
+}

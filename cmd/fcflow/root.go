@@ -1,0 +1,85 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fcflow/fcflow/internal/settings"
+)
+
+func newRootCommand(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "fcflow",
+		Short: "Run workflows on supercomputers through FirecREST",
+		Long: `fcflow runs the steps of a YAML workflow on supercomputers through FirecREST v2:
+files, batch jobs, transfers and local commands. It keeps the history of every
+run on disk, so that an interrupted run continues where it was, and it has a
+sandbox built in, on which the same file runs with no supercomputer at all.`,
+		Example: `  fcflow init demo
+  fcflow run --sandbox demo/workflow.yaml
+  fcflow runs list`,
+		SilenceErrors: true, SilenceUsage: true, DisableFlagsInUseLine: true,
+		PersistentPreRun: func(c *cobra.Command, _ []string) {
+			a.started = true
+			a.given = func(flag string) bool { return c.Flags().Changed(flag) }
+		},
+	}
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"}) // --help says it all
+	for _, s := range settings.All() {
+		if s.Flag == "" {
+			continue
+		}
+		help := s.Help
+		if s.Env != "" {
+			help += " (environment " + s.Env + ")"
+		}
+		a.flags[s.Flag] = root.PersistentFlags().String(s.Flag, "", help)
+	}
+	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "log what happens, each request included")
+	root.PersistentFlags().Var(&a.logFormat, "log-format", "how to log on stderr")
+	completeFlag(root, "log-format", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return a.logFormat.choices, cobra.ShellCompDirectiveNoFileComp
+	})
+	root.AddGroup(&cobra.Group{ID: groupRuns, Title: "Runs:"}, &cobra.Group{ID: groupFiles, Title: "Workflow files:"}, &cobra.Group{ID: groupMore, Title: "More:"})
+	add := func(group string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add(groupRuns, newRunCommand(a), newResumeCommand(a), newCancelCommand(a), newRunsCommand(a), newCheckCommand(a))
+	add(groupFiles, newInitCommand(a), newValidateCommand(a), newGraphCommand(a), newStepsCommand(a), newSchemaCommand(a))
+	add(groupMore, newSandboxCommand(a), newCompletionCommand(a), newVersionCommand(a))
+	root.AddCommand(newDocsCommand(a))
+	return root
+}
+
+const (
+	groupRuns  = "runs"
+	groupFiles = "files"
+	groupMore  = "more"
+)
+
+// newGroupCommand is a noun whose verbs are commands.
+func newGroupCommand(use, short, long, example string, verbs ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{
+		Use: use, Short: short, Long: long, Example: example, DisableFlagsInUseLine: true,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			text := fmt.Sprintf("unknown command %q for %q", args[0], c.CommandPath())
+			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+				text += fmt.Sprintf("\ndid you mean %q?", strings.Join(near, `", "`))
+			}
+			return errors.New(text)
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(verbs...)
+	return c
+}

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fcflow/fcflow/engine"
+	"github.com/fcflow/fcflow/internal/console"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+type runOptions struct {
+	file            string
+	inputs          []string
+	sandbox         string
+	outputDir       string
+	exitOnAttention bool
+	output          output
+}
+
+func newRunCommand(a *app) *cobra.Command {
+	o := runOptions{output: newOutput()}
+	c := &cobra.Command{
+		Use:   "run FILE",
+		Short: "Run a workflow and wait for its end",
+		Long: `Checks the workflow, freezes it into a new run and executes it until it ends.
+
+The first Ctrl-C stops this process and leaves remote jobs running: continue
+with "fcflow resume". The second one stops at once. To end the remote work use
+"fcflow cancel".`,
+		Example: `  fcflow run --sandbox examples/workflows/quickstart.yaml
+  fcflow run sweep.yaml -i levels='[40, 60]' -i walltime=2h --profile alps`,
+		Args: cobra.ExactArgs(1),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
+		},
+	}
+	f := c.Flags()
+	f.StringArrayVarP(&o.inputs, "input", "i", nil, "value of an input, as `name=value`; may be repeated")
+	f.StringVar(&o.sandbox, "sandbox", "", "run on the sandbox in `DIR`, by default in the state directory")
+	f.Lookup("sandbox").NoOptDefVal = here
+	f.StringVar(&o.outputDir, "output-dir", "", "where downloads go; default results/RUN beside the file")
+	f.BoolVar(&o.exitOnAttention, "exit-on-attention", false, "stop with exit code 10 when everything that is left waits for a person")
+	o.output.add(c)
+	completeFlag(c, "input", a.completeInputs)
+	return a.command(c, func(c *cobra.Command, args []string) error {
+		o.file = args[0]
+		return runRun(c.Context(), a, o)
+	})
+}
+
+func runRun(ctx context.Context, a *app, o runOptions) error {
+	s, err := a.settings("")
+	if err != nil {
+		return err
+	}
+	profile, err := choose(s, o.sandbox, false)
+	if err != nil {
+		return err
+	}
+	w, err := a.loadRunnable(o.file, profile.System)
+	if err != nil {
+		return err
+	}
+	created, err := a.newRun(w, o, profile)
+	if err != nil {
+		return err
+	}
+	if err := a.checkSecrets(s, w); err != nil {
+		return err
+	}
+	if needsService(w) {
+		if _, err := choose(s, o.sandbox, true); err != nil {
+			return err
+		}
+	}
+	e, err := a.openSession(s, o.output.format() == formatJSON)
+	if err != nil {
+		return err
+	}
+	err = e.start(ctx, w, created, o)
+	return errors.Join(err, e.close())
+}
+
+// loadRunnable loads a workflow that this version executes.
+func (a *app) loadRunnable(file, defaultSystem string) (*workflow.Workflow, error) {
+	w, err := a.loadWorkflow(file, defaultSystem)
+	if err != nil {
+		return nil, err
+	}
+	if problems := workflow.Unsupported(w); len(problems) > 0 {
+		return nil, &problemsError{file, w.Source, problems}
+	}
+	return w, nil
+}
+
+// newRun gathers what a run records at its creation.
+func (a *app) newRun(w *workflow.Workflow, o runOptions, profile workflow.Profile) (workflow.RunCreated, error) {
+	created := workflow.RunCreated{
+		ID: engine.NewRunID(time.Now()), Trigger: workflow.TriggerManual,
+		Profile: profile, By: whoami(), Version: releaseName(),
+	}
+	given, err := parseInputs(o.inputs)
+	if err != nil {
+		return created, err
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		return created, err
+	}
+	file, err := filepath.Abs(o.file)
+	if err != nil {
+		return created, err
+	}
+	created.Dir = filepath.Dir(file)
+	created.OutputDir = filepath.Join(created.Dir, "results", string(created.ID))
+	if o.outputDir != "" {
+		if created.OutputDir, err = filepath.Abs(o.outputDir); err != nil {
+			return created, err
+		}
+	}
+	var problems workflow.Problems
+	created.Inputs, problems = w.BindInputs(given, workflow.BindOptions{WorkflowDir: created.Dir, CallerDir: here})
+	if len(problems) > 0 {
+		return created, &problemsError{o.file, w.Source, problems}
+	}
+	created.Files, err = fileFacts(w, created.Inputs)
+	return created, err
+}
+
+func parseInputs(given []string) (map[string]string, error) {
+	values := map[string]string{}
+	for _, text := range given {
+		name, value, ok := strings.Cut(text, "=")
+		if !ok || name == "" {
+			return nil, fmt.Errorf("%w: --input %q: want name=value", errUsage, text)
+		}
+		if _, twice := values[name]; twice {
+			return nil, fmt.Errorf("%w: --input %s is given twice", errUsage, name)
+		}
+		values[name] = value
+	}
+	return values, nil
+}
+
+// fileFacts looks at the files that inputs name: they must exist, and a later
+// change of one is noticed when it is read.
+func fileFacts(w *workflow.Workflow, inputs map[string]json.RawMessage) (map[string]workflow.FileFacts, error) {
+	facts := map[string]workflow.FileFacts{}
+	for _, in := range w.Inputs {
+		paths := []string{""}
+		switch {
+		case in.Type.Kind == workflow.File:
+			if err := json.Unmarshal(inputs[in.Name], &paths[0]); err != nil {
+				return nil, err
+			}
+		case in.Type.Kind == workflow.List && in.Type.Elem.Kind == workflow.File:
+			if err := json.Unmarshal(inputs[in.Name], &paths); err != nil {
+				return nil, err
+			}
+		default:
+			continue
+		}
+		for i, path := range paths {
+			info, err := os.Stat(path)
+			if err != nil {
+				return nil, fmt.Errorf("input %q: %w: %w", in.Name, errInvalid, err)
+			}
+			key := in.Name
+			if in.Type.Kind == workflow.List {
+				key = fmt.Sprintf("%s[%d]", in.Name, i)
+			}
+			facts[key] = workflow.FileFacts{Path: path, SizeBytes: info.Size(), ModifiedAt: info.ModTime().UTC()}
+		}
+	}
+	return facts, nil
+}
+
+// start creates the run and drives it to its end.
+func (e *session) start(ctx context.Context, w *workflow.Workflow, created workflow.RunCreated, o runOptions) error {
+	var v *service
+	if needsService(w) {
+		var err error
+		if v, err = e.connect(ctx, created.Profile, systemsOf(w, created.Inputs)); err != nil {
+			return err
+		}
+		created.Profile = v.profile
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var watch func(*workflow.Run)
+	if o.exitOnAttention {
+		watch = onAttention(stop)
+	}
+	x, err := e.engine(v, watch).Create(ctx, e.runs, w, created)
+	if err != nil {
+		return err
+	}
+	e.progress.say(console.Say(fmt.Sprintf("run %s of %s (%s)", shortID(created.ID), w.Name, created.ID)))
+	if o.output.format() == formatName {
+		e.app.streams.Out.Printf("%s\n", created.ID)
+	}
+	return e.finish(ctx, x, o.output.format())
+}
+
+// finish drives a run and prints how it ended.
+func (e *session) finish(ctx context.Context, x *engine.Execution, f format) error {
+	err := e.conclude(x.Run(), e.drive(ctx, x))
+	if f == formatJSON {
+		view := x.Run().Describe()
+		err = errors.Join(err, e.app.streams.Out.JSON(shown(view, !view.State.Terminal(), false)))
+	}
+	return err
+}
+
+// onAttention ends the drive once nothing goes on but waiting for a person.
+func onAttention(stop context.CancelCauseFunc) func(*workflow.Run) {
+	var once sync.Once
+	return func(run *workflow.Run) {
+		if run.Running() > 0 {
+			return
+		}
+		waiting := 0
+		for _, s := range run.Steps {
+			if s.Count(workflow.Ready) > 0 {
+				return
+			}
+			if s.Count(workflow.Waiting) == 0 {
+				continue
+			}
+			for _, u := range s.Units {
+				switch {
+				case u.State != workflow.Waiting:
+				case u.Wait.Reason != workflow.WaitAttention:
+					return
+				default:
+					waiting++
+				}
+			}
+		}
+		if waiting > 0 {
+			once.Do(func() { stop(engine.ErrAttention) })
+		}
+	}
+}

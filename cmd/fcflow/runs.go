@@ -1,0 +1,15 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func newRunsCommand(a *app) *cobra.Command {
+	return newGroupCommand("runs", "Look at runs",
+		`Lists and shows runs, also those that are driven from other terminals now.
+
+RUN is the id of a run, its beginning or end if no other run has the same
+(people see the last six characters), "last" for the newest run, or the name of a
+workflow for its newest run.`,
+		`  fcflow runs list
+  fcflow runs show last`,
+		newRunsListCommand(a), newRunsShowCommand(a), newRunsWatchCommand(a), newRunsLogsCommand(a), newRunsEventsCommand(a))
+}

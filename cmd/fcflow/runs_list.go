@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fcflow/fcflow/internal/console"
+	"github.com/fcflow/fcflow/store"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+type runsListOptions struct {
+	limit    int
+	state    choice
+	workflow string
+	output   output
+}
+
+func newRunsListCommand(a *app) *cobra.Command {
+	states := []string{""}
+	for _, s := range workflow.RunStates() {
+		states = append(states, string(s))
+	}
+	o := runsListOptions{state: newChoice(append(states, "interrupted")...), output: newOutput()}
+	c := &cobra.Command{
+		Use:     "list",
+		Short:   "List runs, newest first",
+		Example: "  fcflow runs list --state failed --workflow sweep\n  fcflow runs list --output json",
+		Args:    cobra.NoArgs,
+	}
+	c.Flags().IntVar(&o.limit, "limit", 50, "how many runs to list at most; 0 lists all")
+	addChoice(c, &o.state, "state", "only runs in this state")
+	c.Flags().StringVar(&o.workflow, "workflow", "", "only runs of the workflow of this `name`")
+	completeFlag(c, "workflow", a.completeWorkflows)
+	o.output.add(c)
+	return a.command(c, func(c *cobra.Command, _ []string) error { return runRunsList(c.Context(), a, o) })
+}
+
+// listedRun is a run in a list. Its JSON form is a contract that only grows.
+type listedRun struct {
+	workflow.Summary
+	Live        bool   `json:"live"`
+	Interrupted bool   `json:"interrupted"`
+	Error       string `json:"error,omitempty"` // why the rest is not known
+}
+
+func runRunsList(ctx context.Context, a *app, o runsListOptions) error {
+	st, err := a.readStore()
+	if err != nil {
+		return err
+	}
+	found, scanned, err := st.Recent(ctx, o.limit, func(l store.Listed) bool {
+		return (o.state.value == "" || displayed(l) == o.state.value) && (o.workflow == "" || l.Workflow == o.workflow)
+	})
+	if err != nil {
+		return err
+	}
+	switch o.output.format() {
+	case formatJSON:
+		list := make([]listedRun, 0, len(found))
+		for _, l := range found {
+			r := listedRun{Summary: l.Summary, Live: l.Live, Interrupted: l.Interrupted}
+			if l.Err != nil {
+				r.Error = l.Err.Error()
+			}
+			list = append(list, r)
+		}
+		return a.streams.Out.JSON(list)
+	case formatName:
+		for _, l := range found {
+			a.streams.Out.Printf("%s\n", l.ID)
+		}
+		return nil
+	}
+	if len(found) == 0 {
+		a.note("no runs%s", map[bool]string{true: fmt.Sprintf(" among %d", scanned)}[scanned > 0])
+		return nil
+	}
+	a.streams.Out.Table([]string{"RUN", "WORKFLOW", "STATE", "STEPS", "STARTED", "TOOK", "NOTE"}, listRows(found, time.Now()))
+	if o.limit > 0 && len(found) == o.limit {
+		a.note("the newest %d are listed, of %d that were looked at; see --limit", o.limit, scanned)
+	}
+	return nil
+}
+
+// displayed is the state of a run as lists show it.
+func displayed(l store.Listed) string {
+	if l.Interrupted {
+		return "interrupted"
+	}
+	return string(l.State)
+}
+
+func listRows(runs []store.Listed, now time.Time) [][]console.Text {
+	var rows [][]console.Text
+	for _, l := range runs {
+		if l.State == "" {
+			rows = append(rows, []console.Text{console.Say(shortID(l.ID)), console.Say("?"), console.State("unreadable"), {}, {}, {}, console.Say(l.Err.Error())})
+			continue
+		}
+		began := l.StartedAt
+		if began.IsZero() {
+			began = l.CreatedAt
+		}
+		rows = append(rows, []console.Text{
+			console.Say(shortID(l.ID)), console.Say(l.Workflow), console.State(displayed(l)),
+			console.Say(doneOf(l.Units)), console.Say(console.Ago(began, now)), console.Say(took(l.Summary, l.Live, now)), console.Say(listNote(l)),
+		})
+	}
+	return rows
+}
+
+// doneOf reads "3/5".
+func doneOf(units map[workflow.State]int) string {
+	done, all := 0, 0
+	for state, n := range units {
+		all += n
+		if state.Done() {
+			done += n
+		}
+	}
+	return fmt.Sprintf("%d/%d", done, all)
+}
+
+func took(s workflow.Summary, live bool, now time.Time) string {
+	switch {
+	case s.StartedAt.IsZero():
+		return ""
+	case !s.EndedAt.IsZero():
+		return console.Duration(s.EndedAt.Sub(s.StartedAt))
+	case live:
+		return console.Duration(now.Sub(s.StartedAt))
+	}
+	return ""
+}
+
+func listNote(l store.Listed) string {
+	switch {
+	case len(l.Attention) > 0:
+		return fmt.Sprintf("%s waits for a person", l.Attention[0])
+	case l.Cause != "":
+		return string(l.Cause)
+	case l.Message != "":
+		return firstLine(l.Message)
+	case l.Err != nil:
+		return l.Err.Error()
+	}
+	return ""
+}

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fcflow/fcflow/engine"
+	"github.com/fcflow/fcflow/firecrest"
+	"github.com/fcflow/fcflow/internal/console"
+	"github.com/fcflow/fcflow/store"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+type runsLogsOptions struct {
+	run, step string
+	attempt   int
+	tail      int
+}
+
+func newRunsLogsCommand(a *app) *cobra.Command {
+	var o runsLogsOptions
+	c := &cobra.Command{
+		Use:   "logs RUN [STEP[/KEY]]",
+		Short: "Print the output of jobs and local commands",
+		Long: `Prints what is kept here of the output of a run, step by step, or of one step.
+The output of a job that is not kept here is fetched from its system.`,
+		Example: "  fcflow runs logs last\n  fcflow runs logs last simulate --tail 50",
+		Args:    cobra.RangeArgs(1, 2),
+		ValidArgsFunction: func(c *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
+			if len(args) == 1 {
+				return a.completeUnits(c.Context(), args[0])
+			}
+			return a.completeRuns(nil)(c, args, text)
+		},
+	}
+	c.Flags().IntVar(&o.attempt, "attempt", 0, "only this attempt; default the newest")
+	c.Flags().IntVar(&o.tail, "tail", 0, "only the last `N` lines of each; 0 prints all")
+	return a.command(c, func(c *cobra.Command, args []string) error {
+		o.run = args[0]
+		if len(args) == 2 {
+			o.step = args[1]
+		}
+		return runRunsLogs(c.Context(), a, o)
+	})
+}
+
+func runRunsLogs(ctx context.Context, a *app, o runsLogsOptions) (err error) {
+	st, err := a.readStore()
+	if err != nil {
+		return err
+	}
+	id, err := a.resolve(ctx, st, o.run)
+	if err != nil {
+		return err
+	}
+	view, err := a.view(ctx, st, id)
+	if err != nil {
+		return err
+	}
+	units, err := chosenUnits(&view.RunView, o.step)
+	if err != nil {
+		return err
+	}
+	p := logPrinter{app: a, store: st, view: &view.RunView, tail: o.tail}
+	defer func() { err = errors.Join(err, p.close()) }()
+	for _, u := range units {
+		attempt, found := chosenAttempt(u, o.attempt)
+		if !found {
+			if o.step != "" {
+				return fmt.Errorf("%s has no attempt %d: %w", unitRef(u), o.attempt, workflow.ErrNotFound)
+			}
+			continue
+		}
+		if err := p.print(ctx, u, attempt); err != nil {
+			return err
+		}
+	}
+	if p.printed == 0 {
+		a.note("no output is kept of that")
+	}
+	return nil
+}
+
+// chosenUnits are the instances that a name selects, all of them for "".
+func chosenUnits(view *workflow.RunView, name string) ([]*workflow.UnitView, error) {
+	if name != "" {
+		u, err := findUnit(view, name)
+		return []*workflow.UnitView{u}, err
+	}
+	var all []*workflow.UnitView
+	for i := range view.Steps {
+		for j := range view.Steps[i].Instances {
+			all = append(all, &view.Steps[i].Instances[j])
+		}
+	}
+	return all, nil
+}
+
+func chosenAttempt(u *workflow.UnitView, n int) (workflow.AttemptView, bool) {
+	for i := len(u.Attempts) - 1; i >= 0; i-- {
+		if n == 0 || u.Attempts[i].Attempt == n {
+			return u.Attempts[i], true
+		}
+	}
+	return workflow.AttemptView{}, false
+}
+
+// logPrinter prints outputs one after another.
+type logPrinter struct {
+	app     *app
+	store   *store.Store
+	view    *workflow.RunView
+	tail    int
+	printed int
+	service *service // connected when the first output is not kept here
+}
+
+func (p *logPrinter) close() error {
+	if p.service == nil {
+		return nil
+	}
+	return p.service.close()
+}
+
+// print prints the files that an attempt left, or fetches what its job wrote.
+func (p *logPrinter) print(ctx context.Context, u *workflow.UnitView, t workflow.AttemptView) error {
+	prefix := engine.LogName(unitRef(u), t.Attempt, "")
+	files, err := filepath.Glob(filepath.Join(p.store.Paths(p.view.ID).Logs, prefix+"*"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if err := p.printFile(u, t, file, strings.TrimPrefix(filepath.Base(file), prefix)); err != nil {
+			return err
+		}
+	}
+	if len(files) > 0 || t.Job == nil || t.System == "" {
+		return nil
+	}
+	paths := []string{t.Job.Stdout}
+	if t.Job.Stderr != t.Job.Stdout {
+		paths = append(paths, t.Job.Stderr)
+	}
+	for _, path := range paths {
+		if path == "" {
+			continue
+		}
+		if err := p.fetch(ctx, u, t, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *logPrinter) printFile(u *workflow.UnitView, t workflow.AttemptView, file, what string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	p.heading(u, t, what)
+	return p.lines(f)
+}
+
+// fetch prints what a job wrote to a file on its system.
+func (p *logPrinter) fetch(ctx context.Context, u *workflow.UnitView, t workflow.AttemptView, path string) error {
+	if err := p.connect(ctx); err != nil {
+		return fmt.Errorf("output of job %s: %w", t.JobID, err)
+	}
+	opts := &firecrest.PartOptions{Lines: int64(max(p.tail, 1000))}
+	content, err := p.service.client.Filesystem.Tail(ctx, t.System, path, opts)
+	if err != nil {
+		return fmt.Errorf("output of job %s: %w", t.JobID, err)
+	}
+	p.heading(u, t, fmt.Sprintf("job %s on %s, %s", t.JobID, t.System, path))
+	return p.lines(strings.NewReader(content.Content))
+}
+
+func (p *logPrinter) connect(ctx context.Context) error {
+	if p.service != nil {
+		return nil
+	}
+	s, err := p.app.settings(p.view.Profile.Name)
+	if err != nil {
+		return err
+	}
+	if err := checkPinned(s, p.view.Profile); err != nil {
+		return err
+	}
+	p.service, err = p.app.connect(ctx, s, p.view.Profile, nil)
+	return err
+}
+
+func (p *logPrinter) heading(u *workflow.UnitView, t workflow.AttemptView, what string) {
+	p.printed++
+	p.app.streams.Err.Println(console.Text{S: fmt.Sprintf("── %s, attempt %d, %s", unitRef(u), t.Attempt, what), Style: console.Bold})
+}
+
+// lines prints a text, or its last lines.
+func (p *logPrinter) lines(r io.Reader) error {
+	in := bufio.NewReader(r)
+	var last []string
+	for {
+		line, err := in.ReadString('\n')
+		if line != "" {
+			if p.tail == 0 {
+				p.app.streams.Out.Printf("%s", line)
+			} else if last = append(last, line); len(last) > p.tail {
+				last = last[1:]
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, line := range last {
+		p.app.streams.Out.Printf("%s", line)
+	}
+	return nil
+}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fcflow/fcflow/internal/console"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+type runsShowOptions struct {
+	run    string
+	output output
+}
+
+func newRunsShowCommand(a *app) *cobra.Command {
+	o := runsShowOptions{output: newOutput()}
+	c := &cobra.Command{
+		Use:               "show RUN",
+		Short:             "Show a run: its steps, jobs and failures",
+		Example:           "  fcflow runs show last\n  fcflow runs show quickstart --output json",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeRuns(nil),
+	}
+	o.output.add(c)
+	return a.command(c, func(c *cobra.Command, args []string) error {
+		o.run = args[0]
+		return runRunsShow(c.Context(), a, o)
+	})
+}
+
+func runRunsShow(ctx context.Context, a *app, o runsShowOptions) error {
+	st, err := a.readStore()
+	if err != nil {
+		return err
+	}
+	id, err := a.resolve(ctx, st, o.run)
+	if err != nil {
+		return err
+	}
+	view, err := a.view(ctx, st, id)
+	if err != nil {
+		return err
+	}
+	if o.output.format() == formatText {
+		a.printRun(&view, time.Now())
+		return nil
+	}
+	return a.printShown(view, o.output.format())
+}
+
+// printShown prints a run for programs; for people it was printed already.
+func (a *app) printShown(view shownRun, f format) error {
+	switch f {
+	case formatJSON:
+		return a.streams.Out.JSON(view)
+	case formatName:
+		a.streams.Out.Printf("%s\n", view.ID)
+	}
+	return nil
+}
+
+func (a *app) printAllShown(views []shownRun, f format) error {
+	if f == formatJSON {
+		if views == nil {
+			views = []shownRun{}
+		}
+		return a.streams.Out.JSON(views)
+	}
+	for _, v := range views {
+		if err := a.printShown(v, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) printRun(v *shownRun, now time.Time) {
+	out := a.streams.Out
+	fact := func(label string, text ...console.Text) {
+		if len(text) > 0 && text[0].S != "" {
+			out.Println(append(console.Line{{S: fmt.Sprintf("%-10s ", label), Style: console.Dim}}, text...)...)
+		}
+	}
+	fact("run", console.Say(string(v.ID)))
+	fact("workflow", console.Say(v.Workflow))
+	state := console.Line{console.State(v.display())}
+	if v.Live {
+		state = append(state, console.Say(" (live)"))
+	}
+	if v.Cause != "" || v.Message != "" {
+		state = append(state, console.Say("  "+strings.Trim(fmt.Sprintf("%s: %s", v.Cause, v.Message), ": ")))
+	}
+	fact("state", state...)
+	fact("started", console.Say(timeLine(v, now)))
+	fact("by", console.Say(v.By))
+	fact("service", console.Say(serviceName(v.Profile)))
+	for _, s := range v.Sites {
+		fact("system", console.Say(fmt.Sprintf("%s as %s in %s", s.System, s.User, s.RemoteDir)))
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.Inputs)) {
+		value, err := json.Marshal(v.Inputs[name])
+		if err != nil {
+			continue
+		}
+		fact("input", console.Say(fmt.Sprintf("%s = %s", name, value)))
+	}
+	if len(v.Steps) > 0 {
+		out.Println()
+		out.Table([]string{"STEP", "USES", "STATE", "TOOK", "JOB", "NOTE"}, unitRows(v.Steps, v.Live, now))
+	}
+	for _, u := range failures(&v.RunView) {
+		out.Println()
+		a.printFailure(out, &v.RunView, u)
+	}
+	if !v.Outputs.IsZero() {
+		out.Println()
+		a.printOutputs(&v.RunView)
+	}
+	if v.Interrupted {
+		a.note("continue it: fcflow resume %s", a.refer(v.ID))
+	}
+}
+
+func timeLine(v *shownRun, now time.Time) string {
+	if v.StartedAt.IsZero() {
+		return ""
+	}
+	text := v.StartedAt.Local().Format(time.DateTime)
+	if t := took(v.Summary, v.Live, now); t != "" {
+		text += ", " + t
+	}
+	return text
+}
+
+func serviceName(p workflow.Profile) string {
+	switch {
+	case p.Sandbox != "":
+		return "sandbox " + p.Sandbox
+	case p.URL != "" && p.Name != "":
+		return fmt.Sprintf("%s (profile %s)", p.URL, p.Name)
+	}
+	return p.URL
+}
+
+func unitRows(steps []workflow.StepView, live bool, now time.Time) [][]console.Text {
+	var rows [][]console.Text
+	for _, s := range steps {
+		for _, u := range s.Instances {
+			job, length := "", ""
+			if n := len(u.Attempts); n > 0 {
+				last := u.Attempts[n-1]
+				job = last.JobID
+				switch {
+				case !last.EndedAt.IsZero():
+					length = console.Duration(last.EndedAt.Sub(last.StartedAt))
+				case live:
+					length = console.Duration(now.Sub(last.StartedAt))
+				}
+			}
+			rows = append(rows, []console.Text{
+				console.Say(unitRef(&u).String()), console.Say(s.Uses), console.State(string(u.State)),
+				console.Say(length), console.Say(job), console.Say(unitNote(&u)),
+			})
+		}
+	}
+	return rows
+}
+
+// unitNote says why an instance is where it is.
+func unitNote(u *workflow.UnitView) string {
+	var parts []string
+	if n := len(u.Attempts); n > 1 {
+		parts = append(parts, fmt.Sprintf("attempt %d", n))
+	}
+	switch {
+	case u.Wait != nil:
+		parts = append(parts, strings.Trim(fmt.Sprintf("%s: %s", u.Wait.Reason, u.Wait.Message), ": "))
+	case u.Cause != "":
+		note := string(u.Cause)
+		if u.Root != nil {
+			note += " (" + u.Root.String() + ")"
+		}
+		parts = append(parts, note)
+	}
+	return strings.Join(parts, ", ")
+}

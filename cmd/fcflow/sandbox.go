@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"github.com/fcflow/fcflow/sandbox"
+)
+
+type sandboxOptions struct {
+	root    string
+	listen  string
+	systems []string
+}
+
+func newSandboxCommand(a *app) *cobra.Command {
+	var o sandboxOptions
+	c := &cobra.Command{
+		Use:   "sandbox",
+		Short: "Serve the sandbox to other programs",
+		Long: `Serves a FirecREST v2 API on this machine until it is interrupted: files under
+its root directory, and batch jobs that are local processes. Its files, jobs and
+credentials are still there when it is started again on the same root.
+
+"fcflow run --sandbox" needs no such server. This one is for other clients, and
+to look at. No request reaches outside the root; job scripts run with your rights.`,
+		Example: `  fcflow sandbox --root /tmp/sandbox --listen 127.0.0.1:8080 --system daint
+  . /tmp/sandbox/client.env && fcflow run workflow.yaml`,
+		Args: cobra.NoArgs,
+	}
+	c.Flags().StringVar(&o.root, "root", "", "directory of the sandbox; default in the state directory")
+	c.Flags().StringVar(&o.listen, "listen", "127.0.0.1:0", "loopback `address` to listen on; port 0 takes a free one")
+	c.Flags().StringArrayVar(&o.systems, "system", nil, "`name` of a system to serve; may be repeated")
+	completeFlag(c, "system", cobra.NoFileCompletions)
+	return a.command(c, func(c *cobra.Command, _ []string) error { return runSandbox(c.Context(), a, o) })
+}
+
+func runSandbox(ctx context.Context, a *app, o sandboxOptions) (err error) {
+	s, err := a.settings("")
+	if err != nil {
+		return err
+	}
+	if o.root == "" {
+		if o.root, err = defaultSandbox(s); err != nil {
+			return err
+		}
+	}
+	srv, err := sandbox.Open(sandbox.Config{Root: o.root, Systems: o.systems, Logger: a.slogger()})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, srv.Close()) }()
+	l, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return fmt.Errorf("%w: --listen: %w", errUsage, err)
+	}
+	envFile, err := writeClientEnv(srv, "http://"+l.Addr().String())
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	a.streams.Out.Printf("FirecREST sandbox at http://%s\nroot     %s\nlogin    . %s\n", l.Addr(), srv.Root(), envFile)
+	a.note("interrupt to stop; running jobs go on")
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(l) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+		return errors.Join(srv.Close(), <-served)
+	}
+}
+
+// writeClientEnv writes how to log in, in the names of the official client, to a
+// file that only we can read.
+func writeClientEnv(srv *sandbox.Server, url string) (string, error) {
+	c := srv.Credentials()
+	var b strings.Builder
+	for _, v := range [][2]string{
+		{"FIRECREST_URL", url}, {"AUTH_TOKEN_URL", url + c.TokenPath},
+		{"FIRECREST_CLIENT_ID", c.ClientID}, {"FIRECREST_CLIENT_SECRET", c.ClientSecret},
+	} {
+		fmt.Fprintf(&b, "export %s=%s\n", v[0], shellQuote(v[1]))
+	}
+	name := filepath.Join(srv.Root(), "client.env")
+	temporary, err := os.CreateTemp(srv.Root(), ".client.env-") // made with mode 0600
+	if err != nil {
+		return "", err
+	}
+	_, err = temporary.WriteString(b.String())
+	if err = errors.Join(err, temporary.Close()); err == nil {
+		err = os.Rename(temporary.Name(), name)
+	}
+	if err != nil {
+		return "", errors.Join(err, os.Remove(temporary.Name()))
+	}
+	return name, nil
+}
+
+// slogger is the logger for a library that wants the standard one.
+func (a *app) slogger() *slog.Logger { return slog.New(zerolog.NewSlogHandler(a.logger())) }

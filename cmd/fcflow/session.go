@@ -1,0 +1,286 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fcflow/fcflow/engine"
+	"github.com/fcflow/fcflow/internal/console"
+	"github.com/fcflow/fcflow/internal/settings"
+	"github.com/fcflow/fcflow/server"
+	"github.com/fcflow/fcflow/store"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// session is what a command needs that owns runs: the store, signed with the
+// socket on which the runs are served, and a display.
+type session struct {
+	app      *app
+	settings *settings.Settings
+	store    *store.Store
+	runs     workflow.Store // the same, for owning runs
+	progress *progress
+	owned    *owned
+
+	server   *server.Server
+	served   chan error
+	services []*service
+	undoLog  func()
+}
+
+// openSession starts serving; without a socket it goes on, and other terminals
+// see the run with a delay.
+func (a *app) openSession(s *settings.Settings, quiet bool) (*session, error) {
+	e := &session{app: a, settings: s, owned: &owned{runs: map[workflow.RunID]*engine.Execution{}}}
+	var owner workflow.Owner
+	listener, err := server.Listen(a.getenv)
+	if err != nil {
+		log := a.logger()
+		log.Warn().Err(err).Msg("other terminals see this run with a delay")
+	} else {
+		owner.Socket = listener.Addr().String()
+	}
+	if e.store, err = a.openStore(s, store.Options{Owner: owner}); err == nil {
+		e.runs, err = crashing(a.getenv, e.store)
+	}
+	if err != nil {
+		if listener != nil {
+			err = errors.Join(err, listener.Close())
+		}
+		return nil, err
+	}
+	e.serve(listener)
+	e.progress = newProgress(a.streams.Err, quiet)
+	e.undoLog = a.log.divert(e.progress)
+	return e, nil
+}
+
+func (e *session) serve(l net.Listener) {
+	if l == nil {
+		return
+	}
+	e.server, e.served = server.New(e.owned), make(chan error, 1)
+	go func() { e.served <- e.server.Serve(l) }()
+}
+
+// close ends everything, the display first, so that what is printed afterwards
+// stays.
+func (e *session) close() error {
+	e.stopProgress()
+	var errs []error
+	if e.server != nil {
+		errs = append(errs, e.server.Close(), <-e.served)
+		e.server = nil
+	}
+	errs = append(errs, e.owned.close())
+	for _, v := range e.services {
+		errs = append(errs, v.close())
+	}
+	e.services = nil
+	return errors.Join(errs...)
+}
+
+func (e *session) stopProgress() {
+	e.undoLog()
+	e.progress.close()
+}
+
+// connect returns the service of a profile, one per profile and process.
+func (e *session) connect(ctx context.Context, p workflow.Profile, systems []string) (*service, error) {
+	for _, v := range e.services {
+		if v.profile.URL == p.URL && v.profile.Sandbox == p.Sandbox {
+			if v.attached == nil {
+				return v, nil
+			}
+			return v, v.attached.AddSystems(ctx, systems...)
+		}
+	}
+	v, err := e.app.connect(ctx, e.settings, p, systems)
+	if err != nil {
+		return nil, err
+	}
+	e.services = append(e.services, v)
+	return v, nil
+}
+
+// engine returns an engine that executes with a service; nil for runs that need
+// none. watch, if set, sees the run after each commit.
+func (e *session) engine(v *service, watch func(*workflow.Run)) *engine.Engine {
+	summaries := &summaries{store: e.store, written: map[workflow.RunID]time.Time{}}
+	config := engine.Config{
+		Library: e.app.catalogue, Secrets: e.settings.Secret, Logger: e.app.logger(),
+		LogDir: func(id workflow.RunID) string { return e.store.Paths(id).Logs },
+		Observe: func(run *workflow.Run, events []workflow.Event, changed []*workflow.Unit) {
+			e.progress.observe(run, events, changed)
+			summaries.observe(run)
+			if watch != nil {
+				watch(run)
+			}
+		},
+		Progress: e.progress.passing,
+	}
+	if v != nil {
+		config.Library, config.Binder, config.Watcher = v.library, v.library.Binder(), v.library.Watcher()
+		config.JobsPerSystem = v.jobs
+	}
+	return engine.New(config)
+}
+
+// drive executes a run that this process owns until it is over or ctx ends, and
+// keeps its summary.
+func (e *session) drive(ctx context.Context, x *engine.Execution) error {
+	e.owned.add(x)
+	err := x.Drive(ctx)
+	return errors.Join(err, e.store.PutSummary(x.ID(), x.Run().Summarize()))
+}
+
+// summaries keeps run.json of live runs about a second old.
+type summaries struct {
+	store *store.Store
+
+	mu      sync.Mutex
+	written map[workflow.RunID]time.Time
+}
+
+func (s *summaries) observe(run *workflow.Run) {
+	s.mu.Lock()
+	due := time.Since(s.written[run.ID]) >= time.Second
+	if due {
+		s.written[run.ID] = time.Now()
+	}
+	s.mu.Unlock()
+	if due {
+		// Only for lists; the history is the truth, and the last summary is checked.
+		_ = s.store.PutSummary(run.ID, run.Summarize())
+	}
+}
+
+// owned are the runs of this process, as package server wants them.
+type owned struct {
+	mu   sync.Mutex
+	runs map[workflow.RunID]*engine.Execution
+}
+
+func (o *owned) add(x *engine.Execution) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.runs[x.ID()] = x
+}
+
+// List implements server.Runs.
+func (o *owned) List(ctx context.Context) ([]workflow.Summary, error) {
+	o.mu.Lock()
+	var all []*engine.Execution
+	for _, x := range o.runs {
+		all = append(all, x)
+	}
+	o.mu.Unlock()
+	var list []workflow.Summary
+	for _, x := range all {
+		view, err := x.View(ctx)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, view.Summary)
+	}
+	slices.SortFunc(list, func(p, q workflow.Summary) int { return strings.Compare(string(q.ID), string(p.ID)) })
+	return list, nil
+}
+
+// Find implements server.Runs.
+func (o *owned) Find(_ context.Context, id workflow.RunID) (server.Run, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if x, ok := o.runs[id]; ok {
+		return x, nil
+	}
+	return nil, fmt.Errorf("run %q: %w", id, workflow.ErrNotFound)
+}
+
+func (o *owned) close() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var errs []error
+	for _, x := range o.runs {
+		errs = append(errs, x.Close())
+	}
+	clear(o.runs)
+	return errors.Join(errs...)
+}
+
+// checkSecrets makes sure that every secret a workflow declares has a value
+// before anything starts, and masks the values in whatever is printed.
+func (a *app) checkSecrets(s *settings.Settings, w *workflow.Workflow) error {
+	var errs []error
+	for _, secret := range w.Secrets {
+		value, err := s.Secret(secret.Name)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		a.streams.Secrets.Add(value)
+	}
+	return errors.Join(errs...)
+}
+
+// conclude turns the end of a drive into the end of a command, and says on
+// stderr what a person needs to know.
+func (e *session) conclude(run *workflow.Run, err error) error {
+	e.stopProgress()
+	view := run.Describe()
+	switch {
+	case e.progress.quiet && err == nil:
+		return endOf(&view)
+	case e.progress.quiet:
+		return err
+	case errors.Is(err, errInterrupted):
+		e.app.sayInterrupted(&view)
+		return &ended{errInterrupted}
+	case errors.Is(err, engine.ErrAttention):
+		e.app.sayAttention(&view)
+		return &ended{err}
+	case err != nil:
+		return withHint(err, "the run can be continued: fcflow resume %s", e.app.refer(view.ID))
+	}
+	e.app.printEnd(&view, time.Now())
+	return endOf(&view)
+}
+
+// endOf is the end of a command that waited for a run.
+func endOf(view *workflow.RunView) error {
+	switch view.State {
+	case workflow.RunFailed:
+		return &ended{fmt.Errorf("%w: run %s", errRunFailed, view.ID)}
+	case workflow.RunCancelled:
+		return &ended{fmt.Errorf("%w: run %s", errRunCancelled, view.ID)}
+	}
+	return nil
+}
+
+// refer is how to name a run on the next command line.
+func (a *app) refer(id workflow.RunID) string {
+	if a.given("state-dir") {
+		return fmt.Sprintf("%s --state-dir %s", shortID(id), *a.flags["state-dir"])
+	}
+	return shortID(id)
+}
+
+// shortID is the end of an id, which people see: its beginning is the time, and
+// that of the next run looks the same.
+func shortID(id workflow.RunID) string {
+	if len(id) < 6 {
+		return string(id)
+	}
+	return string(id[len(id)-6:])
+}
+
+// note prints a line for people on stderr.
+func (a *app) note(format string, args ...any) {
+	a.streams.Err.Println(console.Say(fmt.Sprintf(format, args...)))
+}
