@@ -26,8 +26,8 @@ const byteOrderMark = "\uFEFF"
 type source struct {
 	text   string // without byte order mark
 	starts []int  // byte offset of each line
-	// The last place asked for: places are mostly asked for in file order, and
-	// a line may be as long as the file.
+	// The last place asked for: the next is mostly near, and a line may be as
+	// long as the file.
 	lastLine, lastColumn, lastOffset int
 }
 
@@ -82,8 +82,12 @@ func (s *source) marks() int {
 	n := 0
 	for i := range len(s.text) {
 		switch s.text[i] {
-		case ',', '[', '#': // what follows a { is counted by its colon or comma
+		case ',', '[', '#':
 			n++
+		case '{':
+			if before := s.text[max(0, i-2):i]; !strings.HasSuffix(before, "$") && before != "${" {
+				n++ // the braces of an expression are not YAML's
+			}
 		case ':', '-', '?':
 			if i+1 == len(s.text) || strings.IndexByte(" \t\r\n,[]{}\"'", s.text[i+1]) >= 0 {
 				n++
@@ -121,12 +125,16 @@ func (s *source) offset(p Pos) int {
 		return len(s.text)
 	}
 	at, column := s.starts[p.Line-1], 1
-	if p.Line == s.lastLine && p.Column >= s.lastColumn {
+	if p.Line == s.lastLine && p.Column > s.lastColumn/2 {
 		at, column = s.lastOffset, s.lastColumn
 	}
 	for ; column < p.Column && at < len(s.text); column++ {
 		_, size := utf8.DecodeRuneInString(s.text[at:])
 		at += size
+	}
+	for ; column > p.Column; column-- {
+		_, size := utf8.DecodeLastRuneInString(s.text[:at])
+		at -= size
 	}
 	s.lastLine, s.lastColumn, s.lastOffset = p.Line, column, at
 	return at

@@ -43,7 +43,7 @@ func yamlHint(line, reason string) string {
 	case specialStart.MatchString(line):
 		return "put quotes around a value that begins with one of * & ! % @ `"
 	case strings.Contains(line, "{{"):
-		return bracesHint(line)
+		return bracesHint
 	}
 	for _, h := range libraryHints {
 		if strings.Contains(reason, h.reason) {
@@ -70,12 +70,7 @@ var (
 
 // bracesHint explains `{{ x }}` without its dollar sign, which YAML takes for a
 // mapping within a mapping.
-func bracesHint(line string) string {
-	if strings.Contains(line, "{{") && !strings.Contains(line, openExpression) {
-		return "an expression is written ${{ … }}"
-	}
-	return ""
-}
+const bracesHint = "an expression is written ${{ … }}"
 
 // blame finds the line at which a text stops being YAML: the one after the
 // longest beginning that is. So an unclosed quote is blamed where it opens, not

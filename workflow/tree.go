@@ -226,7 +226,11 @@ func (t *tree) members(n *yaml.Node, v *Value, depth int) {
 func (t *tree) keyAllowed(key *yaml.Node, at Pos) bool {
 	switch {
 	case key.Kind != yaml.ScalarNode:
-		t.add(CodeBadKey, at, bracesHint(t.src.line(at.Line)), "a key must be text, not a list, mapping or alias")
+		hint := ""
+		if key.Kind == yaml.MappingNode {
+			hint = bracesHint
+		}
+		t.add(CodeBadKey, at, hint, "a key must be text, not a list, mapping or alias")
 	case key.Style&yaml.TaggedStyle != 0 || strings.HasPrefix(t.src.text[t.src.offset(at):], "!"):
 		t.add(CodeTag, at, "remove it", "YAML tags are not part of the language")
 	case key.Value == "<<" && key.Style == 0:
