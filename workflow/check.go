@@ -78,8 +78,11 @@ type checker struct {
 	byID   map[string]*stepCheck
 	ids    []string
 	specs  map[string]*StepSpec
-	near   int // names compared for hints so far
+	with   map[*StepSpec]Type // what `with` of a type must be
 	lines  []string
+	near   int // names compared for hints so far
+
+	expressions int // compiled so far
 }
 
 // stepCheck is a step while it is checked.
@@ -108,6 +111,7 @@ func newChecker(w *Workflow, c Catalogue, o CheckOptions) *checker {
 		inputs:   map[string]*Input{},
 		byID:     map[string]*stepCheck{},
 		specs:    map[string]*StepSpec{},
+		with:     map[*StepSpec]Type{},
 	}
 	for _, in := range w.Inputs {
 		k.inputs[in.Name] = in
@@ -332,6 +336,12 @@ func (c *checker) stepPlace(s *stepCheck, where string) place {
 // which is then reported.
 func (c *checker) expression(e *Expression, at place) (Type, *compiled) {
 	unknown := Type{Kind: Any}
+	if c.expressions++; c.expressions > maxExpressions {
+		if c.expressions == maxExpressions+1 {
+			c.report(CodeExpressionLimit, e.start(), "split the workflow", "the file holds more than %d expressions", maxExpressions)
+		}
+		return unknown, nil
+	}
 	root, err := c.compiler.parse(e.Source)
 	if err != nil {
 		c.reportIn(e, err)
@@ -343,16 +353,18 @@ func (c *checker) expression(e *Expression, at place) (Type, *compiled) {
 		c.reportIn(e, r.err)
 		return unknown, nil
 	}
-	roots := c.roots(r)
-	program, err := c.compiler.finish(e.Source, root, environment(roots, r.refs.status))
-	if err != nil {
-		c.reportIn(e, err)
-		return unknown, nil
-	}
-	program.refs, program.path, program.roots = r.refs, r.path, roots
+	program := &compiled{path: r.path}
 	if r.whole != nil {
-		program.result = *r.whole
+		program.result = *r.whole // nothing to calculate
+	} else {
+		roots := c.roots(r)
+		if program, err = c.compiler.finish(e.Source, root, environment(roots, r.refs.status)); err != nil {
+			c.reportIn(e, err)
+			return unknown, nil
+		}
+		program.roots = roots
 	}
+	program.refs = r.refs
 	if at.step != nil {
 		c.depend(at.step, e, program.refs)
 	}

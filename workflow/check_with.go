@@ -23,7 +23,7 @@ func (c *checker) checkWith(s *stepCheck) {
 		}
 		return
 	}
-	s.step.plan.inputs = inputsOf(spec)
+	s.step.plan.inputs = c.inputsOf(spec)
 	c.checkMembers(s.step.With, spec.Inputs, c.stepPlace(s, "with"), "with", s.step.UsesPos, s.step.plan.programs, spec.Name)
 	c.checkSystem(s)
 	if len(c.problems) > before {
@@ -35,14 +35,18 @@ func (c *checker) checkWith(s *stepCheck) {
 
 // inputsOf is the object that a step's `with` must be. The system of a remote
 // step may also come from the profile, when the run is bound to it.
-func inputsOf(spec *StepSpec) Type {
-	fields := slices.Clone(spec.Inputs)
-	for i := range fields {
-		if fields[i].Name == "system" && spec.Remote {
-			fields[i].Required, fields[i].FromDefaults = false, true
+func (c *checker) inputsOf(spec *StepSpec) Type {
+	t, ok := c.with[spec]
+	if !ok {
+		t = Type{Kind: Object, Fields: slices.Clone(spec.Inputs)}
+		for i, f := range t.Fields {
+			if f.Name == "system" && spec.Remote {
+				t.Fields[i].Required, t.Fields[i].FromDefaults = false, true
+			}
 		}
+		c.with[spec] = t
 	}
-	return Type{Kind: Object, Fields: fields}
+	return t
 }
 
 // checkMembers compares a mapping to a closed set of fields. A missing member

@@ -15,10 +15,11 @@ import (
 	"github.com/expr-lang/expr/vm"
 )
 
-// Bounds of one expression. Evaluation is bounded by maxElements and maxText.
+// Bounds of expressions. Evaluation is bounded by maxElements and maxText.
 const (
 	maxExpressionBytes = 4 << 10
 	maxExpressionDepth = 50
+	maxExpressions     = 20_000 // in one file
 )
 
 // compiled is what Check makes of an expression.
