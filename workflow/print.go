@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 const (
@@ -37,7 +38,7 @@ func (p Problem) print(out *bufio.Writer, file string, lines []string) {
 	}
 	fmt.Fprintf(out, "%s:%s%s\n", printable(file), place, printable(p.Message))
 	if p.Pos.Line > 0 && p.Pos.Line <= len(lines) {
-		line, column := trimLine([]rune(strings.TrimRight(lines[p.Pos.Line-1], "\r")), p.Pos.Column)
+		line, column := trimLine(strings.TrimSuffix(lines[p.Pos.Line-1], "\r"), p.Pos.Column)
 		if strings.TrimSpace(line) != "" {
 			fmt.Fprintf(out, "    %s\n", printable(line))
 			if column > 0 {
@@ -52,20 +53,31 @@ func (p Problem) print(out *bufio.Writer, file string, lines []string) {
 
 // trimLine cuts a wide line to the part around a column and returns the column
 // in it.
-func trimLine(line []rune, column int) (string, int) {
-	if len(line) <= maxWidth {
-		return string(line), column
+func trimLine(line string, column int) (string, int) {
+	width := utf8.RuneCountInString(line)
+	if width <= maxWidth {
+		return line, column
 	}
-	from := max(0, min(column-1-maxWidth/2, len(line)-maxWidth))
-	to := min(len(line), from+maxWidth)
-	cut := string(line[from:to])
-	if to < len(line) {
-		cut += "…"
+	from := max(0, min(column-1-maxWidth/2, width-maxWidth))
+	cut := line[runeOffset(line, from):]
+	if from+maxWidth < width {
+		cut = cut[:runeOffset(cut, maxWidth)] + "…"
 	}
 	if from > 0 {
 		cut, column = "…"+cut, column-from+1
 	}
 	return cut, column
+}
+
+// runeOffset is the byte offset of the nth character, from 0.
+func runeOffset(text string, n int) int {
+	for i := range text {
+		if n == 0 {
+			return i
+		}
+		n--
+	}
+	return len(text)
 }
 
 // blankFor is as wide on the screen as the first characters of a line: tabs
