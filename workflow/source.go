@@ -139,3 +139,24 @@ func (s *source) offset(p Pos) int {
 	s.lastLine, s.lastColumn, s.lastOffset = p.Line, column, at
 	return at
 }
+
+// afterProperty returns the place of the value that follows an anchor or tag,
+// which may stand on a later line.
+func (s *source) afterProperty(p Pos) Pos {
+	at := s.offset(p)
+	word := property(s.text[at:])
+	p.Column += utf8.RuneCountInString(word)
+	for at += len(word); at < len(s.text); at++ {
+		switch s.text[at] {
+		case ' ', '\t', '\r':
+			p.Column++
+		case '\n':
+			p = Pos{Line: p.Line + 1, Column: 1}
+		case '#':
+			at += len(s.line(p.Line)) - (at - s.starts[p.Line-1]) - 1
+		default:
+			return p
+		}
+	}
+	return p
+}

@@ -170,26 +170,17 @@ func (t *tree) alias(n *yaml.Node, v *Value, depth int) *Value {
 // its anchor, to the character that people would point at.
 func (t *tree) checkTag(n *yaml.Node, v *Value) {
 	for {
-		at := t.src.offset(v.Pos)
-		rest := t.src.text[at:]
+		rest := t.src.text[t.src.offset(v.Pos):]
 		switch {
 		case strings.HasPrefix(rest, "!"):
 			t.add(CodeTag, v.Pos, "remove it; values have the type of the key they belong to", "YAML tags such as %s are not part of the language", property(rest))
-		case n.Anchor != "" && strings.HasPrefix(rest, "&"):
-		default:
+		case n.Anchor == "" || !strings.HasPrefix(rest, "&"):
 			return
 		}
-		if n.Style&(yaml.FlowStyle|yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0 && n.Kind != yaml.ScalarNode {
-			return // a block list or mapping begins on a later line; its anchor is the better place
+		if n.Kind != yaml.ScalarNode && n.Style&yaml.FlowStyle == 0 || n.Kind == yaml.ScalarNode && n.Value == "" {
+			return // a block, whose first key or dash is not its beginning, or nothing
 		}
-		word := property(rest)
-		blanks := rest[len(word):]
-		blanks = blanks[:len(blanks)-len(strings.TrimLeft(blanks, " \t"))]
-		end := t.src.text[at+len(word)+len(blanks):]
-		if blanks == "" || end == "" || strings.IndexByte("\r\n#", end[0]) >= 0 {
-			return // the value is empty, or on another line
-		}
-		v.Pos.Column += len([]rune(word)) + len(blanks)
+		v.Pos = t.src.afterProperty(v.Pos)
 	}
 }
 

@@ -58,6 +58,7 @@ func TestExpressionPlaces(t *testing.T) {
 		"wide characters":     "a: \"日本 ${{ @one }} é ${{ @two }}\"\n",
 		"flow":                "a: [1, {b: \"${{ @one }}\"}, '${{ @two }}']\n",
 		"anchor":              "a: [&x \"${{ @one }}\", &y '${{ @two }}']\n",
+		"anchor before":       "a:\n  - &x # é\n\n    \"${{ @one }}\"\n  - &y\n    plain ${{ @two }}\n",
 		"anchored block":      "a: &x |\n  ${{ @one }}\n  ${{ @two }}\n",
 		"long":                "a: " + strings.Repeat("wörd ", 500) + "${{ @one }} ${{ @two }}\n",
 		"windows":             "a: |\r\n  x\r\n  ${{ @one }}\r\n  ${{ @two }}\r\nb: >\r\n  x\r\n  y\r\n",
