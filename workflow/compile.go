@@ -7,6 +7,7 @@ import (
 
 	"github.com/expr-lang/expr/ast"
 	exprcheck "github.com/expr-lang/expr/checker"
+	"github.com/expr-lang/expr/checker/nature"
 	exprcompile "github.com/expr-lang/expr/compiler"
 	"github.com/expr-lang/expr/conf"
 	"github.com/expr-lang/expr/file"
@@ -38,13 +39,17 @@ type compiled struct {
 type compiler struct {
 	config  *conf.Config
 	checker exprcheck.Checker
+	// empty is the environment while parsing: the names of an earlier expression
+	// must not change how the next one parses.
+	empty nature.Nature
 }
 
 func newCompiler() *compiler {
 	config := conf.CreateNew()
 	config.Functions = functions()
 	config.Optimize = false // folding constants would calculate while checking
-	return &compiler{config: config}
+	config.WithEnv(types.Map{})
+	return &compiler{config: config, empty: config.Env}
 }
 
 // expressionError is a mistake at a place inside an expression.
@@ -63,8 +68,7 @@ func (c *compiler) parse(source string) (ast.Node, *expressionError) {
 	if strings.TrimSpace(source) == "" {
 		return nil, &expressionError{code: CodeExpressionSyntax, message: "the expression is empty"}
 	}
-	// The names an earlier expression brought must not change how this one parses.
-	c.config.WithEnv(types.Map{})
+	c.config.Env = c.empty
 	tree, err := parser.ParseWithConfig(source, c.config)
 	if err != nil {
 		return nil, syntaxError(source, err)

@@ -68,6 +68,7 @@ func functions() conf.FunctionsTable {
 	add("keys", keys, func(map[string]any) []string { return nil })
 	add("values", values, func(map[string]any) []any { return nil })
 	add("toPairs", toPairs, func(map[string]any) [][]any { return nil })
+	add("fromPairs", fromPairs, func([]any) map[string]any { return nil })
 	add("repeat", repeat, strings.Repeat)
 	add("replace", replace, strings.ReplaceAll, strings.Replace)
 	add("join", join, func([]any, string) string { return "" }, func([]any) string { return "" },
@@ -132,6 +133,26 @@ func toPairs(args ...any) (any, error) {
 	out := []any{}
 	for _, k := range sortedKeys(m) {
 		out = append(out, []any{k, m[k]})
+	}
+	return out, nil
+}
+
+func fromPairs(args ...any) (any, error) {
+	list := reflect.ValueOf(args[0])
+	if !isListValue(list) {
+		return nil, fmt.Errorf("takes a list of pairs, not %s", describe(args[0]))
+	}
+	out := make(map[string]any, list.Len())
+	for i := range list.Len() {
+		pair := reflect.ValueOf(list.Index(i).Interface())
+		if !isListValue(pair) || pair.Len() != 2 {
+			return nil, fmt.Errorf("takes pairs, not %s", describe(list.Index(i).Interface()))
+		}
+		name, err := scalarText(pair.Index(0).Interface())
+		if err != nil {
+			return nil, err
+		}
+		out[name] = pair.Index(1).Interface()
 	}
 	return out, nil
 }

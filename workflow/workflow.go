@@ -125,7 +125,8 @@ type Step struct {
 	GiveUpAfter     time.Duration // 0 = unlimited patience with an API that is down
 
 	// Derived by Check. Barriers and Values are indexes into AllSteps, sorted,
-	// without duplicates; every value is also a barrier.
+	// without duplicates. Every value is also a barrier, but for what a step of
+	// finally reads of Steps, which is done before it starts.
 	Barriers []int
 	Values   []int
 	// StatusIf is true when If names a status function.
