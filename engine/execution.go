@@ -146,10 +146,12 @@ func (x *Execution) gather() {
 	}
 }
 
-// arm sets the timer to the next instant at which something is due.
+// arm sets the timer to the next instant at which something is due. Timers do
+// not count the time that a laptop sleeps, instants do: hence the look at the
+// clock once a minute.
 func (x *Execution) arm(timer *time.Timer) {
 	if at, ok := x.run.NextTimer(); ok {
-		timer.Reset(max(time.Until(at), 0))
+		timer.Reset(min(max(time.Until(at), 0), time.Minute))
 	} else {
 		timer.Stop()
 	}
@@ -162,11 +164,14 @@ func (x *Execution) advance(ctx context.Context) error {
 		granted := x.engine.pool.take(x.engine.cfg.Slots)
 		commands := decide(x.run, x.input(granted))
 		used := x.carryOut(commands)
-		x.engine.pool.give(granted - used)
 		x.slots += used
 		if used == granted {
-			x.engine.pool.wait(x)
+			x.engine.pool.waitSlot(x)
 		}
+		if x.run.HasReady() {
+			x.engine.pool.waitPlace(x)
+		}
+		x.engine.pool.give(granted - used)
 		if len(commands) == 0 {
 			break
 		}

@@ -1,6 +1,9 @@
 package engine
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // pool holds what the runs of one process share: attempt slots, and places in
 // the queues of systems. What it grants is never part of a history.
@@ -9,7 +12,8 @@ type pool struct {
 	free    int
 	perJobs int
 	jobs    map[string]map[*Execution]int // system → run → places held
-	starved []*Execution                  // wanted more than they got, oldest first
+	starved []*Execution                  // wanted more slots than they got, oldest first
+	queued  []*Execution                  // have units that may not start yet
 }
 
 func newPool(slots, jobs int) *pool {
@@ -25,7 +29,9 @@ func (p *pool) take(n int) int {
 	return n
 }
 
-// give returns slots and pokes the run that has waited longest for one.
+// give returns slots and pokes the run that has waited longest for one. A run
+// that gives back what it did not use is not among those, so this comes to an
+// end.
 func (p *pool) give(n int) {
 	if n == 0 {
 		return
@@ -43,16 +49,22 @@ func (p *pool) give(n int) {
 	}
 }
 
-// wait has x poked when a slot or a place frees.
-func (p *pool) wait(x *Execution) {
+// waitSlot has x poked when a slot frees.
+func (p *pool) waitSlot(x *Execution) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, s := range p.starved {
-		if s == x {
-			return
-		}
+	if !slices.Contains(p.starved, x) {
+		p.starved = append(p.starved, x)
 	}
-	p.starved = append(p.starved, x)
+}
+
+// waitPlace has x poked when a run gives up a place in a queue.
+func (p *pool) waitPlace(x *Execution) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !slices.Contains(p.queued, x) {
+		p.queued = append(p.queued, x)
+	}
 }
 
 // holds notes how many places x has in the queue of a system, and pokes those
@@ -72,7 +84,7 @@ func (p *pool) holds(x *Execution, system string, n int) {
 	}
 	var waiting []*Execution
 	if freed {
-		waiting, p.starved = p.starved, nil
+		waiting, p.queued = p.queued, nil
 	}
 	p.mu.Unlock()
 	for _, w := range waiting {
@@ -100,10 +112,7 @@ func (p *pool) leave(x *Execution) {
 	for _, runs := range p.jobs {
 		delete(runs, x)
 	}
-	for i, s := range p.starved {
-		if s == x {
-			p.starved = append(p.starved[:i], p.starved[i+1:]...)
-			return
-		}
-	}
+	mine := func(other *Execution) bool { return other == x }
+	p.starved = slices.DeleteFunc(p.starved, mine)
+	p.queued = slices.DeleteFunc(p.queued, mine)
 }

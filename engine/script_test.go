@@ -23,6 +23,8 @@ type scriptInput struct {
 	// N plus the sum of From is the output n.
 	N    int   `json:"n"`
 	From []int `json:"from"`
+	// System is for types that need one.
+	System string `json:"system"`
 }
 
 // scriptEntry is one call of a scripted step.

@@ -325,6 +325,9 @@ func (r *Run) ReadySteps(yield func(*StepRun) bool) {
 	r.ring.each(func(s *StepRun) bool { return s.counts[Ready] == 0 || yield(s) })
 }
 
+// HasReady reports whether a unit could start if there were room for it.
+func (r *Run) HasReady() bool { return r.ring.len() > 0 }
+
 // ReadyUnits yields a step's ready units, oldest first.
 func (s *StepRun) ReadyUnits(yield func(*Unit) bool) {
 	s.ready.each(func(u *Unit) bool { return u.State != Ready || yield(u) })

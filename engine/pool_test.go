@@ -1,0 +1,76 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fcflow/fcflow/store/memory"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// TestSharedLimits: the runs of one engine share its slots and the places in
+// the queue of a system, and a run that had to wait for another goes on.
+func TestSharedLimits(t *testing.T) {
+	t.Parallel()
+	lib := jobLibrary()
+	var text strings.Builder
+	text.WriteString("steps:\n")
+	for i := range 6 {
+		fmt.Fprintf(&text, "  - { id: s%d, uses: place, with: { system: daint } }\n", i)
+	}
+	w := load(t, lib, text.String())
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		held, most := map[workflow.RunID]int{}, 0
+		e := New(Config{
+			Library: lib, JobsPerSystem: 4, Slots: 3, Binder: &site{answers: []error{nil}},
+			Observe: func(r *workflow.Run, _ []workflow.Event, _ []*workflow.Unit) {
+				mu.Lock()
+				defer mu.Unlock()
+				held[r.ID] = r.JobsOn("daint")
+				sum := 0
+				for _, n := range held {
+					sum += n
+				}
+				most = max(most, sum)
+			},
+		})
+		began := time.Now()
+		var wg sync.WaitGroup
+		for range 3 {
+			x, err := e.Create(t.Context(), memory.New(), w, workflow.RunCreated{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			wg.Go(func() {
+				if err := x.Drive(t.Context()); err != nil || x.Run().State != workflow.RunSucceeded {
+					t.Errorf("run %s, error %v", x.Run().State, err)
+				}
+			})
+		}
+		wg.Wait()
+		// 18 jobs of an hour, 4 at a time.
+		if took := time.Since(began).Round(time.Hour); most > 4 || took != 5*time.Hour {
+			t.Errorf("at most %d jobs in the queue, %s in all", most, took)
+		}
+	})
+}
+
+// jobLibrary adds a step type that holds a place in a queue for an hour.
+func jobLibrary() *scripted {
+	lib := newScripted()
+	place := *lib.steps["fenced"]
+	place.Name, place.Remote = "place", true
+	place.Inputs = append(place.Inputs, workflow.Field{Name: "system", Type: workflow.Type{Kind: workflow.String}})
+	for i := range place.Inputs {
+		if place.Inputs[i].Name == "do" {
+			place.Inputs[i].Default = []byte(`["job 1h ok"]`)
+		}
+	}
+	lib.steps["place"] = &place
+	return lib
+}
