@@ -31,7 +31,7 @@ func TestQuickstart(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	r := example(t, s, "quickstart.yaml")
-	out := outputs(t, r, "fetch")
+	out := s.outputs(r, "fetch")
 	archive := filepath.Join(s.output, "out.tar.gz")
 	if out["path"] != archive || out["verified"] != "sha256" {
 		t.Errorf("fetch: %v", out)
@@ -48,11 +48,12 @@ func TestQuickstart(t *testing.T) {
 
 func TestDiamond(t *testing.T) {
 	t.Parallel()
-	r := example(t, newSite(t), "diamond.yaml")
-	if got := outputs(t, r, "together")["stdout"]; got != "sum 55, sum of squares 385" {
+	s := newSite(t)
+	r := example(t, s, "diamond.yaml")
+	if got := s.outputs(r, "together")["stdout"]; got != "sum 55, sum of squares 385" {
 		t.Errorf("%q", got)
 	}
-	if sum := outputs(t, r, "squares")["sum"]; sum != 385.0 {
+	if sum := s.outputs(r, "squares")["sum"]; sum != 385.0 {
 		t.Errorf("squares: %v", sum)
 	}
 }
@@ -80,7 +81,7 @@ func TestFails(t *testing.T) {
 	if cause := unit(t, r, "publish").Cause; cause != workflow.CauseUpstreamFailed {
 		t.Errorf("publish: %s", cause)
 	}
-	if got := outputs(t, r, "report")["stdout"]; got != "simulate failed" {
+	if got := s.outputs(r, "report")["stdout"]; got != "simulate failed" {
 		t.Errorf("report: %q", got)
 	}
 }

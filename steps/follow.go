@@ -247,6 +247,5 @@ func (c *call) fetchLog(ctx context.Context, remote, name string) string {
 	if err != nil {
 		c.Logger.Warn().Err(err).Msg("output of the job not kept")
 	}
-	last, _ := lastBytes(lastLines(content.Content, tailLines), 8<<10)
-	return last
+	return lastLines(content.Content, tailLines)
 }

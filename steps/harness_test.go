@@ -29,13 +29,15 @@ type site struct {
 	t       *testing.T
 	library *Library
 	client  *firecrest.Client
+	root    string // of the sandbox
 	store   *memory.Store
 	dir     string // of the workflow file
 	output  string
 	logs    string
 
-	mu    sync.Mutex
-	fault func(op string, r *http.Request) *sandbox.Fault
+	mu       sync.Mutex
+	fault    func(op string, r *http.Request) *sandbox.Fault
+	observer func(*workflow.Run)
 }
 
 const system = "one"
@@ -58,6 +60,7 @@ func newSite(t *testing.T, change ...func(*sandbox.Config)) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.root = server.Root()
 	listener := httptest.NewServer(server.Handler())
 	credentials := server.Credentials()
 	s.client, err = firecrest.New(listener.URL, firecrest.WithTokenSource(firecrest.ClientCredentials{
@@ -89,6 +92,7 @@ func (s *site) restart() {
 	}})
 	s.library.outages = backoff{10 * time.Millisecond, 50 * time.Millisecond}
 	s.library.limits = backoff{10 * time.Millisecond, 50 * time.Millisecond}
+	s.library.killGrace = time.Second
 }
 
 // faults lets requests of one operation misbehave: f gets their number, from 1.
@@ -123,7 +127,21 @@ func (s *site) engine() *engine.Engine {
 	return engine.New(engine.Config{
 		Library: s.library, Binder: s.library.Binder(), Watcher: s.library.Watcher(),
 		LogDir: func(workflow.RunID) string { return s.logs },
+		Observe: func(r *workflow.Run, _ []workflow.Event, _ []*workflow.Unit) {
+			s.mu.Lock()
+			f := s.observer
+			s.mu.Unlock()
+			if f != nil {
+				f(r)
+			}
+		},
 	})
+}
+
+func (s *site) observe(f func(*workflow.Run)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.observer = f
 }
 
 // load reads the steps of a workflow, written with tabs for the indentation of
@@ -175,6 +193,60 @@ func (s *site) drive(x *engine.Execution) *workflow.Run {
 	return x.Run()
 }
 
+// driveUntil drives a run until it is in a state, and stops like a process that
+// is told to end.
+func (s *site) driveUntil(x *engine.Execution, reached func(*workflow.Run) bool) {
+	s.t.Helper()
+	enough := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(s.t.Context())
+	defer cancel(nil)
+	stop := time.AfterFunc(patience, func() { cancel(errors.New("the test has no more patience")) })
+	defer stop.Stop()
+	s.observe(func(r *workflow.Run) {
+		if reached(r) {
+			cancel(enough)
+		}
+	})
+	err := x.Drive(ctx)
+	s.observe(nil)
+	if !errors.Is(err, enough) {
+		s.t.Fatalf("%v\n%s", err, states(x.Run()))
+	}
+	if err := x.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// reopen takes a run over, as another process would.
+func (s *site) reopen(x *engine.Execution) *engine.Execution {
+	s.t.Helper()
+	s.restart()
+	h, err := s.store.Open(s.t.Context(), x.ID())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	again, err := s.engine().Open(s.t.Context(), h, x.Run().Workflow, workflow.Owner{Host: "test"}, "test")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return again
+}
+
+// waiting is a condition for driveUntil: the step x waits for something.
+func waiting(reason workflow.WaitReason) func(*workflow.Run) bool {
+	return func(r *workflow.Run) bool {
+		u := r.Steps[0].Units[0]
+		return u.State == workflow.Waiting && u.Wait.Reason == reason
+	}
+}
+
+// jobRuns is a condition for driveUntil: the job of the first step is seen
+// running.
+func jobRuns(r *workflow.Run) bool {
+	a := r.Steps[0].Units[0].Attempt()
+	return a != nil && a.Job != nil && a.Job.Active && r.Steps[0].Units[0].State == workflow.Waiting
+}
+
 func states(r *workflow.Run) string {
 	var b strings.Builder
 	for _, step := range r.Steps {
@@ -196,16 +268,25 @@ func unit(t *testing.T, r *workflow.Run, step string) *workflow.Unit {
 }
 
 // outputs are those of a step that must have succeeded.
-func outputs(t *testing.T, r *workflow.Run, step string) map[string]any {
-	t.Helper()
-	u := unit(t, r, step)
+func (s *site) outputs(r *workflow.Run, step string) map[string]any {
+	s.t.Helper()
+	u := unit(s.t, r, step)
 	if u.State != workflow.Succeeded {
-		t.Fatalf("%s is %s\n%s", step, u.State, states(r))
+		s.t.Fatalf("%s is %s\n%s", step, u.State, states(r))
+	}
+	h, err := s.store.Open(s.t.Context(), r.ID)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer h.Close()
+	text, err := u.Outputs.Load(func(digest string) ([]byte, error) { return h.Blob(s.t.Context(), digest) })
+	if err != nil {
+		s.t.Fatal(err)
 	}
 	var values map[string]any
-	if len(u.Outputs.JSON) > 0 {
-		if err := json.Unmarshal(u.Outputs.JSON, &values); err != nil {
-			t.Fatal(err)
+	if len(text) > 0 {
+		if err := json.Unmarshal(text, &values); err != nil {
+			s.t.Fatal(err)
 		}
 	}
 	return values

@@ -40,14 +40,14 @@ func head() stepType {
 }
 
 func readHead(ctx context.Context, c *call, in partIn) (partOut, error) {
-	return readPart(ctx, c, in, c.files().Head, firstBytes)
+	return readPart(ctx, c, in, c.files().Head, firstPart)
 }
 
 // readPart reads with one function and cuts with another.
 func readPart(
 	ctx context.Context, c *call, in partIn,
 	read func(context.Context, string, string, *firecrest.PartOptions) (*firecrest.Content, error),
-	cut func(string, int) (string, bool),
+	cut func(string) (string, bool),
 ) (partOut, error) {
 	p, err := c.path(in.inWorkdir, in.Path)
 	if err != nil {
@@ -58,7 +58,7 @@ func readPart(
 		return partOut{}, err
 	}
 	out := partOut{Path: p}
-	out.Content, out.Truncated = cut(content.Content, maxText)
+	out.Content, out.Truncated = cut(content.Content)
 	return out, nil
 }
 

@@ -46,6 +46,6 @@ func readMetadata(ctx context.Context, c *call, in jobMetadataIn) (jobMetadataOu
 	}
 	m := list[0]
 	out := jobMetadataOut{JobID: in.JobID, Stdin: m.StandardInput, Stdout: m.StandardOutput, Stderr: m.StandardError}
-	out.Script, out.ScriptTruncated = firstBytes(m.Script, maxText)
+	out.Script, out.ScriptTruncated = firstPart(m.Script)
 	return out, nil
 }

@@ -35,9 +35,9 @@ type runOut struct {
 	StdoutTruncated bool   `json:"stdout_truncated" doc:"Whether it printed more than that. The log of the step has all of it."`
 }
 
-// killAfter is how long a command may take to end after SIGTERM, and how long
+// killGrace is how long a command may take to end after SIGTERM, and how long
 // its output is waited for when it has ended and its children hold it open.
-const killAfter = 10 * time.Second
+const killGrace = 10 * time.Second
 
 func run() stepType {
 	return define[runIn, runOut](workflow.StepSpec{
@@ -110,7 +110,7 @@ func runCommand(ctx context.Context, c *call, in runIn) engine.Outcome {
 		return engine.Failure(workflow.CauseRejected, err.Error())
 	}
 	defer log.Close()
-	stdout, all := &tailBuffer{limit: maxText}, &tailBuffer{limit: maxText}
+	stdout, all := &tailBuffer{}, &tailBuffer{}
 	cmd.Stdout = io.MultiWriter(log, stdout, all)
 	cmd.Stderr = io.MultiWriter(log, all)
 	err = cmd.Run()
@@ -131,18 +131,22 @@ func runCommand(ctx context.Context, c *call, in runIn) engine.Outcome {
 // command prepares the process. cleanup removes what it needed.
 func (c *call) command(ctx context.Context, in runIn) (cmd *exec.Cmd, cleanup func(), err error) {
 	argv, cleanup := in.Command, func() {}
-	if in.Script != "" {
+	switch {
+	case (in.Script == "") == (len(argv) == 0):
+		return nil, nil, errors.New("a run step needs either script or command")
+	case in.Script != "":
 		argv, cleanup, err = scriptCommand(in.Script)
 		if err != nil {
 			return nil, nil, err
 		}
 	}
-	if len(argv) == 0 || argv[0] == "" {
-		return nil, nil, errors.New("there is no command to run")
-	}
 	dir := in.Workdir
 	if !filepath.IsAbs(dir) {
 		dir = filepath.Join(c.Run.Dir, dir)
+	}
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		cleanup()
+		return nil, nil, fmt.Errorf("workdir %s is not a directory here", dir)
 	}
 	cmd = exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir = dir
@@ -151,7 +155,7 @@ func (c *call) command(ctx context.Context, in runIn) (cmd *exec.Cmd, cleanup fu
 	cmd.Cancel = func() error {
 		return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
 	}
-	cmd.WaitDelay = killAfter
+	cmd.WaitDelay = c.library.killGrace
 	return cmd, cleanup, nil
 }
 
@@ -230,10 +234,8 @@ func (c *call) openLog(name string) (*os.File, error) {
 	return os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 }
 
-// tailBuffer keeps the end of what is written to it.
+// tailBuffer keeps the end of what is written to it, at least maxText bytes.
 type tailBuffer struct {
-	limit int
-
 	mu    sync.Mutex
 	bytes []byte
 	more  bool
@@ -243,8 +245,8 @@ func (t *tailBuffer) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.bytes = append(t.bytes, p...)
-	if excess := len(t.bytes) - t.limit; excess > t.limit {
-		t.bytes = bytes.Clone(t.bytes[excess:])
+	if len(t.bytes) > 2*maxText {
+		t.bytes = bytes.Clone(t.bytes[len(t.bytes)-maxText:])
 		t.more = true
 	}
 	return len(p), nil
@@ -253,6 +255,6 @@ func (t *tailBuffer) Write(p []byte) (int, error) {
 func (t *tailBuffer) text() (string, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	text, cut := lastBytes(string(t.bytes), t.limit)
+	text, cut := lastPart(string(t.bytes))
 	return text, cut || t.more
 }

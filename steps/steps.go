@@ -47,6 +47,8 @@ type Library struct {
 	limits  backoff // while a limit on jobs is reached
 	jobs    *jobWatcher
 
+	killGrace time.Duration // see killGrace
+
 	mu      sync.Mutex
 	systems []firecrest.System // as the service told, once per process
 }
@@ -63,7 +65,10 @@ func Catalogue() *Library {
 
 // New returns the step types, executable. Close it in the end.
 func New(config Config) *Library {
-	l := &Library{config: config, byName: map[string]*engine.Step{}, outages: outageBackoff, limits: limitBackoff, jobs: newJobWatcher(config)}
+	l := &Library{
+		config: config, byName: map[string]*engine.Step{}, jobs: newJobWatcher(config),
+		outages: outageBackoff, limits: limitBackoff, killGrace: killGrace,
+	}
 	for _, t := range types() {
 		step := &engine.Step{StepSpec: t.StepSpec}
 		if t.run != nil {

@@ -23,5 +23,5 @@ func tail() stepType {
 }
 
 func readTail(ctx context.Context, c *call, in partIn) (partOut, error) {
-	return readPart(ctx, c, in, c.files().Tail, lastBytes)
+	return readPart(ctx, c, in, c.files().Tail, lastPart)
 }

@@ -44,6 +44,6 @@ func viewFile(ctx context.Context, c *call, in viewIn) (viewOut, error) {
 		return viewOut{}, err
 	}
 	out := viewOut{Path: p}
-	out.Content, out.Truncated = firstBytes(text, maxText)
+	out.Content, out.Truncated = firstPart(text)
 	return out, nil
 }

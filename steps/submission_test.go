@@ -1,0 +1,259 @@
+package steps
+
+import (
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fcflow/fcflow/firecrest"
+	"github.com/fcflow/fcflow/sandbox"
+	"github.com/fcflow/fcflow/store/memory"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+const postJob = "POST /compute/{system_name}/jobs"
+
+const helloJob = `
+	- id: x
+	  uses: job
+	  with: { script: "#!/bin/sh\necho hello" }`
+
+// jobs lists the jobs of the site whose name begins with a token.
+func (s *site) jobs(token string) []firecrest.Job {
+	s.t.Helper()
+	jobs, err := s.client.Compute.List(s.t.Context(), system, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return named(jobs, token)
+}
+
+func tokenOf(r *workflow.Run, step string) string {
+	return workflow.Token(r.Created.Nonce, workflow.UnitRef{Step: step}, 1)
+}
+
+// classes lists what the requests to submit a job came to.
+func classes(t *testing.T, r *workflow.Run, step string) []workflow.SubmissionClass {
+	t.Helper()
+	var list []workflow.SubmissionClass
+	for _, o := range unit(t, r, step).Attempt().Submission.Outcomes {
+		list = append(list, o.Class)
+	}
+	return list
+}
+
+func signed(status int, message string) *sandbox.Fault {
+	return &sandbox.Fault{
+		Status: status, Header: http.Header{"F7T-AppVersion": {"2.5.6"}},
+		Body: `{"errorType":"error","message":"` + message + `"}`,
+	}
+}
+
+// TestSubmissionOutcomes walks the answers to a submission.
+func TestSubmissionOutcomes(t *testing.T) {
+	t.Parallel()
+	const unhealthy = "The scheduler service for the requested system (one) is unhealthy."
+	const limit = "Job submission rejected: accounting/QOS policy limit exceeded. QOSMaxSubmitJobPerUserLimit"
+	tests := []struct {
+		name    string
+		faults  []*sandbox.Fault // for the first requests
+		want    []workflow.SubmissionClass
+		reason  workflow.WaitReason // of the waits before the job runs
+		waiting int
+	}{
+		{"accepted", nil, []workflow.SubmissionClass{workflow.Accepted}, "", 0},
+		{"answer lost", []*sandbox.Fault{{DropReply: true}}, []workflow.SubmissionClass{workflow.Ambiguous, workflow.Adopted}, "", 0},
+		{
+			"unhealthy", []*sandbox.Fault{signed(503, unhealthy), signed(503, unhealthy)},
+			[]workflow.SubmissionClass{workflow.NotSent, workflow.NotSent, workflow.Accepted}, workflow.WaitOutage, 2,
+		},
+		{
+			"limit", []*sandbox.Fault{signed(403, limit), signed(403, limit)},
+			[]workflow.SubmissionClass{workflow.Rejected, workflow.Rejected, workflow.Accepted}, workflow.WaitTimer, 2,
+		},
+		{
+			"limit, then lost", []*sandbox.Fault{signed(403, limit), {DropReply: true}},
+			[]workflow.SubmissionClass{workflow.Rejected, workflow.Ambiguous, workflow.Adopted}, workflow.WaitTimer, 1,
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			s.faults(postJob, func(n int) *sandbox.Fault {
+				if n > len(test.faults) {
+					return nil
+				}
+				return test.faults[n-1]
+			})
+			r := s.run(helloJob)
+			s.outputs(r, "x")
+			if diff := cmp.Diff(test.want, classes(t, r, "x")); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			if jobs := s.jobs(tokenOf(r, "x")); len(jobs) != 1 {
+				t.Errorf("%d jobs were submitted", len(jobs))
+			}
+			if test.reason != "" && waits(t, s, r, test.reason) != test.waiting {
+				t.Errorf("%d waits for %s, want %d", waits(t, s, r, test.reason), test.reason, test.waiting)
+			}
+			sending := 0
+			for _, e := range events(t, s, r) {
+				if _, ok := e.Data.(*workflow.SubmissionSending); ok {
+					sending++
+				}
+			}
+			if posts := max(len(test.faults), 1); sending < posts {
+				t.Errorf("%d requests on record, at least %d were sent", sending, posts)
+			}
+		})
+	}
+}
+
+func TestRejectedForGood(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	const words = "Unexpected Slurm command response. exit_status:1 std_err:sbatch: error: Batch job submission failed: Invalid partition name specified"
+	s.faults(postJob, func(int) *sandbox.Fault { return signed(500, words) })
+	u := unit(t, s.run(helloJob), "x")
+	if u.Cause != workflow.CauseRejected || !strings.Contains(u.Message, "Invalid partition name specified") {
+		t.Errorf("%s: %s", u.Cause, u.Message)
+	}
+}
+
+// TestUnknownFate: a gateway swallowed the request, or its answer. The step
+// asks for attention and does not submit again, also after a restart; if the job
+// turns up after all it is followed.
+func TestUnknownFate(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	var posts atomic.Int64
+	s.faults(postJob, func(n int) *sandbox.Fault {
+		if n > 1 {
+			return nil // of this test
+		}
+		posts.Add(1)
+		return &sandbox.Fault{Status: http.StatusBadGateway}
+	})
+	x := s.create(s.load(helloJob))
+	name := workflow.JobName(tokenOf(x.Run(), "x"), "x")
+	for range 2 {
+		s.driveUntil(x, waiting(workflow.WaitAttention))
+		message := unit(t, x.Run(), "x").Wait.Message
+		if !strings.Contains(message, name) || !strings.Contains(message, "fcflow resume") {
+			t.Errorf("the message does not help: %s", message)
+		}
+		x = s.reopen(x)
+	}
+	if n := len(unit(t, x.Run(), "x").Attempt().Submission.Outcomes); n != 1 || posts.Load() != 1 {
+		t.Errorf("submitted %d times, %d outcomes", posts.Load(), n)
+	}
+	late, err := s.client.Compute.Submit(t.Context(), system, firecrest.JobSpec{
+		Name: name, WorkingDirectory: x.Run().Sites[system].RemoteDir, Script: "#!/bin/sh\necho late\n",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := s.drive(x)
+	if id := s.outputs(r, "x")["job_id"]; id != string(late) {
+		t.Errorf("followed job %v, not %s", id, late)
+	}
+}
+
+// TestResumeFromEveryPrefix cuts the history of a run after each event from the
+// first byte of the submission on. The run ends the same, and the one job stays
+// the only one.
+func TestResumeFromEveryPrefix(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	x := s.create(s.load(helloJob))
+	whole := s.drive(x)
+	history := events(t, s, whole)
+	blobs := blobsOf(t, s, whole)
+	want := s.outputs(whole, "x")
+	for n := 1; n < len(history); n++ {
+		if !sent(history[:n]) {
+			continue
+		}
+		s.store = memory.New()
+		h, err := s.store.Create(t.Context(), whole.ID, whole.Workflow.Source, history[:n], blobs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Close(); err != nil {
+			t.Fatal(err)
+		}
+		r := s.drive(s.reopen(x))
+		if diff := cmp.Diff(want, s.outputs(r, "x")); diff != "" {
+			t.Errorf("after event %d, %s: -want +got:\n%s", n, history[n-1].Data.Kind(), diff)
+		}
+	}
+	if jobs := s.jobs(tokenOf(whole, "x")); len(jobs) != 1 {
+		t.Errorf("%d jobs", len(jobs))
+	}
+}
+
+func sent(history []workflow.Event) bool {
+	for _, e := range history {
+		if _, ok := e.Data.(*workflow.SubmissionSending); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// blobsOf are the values that lie beside the events of a run with one job.
+func blobsOf(t *testing.T, s *site, r *workflow.Run) []workflow.Blob {
+	t.Helper()
+	h, err := s.store.Open(t.Context(), r.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	digest := unit(t, r, "x").Attempt().Submission.Intent.Script
+	script, err := h.Blob(t.Context(), digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []workflow.Blob{{Digest: digest, Bytes: script}}
+}
+
+// TestStopDuringSubmission: the process is told to end while the answer is on
+// its way. The answer is waited for.
+func TestStopDuringSubmission(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.faults(postJob, func(int) *sandbox.Fault { return &sandbox.Fault{Delay: 300 * time.Millisecond} })
+	x := s.create(s.load(helloJob))
+	s.driveUntil(x, func(r *workflow.Run) bool {
+		a := r.Steps[0].Units[0].Attempt()
+		return a != nil && a.Submission.InFlight()
+	})
+	if diff := cmp.Diff([]workflow.SubmissionClass{workflow.Accepted}, classes(t, x.Run(), "x")); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	r := s.drive(s.reopen(x))
+	s.outputs(r, "x")
+	if jobs := s.jobs(tokenOf(r, "x")); len(jobs) != 1 {
+		t.Errorf("%d jobs", len(jobs))
+	}
+}
+
+func TestOnlySlurm(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.faults("GET /status/systems", func(int) *sandbox.Fault {
+		return &sandbox.Fault{
+			Status: http.StatusOK, Header: http.Header{"F7T-AppVersion": {"2.5.6"}},
+			Body: `{"systems":[{"name":"one","scheduler":{"type":"pbs"},"fileSystems":[{"path":"` + s.root + `/home","defaultWorkDir":true}]}]}`,
+		}
+	})
+	u := unit(t, s.run(helloJob), "x")
+	if u.Cause != workflow.CauseRejected || !strings.Contains(u.Message, "pbs") || u.Attempt().Submission != nil {
+		t.Errorf("%s: %s", u.Cause, u.Message)
+	}
+}
