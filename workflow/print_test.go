@@ -14,7 +14,8 @@ func TestPrint(t *testing.T) {
 		want string
 	}{
 		"hint": {
-			"a: b\n", Problem{Pos: Pos{1, 4}, Message: "m", Hint: "h"},
+			"a: b\n",
+			Problem{Pos: Pos{1, 4}, Message: "m", Hint: "h"},
 			"f:1:4: m\n    a: b\n       ^\n    hint: h\n",
 		},
 		"line only":        {"a: b\n", Problem{Pos: Pos{1, 0}, Message: "m"}, "f:1: m\n    a: b\n"},
