@@ -83,6 +83,7 @@ type checker struct {
 	near   int // names compared for hints so far
 
 	expressions int // compiled so far
+	sourceBytes int // of them
 }
 
 // stepCheck is a step while it is checked.
@@ -101,6 +102,9 @@ type stepCheck struct {
 type edge struct {
 	to  *stepCheck
 	pos Pos
+	// Instead of pos, the expression that names the step, and where in it.
+	in     *Expression
+	offset int
 }
 
 func newChecker(w *Workflow, c Catalogue, o CheckOptions) *checker {
@@ -126,7 +130,7 @@ func newChecker(w *Workflow, c Catalogue, o CheckOptions) *checker {
 }
 
 func (c *checker) report(code ProblemCode, at Pos, hint, format string, args ...any) {
-	if len(c.problems) < maxProblems {
+	if !c.full() {
 		c.problems = append(c.problems, Problem{Code: code, Pos: at, Message: fmt.Sprintf(format, args...), Hint: hint})
 	}
 }
@@ -262,8 +266,14 @@ func (c *checker) checkWorkflow() {
 	}
 }
 
+// full reports whether there are as many problems as anybody would read.
+func (c *checker) full() bool { return len(c.problems) >= maxProblems }
+
 // checkStep looks at one step with everything in it.
 func (c *checker) checkStep(s *stepCheck) {
+	if c.full() {
+		return
+	}
 	c.checkNeeds(s)
 	c.checkFanOut(s)
 	c.checkIf(s)
@@ -285,7 +295,7 @@ func (c *checker) checkNeeds(s *stepCheck) {
 		case !target.step.Finally && s.step.Finally:
 			c.report(CodeFinallyReference, n.Pos, "remove it: finally starts when every other step is done", "a finally step needs only finally steps, and %q is none", n.ID)
 		default:
-			s.edges = append(s.edges, edge{target, n.Pos})
+			s.edges = append(s.edges, edge{to: target, pos: n.Pos})
 		}
 	}
 }
@@ -336,10 +346,7 @@ func (c *checker) stepPlace(s *stepCheck, where string) place {
 // which is then reported.
 func (c *checker) expression(e *Expression, at place) (Type, *compiled) {
 	unknown := Type{Kind: Any}
-	if c.expressions++; c.expressions > maxExpressions {
-		if c.expressions == maxExpressions+1 {
-			c.report(CodeExpressionLimit, e.start(), "split the workflow", "the file holds more than %d expressions", maxExpressions)
-		}
+	if c.tooMany(e) || c.full() {
 		return unknown, nil
 	}
 	root, err := c.compiler.parse(e.Source)
@@ -371,6 +378,21 @@ func (c *checker) expression(e *Expression, at place) (Type, *compiled) {
 	return program.result, program
 }
 
+// tooMany counts an expression, and reports the first that is too many.
+func (c *checker) tooMany(e *Expression) bool {
+	before := c.beyond()
+	c.expressions++
+	c.sourceBytes += len(e.Source)
+	if !before && c.beyond() {
+		c.report(CodeExpressionLimit, e.start(), "split the workflow", "the file holds more than 12,000 expressions, or more than 512 KiB of them")
+	}
+	return c.beyond()
+}
+
+func (c *checker) beyond() bool {
+	return c.expressions > maxExpressions || c.sourceBytes > maxSourcesBytes
+}
+
 // depend makes dependencies of the steps that an expression names.
 func (c *checker) depend(s *stepCheck, e *Expression, refs references) {
 	for _, use := range refs.steps {
@@ -379,7 +401,7 @@ func (c *checker) depend(s *stepCheck, e *Expression, refs references) {
 			s.step.Values = append(s.step.Values, target.step.Index)
 		}
 		if target.step.Finally == s.step.Finally { // what finally reads of steps is done before it starts
-			s.edges = append(s.edges, edge{target, e.at(use.offset)})
+			s.edges = append(s.edges, edge{to: target, in: e, offset: use.offset})
 		}
 	}
 	if refs.eachValue {
@@ -402,12 +424,12 @@ func (e *Expression) start() Pos {
 	return e.at(len(e.Source) - len(strings.TrimLeft(e.Source, " \t\r\n")))
 }
 
-// at returns the place of a byte of the source.
+// at returns the place of a character of the source.
 func (e *Expression) at(offset int) Pos {
 	if e.Places == nil {
 		return e.Pos
 	}
-	return e.Places(min(offset, len(e.Source)))
+	return e.Places(min(byteOffset(e.Source, offset), len(e.Source)))
 }
 
 // derive fills what the engine reads of a step.

@@ -54,6 +54,9 @@ func (c *checker) inputsOf(spec *StepSpec) Type {
 func (c *checker) checkMembers(v *Value, fields []Field, at place, label string, missing Pos, into programs, owner string) {
 	if v != nil {
 		for _, m := range v.Members {
+			if c.full() {
+				return
+			}
 			f, ok := findField(fields, m.Name)
 			if !ok {
 				names := fieldNames(fields)

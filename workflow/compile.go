@@ -20,7 +20,8 @@ import (
 const (
 	maxExpressionBytes = 4 << 10
 	maxExpressionDepth = 50
-	maxExpressions     = 20_000 // in one file
+	maxExpressions     = 12_000    // in one file
+	maxSourcesBytes    = 512 << 10 // of all expressions in one file
 )
 
 // compiled is what Check makes of an expression.
@@ -55,7 +56,7 @@ func newCompiler() *compiler {
 // expressionError is a mistake at a place inside an expression.
 type expressionError struct {
 	code    ProblemCode
-	offset  int // byte offset into the source
+	offset  int // in characters of the source
 	message string
 	hint    string
 }
@@ -81,16 +82,16 @@ func (c *compiler) finish(source string, root ast.Node, env types.Map) (*compile
 	c.config.WithEnv(env)
 	tree := &parser.Tree{Node: root, Source: file.NewSource(source)}
 	if _, err := c.checker.Check(tree, c.config); err != nil {
-		return nil, typeError(source, root, err)
+		return nil, typeError(root, err)
 	}
 	result := typeOf(root.Nature())
-	if err := afterTypes(source, root); err != nil {
+	if err := afterTypes(root); err != nil {
 		return nil, err
 	}
 	boundTexts(&tree.Node)
 	program, err := exprcompile.Compile(tree, c.config)
 	if err != nil {
-		return nil, typeError(source, root, err)
+		return nil, typeError(root, err)
 	}
 	return &compiled{program: program, result: result}, nil
 }

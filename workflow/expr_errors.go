@@ -81,16 +81,16 @@ func lowerFirst(s string) string {
 }
 
 // libraryError takes an error of the expression library apart.
-func libraryError(source string, err error) (message string, offset int) {
+func libraryError(err error) (message string, offset int) {
 	var in *file.Error
 	if !errors.As(err, &in) {
 		return err.Error(), 0
 	}
-	return in.Message, byteOffset(source, in.From)
+	return in.Message, in.From
 }
 
 func syntaxError(source string, err error) *expressionError {
-	message, offset := libraryError(source, err)
+	message, offset := libraryError(err)
 	text, hint := reword(message)
 	if hint == "" {
 		hint = syntaxHint(source, offset)
@@ -100,7 +100,7 @@ func syntaxError(source string, err error) *expressionError {
 
 // syntaxHint knows the slips of people who come from other languages.
 func syntaxHint(source string, offset int) string {
-	switch rest := source[offset:]; {
+	switch rest := source[byteOffset(source, offset):]; {
 	case strings.HasPrefix(rest, "=") && !strings.HasPrefix(rest, "=="):
 		return "compare with =="
 	case strings.HasPrefix(rest, "&") && !strings.HasPrefix(rest, "&&"):
@@ -111,10 +111,10 @@ func syntaxHint(source string, offset int) string {
 	return ""
 }
 
-func typeError(source string, root ast.Node, err error) *expressionError {
-	message, offset := libraryError(source, err)
+func typeError(root ast.Node, err error) *expressionError {
+	message, offset := libraryError(err)
 	if name, ok := strings.CutPrefix(message, "unknown field "); ok {
-		known := memberNamesAt(source, root, offset)
+		known := memberNamesAt(root, offset)
 		hint := didYouMean(name, known)
 		if hint == "" && len(known) > 0 {
 			hint = "it has " + alternatives(known)
@@ -129,11 +129,11 @@ func typeError(source string, root ast.Node, err error) *expressionError {
 }
 
 // memberNamesAt lists what could have stood at the place of an unknown member.
-func memberNamesAt(source string, root ast.Node, offset int) []string {
+func memberNamesAt(root ast.Node, offset int) []string {
 	var names []string
 	var find func(node ast.Node)
 	find = func(node ast.Node) {
-		if m, ok := node.(*ast.MemberNode); ok && offsetOf(source, m.Property) == offset {
+		if m, ok := node.(*ast.MemberNode); ok && offsetOf(m.Property) == offset {
 			if n := m.Node.Nature(); n.TypeData != nil {
 				names = slices.DeleteFunc(sortedKeys(n.Fields), func(s string) bool { return s == stateMark })
 			}
@@ -149,7 +149,7 @@ func memberNamesAt(source string, root ast.Node, offset int) []string {
 
 // afterTypes applies the rules that need the types of a tree: the library lets
 // a missing member be nothing, and a misspelt state never be true.
-func afterTypes(source string, root ast.Node) *expressionError {
+func afterTypes(root ast.Node) *expressionError {
 	switch n := root.Nature(); {
 	case n.Nil:
 		return &expressionError{code: CodeExpressionType, message: "the expression gives nothing"}
@@ -158,14 +158,13 @@ func afterTypes(source string, root ast.Node) *expressionError {
 	case n.IsByteSlice():
 		return &expressionError{code: CodeExpressionType, message: "bytes cannot stand in a workflow", hint: `write "…" instead of b"…"`}
 	}
-	rules := typedRules{source: source}
+	var rules typedRules
 	rules.visit(root, nil)
 	return rules.err
 }
 
 type typedRules struct {
-	source string
-	err    *expressionError
+	err *expressionError
 }
 
 func (r *typedRules) visit(node, parent ast.Node) {
@@ -194,9 +193,9 @@ func (r *typedRules) closed(chain *ast.ChainNode, parent ast.Node) {
 	if b, ok := parent.(*ast.BinaryNode); ok && b.Operator == "??" && b.Left == ast.Node(chain) {
 		return
 	}
-	offset := offsetOf(r.source, chain.Node)
+	offset := offsetOf(chain.Node)
 	if m, ok := chain.Node.(*ast.MemberNode); ok {
-		offset = offsetOf(r.source, m.Property)
+		offset = offsetOf(m.Property)
 	}
 	r.err = &expressionError{
 		code: CodeUnclosedOptional, offset: offset,
@@ -215,7 +214,7 @@ func (r *typedRules) computed(m *ast.MemberNode) {
 		return
 	}
 	r.err = &expressionError{
-		code: CodeExpressionRefused, offset: offsetOf(r.source, m.Property),
+		code: CodeExpressionRefused, offset: offsetOf(m.Property),
 		message: "the name of a member cannot be calculated", hint: "write the name: x.name",
 	}
 }
@@ -245,7 +244,7 @@ func (r *typedRules) states(side, other ast.Node) {
 				hint = "states are " + alternatives(known)
 			}
 			r.err = &expressionError{
-				code: CodeUnknownState, offset: offsetOf(r.source, text),
+				code: CodeUnknownState, offset: offsetOf(text),
 				message: fmt.Sprintf("no step is ever %q", text.Value), hint: hint,
 			}
 		}

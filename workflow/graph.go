@@ -32,6 +32,9 @@ func cycleText(path []*stepCheck) string {
 func edgeTo(from, to *stepCheck) Pos {
 	for _, e := range from.edges {
 		if e.to == to {
+			if e.in != nil {
+				return e.in.at(e.offset)
+			}
 			return e.pos
 		}
 	}

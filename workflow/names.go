@@ -25,7 +25,7 @@ var runFields = []Field{
 // name resolves a name with its members; it returns the type where the whole
 // chain is known.
 func (r *nameReader) name(root *ast.IdentifierNode, members []member) (Type, bool) {
-	offset := offsetOf(r.source, root)
+	offset := offsetOf(root)
 	if len(members) == 0 && slices.Contains([]string{"steps", "secrets", "run"}, root.Value) {
 		r.fail(CodeExpressionRefused, offset, "", "name a member of %s, such as %s", root.Value,
 			map[string]string{"steps": "steps.mesh.outputs", "secrets": "secrets.TOKEN", "run": "run.id"}[root.Value])

@@ -67,10 +67,8 @@ type nameReader struct {
 	path  []string
 }
 
-// offsetOf returns the byte offset of a node. The library counts characters.
-func offsetOf(source string, node ast.Node) int {
-	return byteOffset(source, node.Location().From)
-}
+// offsetOf returns the place of a node, in characters of the source.
+func offsetOf(node ast.Node) int { return node.Location().From }
 
 func byteOffset(source string, characters int) int {
 	offset := 0
@@ -88,7 +86,7 @@ func (r *nameReader) fail(code ProblemCode, offset int, hint, format string, arg
 }
 
 func (r *nameReader) read(root ast.Node) {
-	if root, members, ok := chainOf(r.source, root); ok {
+	if root, members, ok := chainOf(root); ok {
 		t, known := r.name(root, members)
 		if known && r.err == nil && !slices.ContainsFunc(members, func(m member) bool { return m.optional }) {
 			r.whole = &t
@@ -108,10 +106,10 @@ func (r *nameReader) visit(node ast.Node, depth int) {
 		return
 	}
 	if depth > maxExpressionDepth {
-		r.fail(CodeExpressionLimit, offsetOf(r.source, node), "let a step compute this", "the expression nests more than %d deep", maxExpressionDepth)
+		r.fail(CodeExpressionLimit, offsetOf(node), "let a step compute this", "the expression nests more than %d deep", maxExpressionDepth)
 		return
 	}
-	if root, members, ok := chainOf(r.source, node); ok && !slices.Contains(r.vars, root.Value) {
+	if root, members, ok := chainOf(node); ok && !slices.Contains(r.vars, root.Value) {
 		r.name(root, members)
 		return
 	}
@@ -131,7 +129,7 @@ func (r *nameReader) visit(node ast.Node, depth int) {
 
 func (r *nameReader) let(n *ast.VariableDeclaratorNode, depth int) {
 	if slices.Contains(rootNames, n.Name) {
-		r.fail(CodeExpressionRefused, offsetOf(r.source, n), "choose another name for the variable", "%q already means something", n.Name)
+		r.fail(CodeExpressionRefused, offsetOf(n), "choose another name for the variable", "%q already means something", n.Name)
 		return
 	}
 	r.visit(n.Value, depth+1)
@@ -145,7 +143,7 @@ func (r *nameReader) call(n *ast.CallNode, depth int) {
 		r.function(callee, len(n.Arguments))
 	} else if method, ok := n.Callee.(*ast.MemberNode); ok {
 		if name, ok := method.Property.(*ast.StringNode); ok && name.Value == "Local" {
-			r.fail(CodeExpressionRefused, offsetOf(r.source, name), `use In(timezone("Europe/Zurich"))`, "Local() depends on the machine")
+			r.fail(CodeExpressionRefused, offsetOf(name), `use In(timezone("Europe/Zurich"))`, "Local() depends on the machine")
 		}
 		r.visit(method.Node, depth+1)
 	} else {
@@ -158,7 +156,7 @@ func (r *nameReader) call(n *ast.CallNode, depth int) {
 
 // function resolves a called name that is no plain built-in.
 func (r *nameReader) function(callee *ast.IdentifierNode, arguments int) {
-	name, offset := callee.Value, offsetOf(r.source, callee)
+	name, offset := callee.Value, offsetOf(callee)
 	switch {
 	case slices.Contains(statusFunctions, name):
 		if !r.at.status {
@@ -179,11 +177,11 @@ func (r *nameReader) function(callee *ast.IdentifierNode, arguments int) {
 
 func (r *nameReader) builtin(n *ast.BuiltinNode, depth int) {
 	if hint, ok := refusedFunctions[n.Name]; ok {
-		r.fail(CodeExpressionRefused, offsetOf(r.source, n), hint, "%s() is not available", n.Name)
+		r.fail(CodeExpressionRefused, offsetOf(n), hint, "%s() is not available", n.Name)
 		return
 	}
 	if r.check.compiler.config.Functions[n.Name] != nil {
-		r.fail(CodeExpressionRefused, offsetOf(r.source, n), fmt.Sprintf("write %s(…)", n.Name), "::%s() is not available", n.Name)
+		r.fail(CodeExpressionRefused, offsetOf(n), fmt.Sprintf("write %s(…)", n.Name), "::%s() is not available", n.Name)
 		return
 	}
 	for _, a := range n.Arguments {
@@ -192,7 +190,7 @@ func (r *nameReader) builtin(n *ast.BuiltinNode, depth int) {
 }
 
 // chainOf takes a node apart that is a name with members: steps.mesh.outputs.
-func chainOf(source string, node ast.Node) (*ast.IdentifierNode, []member, bool) {
+func chainOf(node ast.Node) (*ast.IdentifierNode, []member, bool) {
 	var members []member
 	for {
 		switch n := node.(type) {
@@ -206,7 +204,7 @@ func chainOf(source string, node ast.Node) (*ast.IdentifierNode, []member, bool)
 			if !ok || n.Method || len(members) > maxExpressionDepth {
 				return nil, nil, false
 			}
-			members = append(members, member{name: name.Value, optional: n.Optional, offset: offsetOf(source, name)})
+			members = append(members, member{name: name.Value, optional: n.Optional, offset: offsetOf(name)})
 			node = n.Node
 		default:
 			return nil, nil, false
