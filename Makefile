@@ -29,8 +29,7 @@ lint: ## formatting, vet, staticcheck
 	$(GO) tool staticcheck ./...
 
 generate: build ## write the schema and the generated pages of docs/
-	$(BIN) docs schema > schema/workflow.schema.json
-	cp schema/workflow.schema.json examples/workflows/workflow.schema.json
+	$(BIN) schema > schema/workflow.schema.json
 	$(BIN) docs write docs
 
 verify: generate ## prove that generated files, go.mod, import rules and operations are right

@@ -142,7 +142,9 @@ func (t times) sum() time.Duration {
 	return sum
 }
 
-func (t times) mean() time.Duration { return (t.sum() / time.Duration(max(len(t), 1))).Round(time.Microsecond) }
+func (t times) mean() time.Duration {
+	return (t.sum() / time.Duration(max(len(t), 1))).Round(time.Microsecond)
+}
 
 func (t times) p50() time.Duration {
 	if len(t) == 0 {
