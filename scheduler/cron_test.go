@@ -1,6 +1,9 @@
 package scheduler
 
 import (
+	"flag"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -148,4 +151,55 @@ func FuzzCron(f *testing.F) {
 			t.Fatalf("cron %q in %q: next %v is not after now", line, zone, due.Next(now))
 		}
 	})
+}
+
+var update = flag.Bool("update", false, "rewrite what is expected of the files")
+
+// TestFiles: each file of testdata/invalid has the one mistake that its name
+// says, told as the .want file beside it, and no code is without a file.
+func TestFiles(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/invalid/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[workflow.ProblemCode]bool{}
+	for _, file := range files {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, problems := workflow.Parse(filepath.Base(file), source)
+		if len(problems) > 0 {
+			t.Fatalf("%s: %v", file, problems)
+		}
+		problems = Check(w)
+		if len(problems) != 1 || !strings.HasPrefix(filepath.Base(file), string(problems[0].Code)) {
+			t.Errorf("%s: problems %v", file, problems)
+			continue
+		}
+		seen[problems[0].Code] = true
+		var got strings.Builder
+		if err := problems.Print(&got, filepath.Base(file), source); err != nil {
+			t.Fatal(err)
+		}
+		wantFile := strings.TrimSuffix(file, ".yaml") + ".want"
+		if *update {
+			if err := os.WriteFile(wantFile, []byte(got.String()), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(wantFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), got.String()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", file, diff)
+		}
+	}
+	for _, code := range ProblemCodes() {
+		if !seen[code] {
+			t.Errorf("no file shows %s", code)
+		}
+	}
 }

@@ -101,7 +101,7 @@ func (a *app) cancelThere(ctx context.Context, st *store.Store, c *server.Client
 // to wait means to leave it once the request is durable; the next owner carries
 // it out.
 func (a *app) cancelHere(ctx context.Context, st *store.Store, id workflow.RunID, noWait bool) error {
-	e, x, err := a.takeOver(ctx, st, id, false)
+	e, x, err := a.takeOver(ctx, st, id, false, nil)
 	if err != nil {
 		return err
 	}

@@ -33,9 +33,14 @@ type service struct {
 const sandboxSystem = "sandbox"
 
 // connect prepares the service that a profile names; nothing is sent to a real
-// one. Systems are made known to a sandbox.
+// one. Systems are made known to a sandbox. Without a service only local steps
+// can be executed.
 func (a *app) connect(ctx context.Context, s *settings.Settings, p workflow.Profile, systems []string) (*service, error) {
 	v := &service{profile: p, jobs: s.Count("limits.jobs")}
+	if p.URL == "" && p.Sandbox == "" {
+		v.library = steps.New(steps.Config{})
+		return v, nil
+	}
 	poll := firecrest.PollSettings{Min: s.Duration("poll.min"), Max: s.Duration("poll.max")}
 	options := []firecrest.Option{
 		firecrest.WithUserAgent("fcflow/" + releaseName()),
@@ -143,30 +148,30 @@ func defaultSandbox(s *settings.Settings) (string, error) {
 
 // choose says what service a new run is for: the sandbox of --sandbox, or the
 // service of the settings.
-func choose(s *settings.Settings, sandboxDir string, remote bool) (workflow.Profile, error) {
-	p := workflow.Profile{Name: s.Profile(), System: s.Text("system")}
-	switch {
-	case sandboxDir != "":
-		var err error
-		if p.Sandbox = sandboxDir; sandboxDir == here {
-			p.Sandbox, err = defaultSandbox(s)
-		}
-		if err != nil {
-			return p, err
-		}
-		if p.Sandbox, err = filepath.Abs(p.Sandbox); err != nil {
-			return p, err
-		}
-		if p.System == "" {
-			p.System = sandboxSystem
-		}
-	case s.Text("url") != "":
+func choose(s *settings.Settings, sandboxDir string) (p workflow.Profile, err error) {
+	p = workflow.Profile{Name: s.Profile(), System: s.Text("system")}
+	switch sandboxDir {
+	case "":
 		p.URL = s.Text("url")
-	case remote:
-		return p, withHint(fmt.Errorf("%w: no FirecREST service is configured", settings.ErrInvalid),
-			"set FIRECREST_URL, choose a --profile, or try it with --sandbox")
+		return p, nil
+	case here:
+		p.Sandbox, err = defaultSandbox(s)
+	default:
+		p.Sandbox, err = filepath.Abs(sandboxDir)
 	}
-	return p, nil
+	if p.System == "" {
+		p.System = sandboxSystem
+	}
+	return p, err
+}
+
+// checkService refuses a profile that names no service.
+func checkService(p workflow.Profile) error {
+	if p.URL != "" || p.Sandbox != "" {
+		return nil
+	}
+	return withHint(fmt.Errorf("%w: no FirecREST service is configured", settings.ErrInvalid),
+		"set FIRECREST_URL, choose a --profile, or try it with --sandbox")
 }
 
 // here is the value of --sandbox without a directory.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/firecrest"
@@ -87,13 +88,23 @@ func withHint(err error, format string, args ...any) error {
 }
 
 // usageError is a mistake on the command line of a command.
-func usageError(command *cobra.Command, err error) error {
-	text, suggestions, _ := strings.Cut(err.Error(), "\n")
+func usageError(command *cobra.Command, args []string, err error) error {
 	hint := fmt.Sprintf("see %s --help", command.CommandPath())
-	if suggestions = strings.Join(strings.Fields(suggestions), " "); suggestions != "" {
-		hint = suggestions + "; " + hint
+	if strings.HasPrefix(err.Error(), "unknown command") {
+		for _, word := range args {
+			if near := command.SuggestionsFor(word); len(near) > 0 && !strings.HasPrefix(word, "-") {
+				hint = fmt.Sprintf("did you mean %s?", strings.Join(near, " or "))
+			}
+		}
 	}
-	return withHint(fmt.Errorf("%w: %s", errUsage, text), "%s", hint)
+	if flag, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
+		var known []string
+		command.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+		if near := workflow.Suggest(flag, known); near != "" {
+			hint = fmt.Sprintf("did you mean --%s?", near)
+		}
+	}
+	return withHint(fmt.Errorf("%w: %w", errUsage, err), "%s", hint)
 }
 
 // problemsError is a workflow file with its mistakes.

@@ -38,7 +38,7 @@ func run(args []string, streams *console.Streams) (code int) {
 	root.SetErr(streams.Err)
 	command, err := root.ExecuteContextC(ctx)
 	if err != nil && !a.started {
-		err = usageError(command, err)
+		err = usageError(command, args, err)
 	}
 	return a.report(command, err)
 }

@@ -174,7 +174,7 @@ func (a *app) sayInterrupted(v *workflow.RunView) {
 				continue
 			}
 			if last := u.Attempts[len(u.Attempts)-1]; last.JobID != "" && last.EndedAt.IsZero() {
-				a.note("  job %s of %s goes on", jobFact(&last), unitRef(u))
+				a.note("  %s: job %s goes on", unitRef(u), jobFact(&last))
 			}
 		}
 	}

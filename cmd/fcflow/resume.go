@@ -15,9 +15,10 @@ import (
 )
 
 type resumeOptions struct {
-	run    string
-	all    bool
-	output output
+	run             string
+	all             bool
+	exitOnAttention bool
+	output          output
 }
 
 func newResumeCommand(a *app) *cobra.Command {
@@ -34,6 +35,7 @@ jobs that went on meanwhile are found again.`,
 		ValidArgsFunction: a.completeRuns(unfinished),
 	}
 	c.Flags().BoolVar(&o.all, "all", false, "continue every interrupted run")
+	addExitOnAttention(c, &o.exitOnAttention)
 	o.output.add(c)
 	return a.command(c, func(c *cobra.Command, args []string) error {
 		if o.all {
@@ -87,7 +89,9 @@ func runResume(ctx context.Context, a *app, o resumeOptions) error {
 		}
 		return errors.Join(endOf(&view.RunView), a.printShown(view, o.output.format()))
 	}
-	e, x, err := a.takeOver(ctx, st, id, o.output.format() == formatJSON)
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	e, x, err := a.takeOver(ctx, st, id, o.output.format() == formatJSON, watchAttention(o.exitOnAttention, stop))
 	if err != nil {
 		return err
 	}
@@ -97,8 +101,9 @@ func runResume(ctx context.Context, a *app, o resumeOptions) error {
 	return errors.Join(e.finish(ctx, x, o.output.format()), e.close())
 }
 
-// takeOver opens a session and takes ownership of a run in it.
-func (a *app) takeOver(ctx context.Context, st *store.Store, id workflow.RunID, quiet bool) (*session, *engine.Execution, error) {
+// takeOver opens a session and takes ownership of a run in it; watch, if set,
+// sees the run after each commit.
+func (a *app) takeOver(ctx context.Context, st *store.Store, id workflow.RunID, quiet bool, watch func(*workflow.Run)) (*session, *engine.Execution, error) {
 	created, err := creation(ctx, reading(func(ctx context.Context, from int64, f func(workflow.Event) error) error {
 		return st.ReadEvents(ctx, id, from, f)
 	}))
@@ -113,7 +118,7 @@ func (a *app) takeOver(ctx context.Context, st *store.Store, id workflow.RunID, 
 	if err != nil {
 		return nil, nil, err
 	}
-	x, err := e.reopen(ctx, id)
+	x, err := e.reopen(ctx, id, watch)
 	if err != nil {
 		return nil, nil, errors.Join(err, e.close())
 	}
@@ -121,19 +126,19 @@ func (a *app) takeOver(ctx context.Context, st *store.Store, id workflow.RunID, 
 }
 
 // reopen takes ownership of a run.
-func (e *session) reopen(ctx context.Context, id workflow.RunID) (*engine.Execution, error) {
+func (e *session) reopen(ctx context.Context, id workflow.RunID, watch func(*workflow.Run)) (*engine.Execution, error) {
 	history, err := e.runs.Open(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	x, err := e.open(ctx, history)
+	x, err := e.open(ctx, history, watch)
 	if err != nil {
 		return nil, errors.Join(err, history.Close())
 	}
 	return x, nil
 }
 
-func (e *session) open(ctx context.Context, history workflow.History) (*engine.Execution, error) {
+func (e *session) open(ctx context.Context, history workflow.History, watch func(*workflow.Run)) (*engine.Execution, error) {
 	created, err := creation(ctx, history)
 	if err != nil {
 		return nil, err
@@ -152,13 +157,11 @@ func (e *session) open(ctx context.Context, history workflow.History) (*engine.E
 	if err := e.app.checkSecrets(e.settings, w); err != nil {
 		return nil, err
 	}
-	var v *service
-	if needsService(w) {
-		if v, err = e.connect(ctx, created.Profile, systemsOf(w, created.Inputs)); err != nil {
-			return nil, err
-		}
+	v, err := e.connect(ctx, created.Profile, systemsOf(w, created.Inputs))
+	if err != nil {
+		return nil, err
 	}
-	x, err := e.engine(v, nil).Open(ctx, history, w, e.store.Self(), releaseName())
+	x, err := e.engine(v, watch).Open(ctx, history, w, e.store.Self(), releaseName())
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +188,9 @@ func runResumeAll(ctx context.Context, a *app, o resumeOptions) error {
 	var executions []*engine.Execution
 	var driving sync.WaitGroup
 	for i, l := range interrupted {
-		x, err := e.reopen(ctx, l.ID)
+		ctx, stop := context.WithCancelCause(ctx)
+		defer stop(nil)
+		x, err := e.reopen(ctx, l.ID, watchAttention(o.exitOnAttention, stop))
 		if err != nil {
 			errs[i] = fmt.Errorf("resume run %s: %w", l.ID, err)
 			continue

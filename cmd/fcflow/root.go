@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +19,8 @@ sandbox built in, on which the same file runs with no supercomputer at all.`,
 		Example: `  fcflow init demo
   fcflow run --sandbox demo/workflow.yaml
   fcflow runs list`,
-		SilenceErrors: true, SilenceUsage: true, DisableFlagsInUseLine: true,
+		SilenceErrors: true, SilenceUsage: true, DisableFlagsInUseLine: true, DisableSuggestions: true,
+		SuggestionsMinimumDistance: 2,
 		PersistentPreRun: func(c *cobra.Command, _ []string) {
 			a.started = true
 			a.given = func(flag string) bool { return c.Flags().Changed(flag) }
@@ -68,15 +67,12 @@ const (
 func newGroupCommand(use, short, long, example string, verbs ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{
 		Use: use, Short: short, Long: long, Example: example, DisableFlagsInUseLine: true,
+		SuggestionsMinimumDistance: 2,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
 			}
-			text := fmt.Sprintf("unknown command %q for %q", args[0], c.CommandPath())
-			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-				text += fmt.Sprintf("\ndid you mean %q?", strings.Join(near, `", "`))
-			}
-			return errors.New(text)
+			return fmt.Errorf("unknown command %q for %q", args[0], c.CommandPath())
 		},
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}

@@ -49,7 +49,7 @@ with "fcflow resume". The second one stops at once. To end the remote work use
 	f.StringVar(&o.sandbox, "sandbox", "", "run on the sandbox in `DIR`, by default in the state directory")
 	f.Lookup("sandbox").NoOptDefVal = here
 	f.StringVar(&o.outputDir, "output-dir", "", "where downloads go; default results/RUN beside the file")
-	f.BoolVar(&o.exitOnAttention, "exit-on-attention", false, "stop with exit code 10 when everything that is left waits for a person")
+	addExitOnAttention(c, &o.exitOnAttention)
 	o.output.add(c)
 	completeFlag(c, "input", a.completeInputs)
 	return a.command(c, func(c *cobra.Command, args []string) error {
@@ -63,12 +63,21 @@ func runRun(ctx context.Context, a *app, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	profile, err := choose(s, o.sandbox, false)
+	profile, err := choose(s, o.sandbox)
 	if err != nil {
 		return err
 	}
-	w, err := a.loadRunnable(o.file, profile.System)
+	system := profile.System
+	if profile.URL == "" && profile.Sandbox == "" {
+		system = anySystem(s) // without a service the system is the smaller lack
+	}
+	w, err := a.loadRunnable(o.file, system)
 	if err != nil {
+		return err
+	}
+	if !needsService(w) {
+		profile = workflow.Profile{}
+	} else if err := checkService(profile); err != nil {
 		return err
 	}
 	created, err := a.newRun(w, o, profile)
@@ -77,11 +86,6 @@ func runRun(ctx context.Context, a *app, o runOptions) error {
 	}
 	if err := a.checkSecrets(s, w); err != nil {
 		return err
-	}
-	if needsService(w) {
-		if _, err := choose(s, o.sandbox, true); err != nil {
-			return err
-		}
 	}
 	e, err := a.openSession(s, o.output.format() == formatJSON)
 	if err != nil {
@@ -187,21 +191,14 @@ func fileFacts(w *workflow.Workflow, inputs map[string]json.RawMessage) (map[str
 
 // start creates the run and drives it to its end.
 func (e *session) start(ctx context.Context, w *workflow.Workflow, created workflow.RunCreated, o runOptions) error {
-	var v *service
-	if needsService(w) {
-		var err error
-		if v, err = e.connect(ctx, created.Profile, systemsOf(w, created.Inputs)); err != nil {
-			return err
-		}
-		created.Profile = v.profile
+	v, err := e.connect(ctx, created.Profile, systemsOf(w, created.Inputs))
+	if err != nil {
+		return err
 	}
+	created.Profile.Sandbox = v.profile.Sandbox // with links resolved
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	var watch func(*workflow.Run)
-	if o.exitOnAttention {
-		watch = onAttention(stop)
-	}
-	x, err := e.engine(v, watch).Create(ctx, e.runs, w, created)
+	x, err := e.engine(v, watchAttention(o.exitOnAttention, stop)).Create(ctx, e.runs, w, created)
 	if err != nil {
 		return err
 	}
@@ -222,8 +219,16 @@ func (e *session) finish(ctx context.Context, x *engine.Execution, f format) err
 	return err
 }
 
-// onAttention ends the drive once nothing goes on but waiting for a person.
-func onAttention(stop context.CancelCauseFunc) func(*workflow.Run) {
+func addExitOnAttention(c *cobra.Command, value *bool) {
+	c.Flags().BoolVar(value, "exit-on-attention", false, "stop with exit code 10 when everything that is left waits for a person")
+}
+
+// watchAttention ends the drive, if wanted, once nothing goes on but waiting for
+// a person.
+func watchAttention(wanted bool, stop context.CancelCauseFunc) func(*workflow.Run) {
+	if !wanted {
+		return nil
+	}
 	var once sync.Once
 	return func(run *workflow.Run) {
 		if run.Running() > 0 {

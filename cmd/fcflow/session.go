@@ -109,12 +109,13 @@ func (e *session) connect(ctx context.Context, p workflow.Profile, systems []str
 	return v, nil
 }
 
-// engine returns an engine that executes with a service; nil for runs that need
-// none. watch, if set, sees the run after each commit.
+// engine returns an engine that executes with a service. watch, if set, sees the
+// run after each commit.
 func (e *session) engine(v *service, watch func(*workflow.Run)) *engine.Engine {
 	summaries := &summaries{store: e.store, written: map[workflow.RunID]time.Time{}}
 	config := engine.Config{
-		Library: e.app.catalogue, Secrets: e.settings.Secret, Logger: e.app.logger(),
+		Library: v.library, JobsPerSystem: v.jobs, Patience: e.settings.Duration("patience"),
+		Secrets: e.settings.Secret, Logger: e.app.logger(),
 		LogDir: func(id workflow.RunID) string { return e.store.Paths(id).Logs },
 		Observe: func(run *workflow.Run, events []workflow.Event, changed []*workflow.Unit) {
 			e.progress.observe(run, events, changed)
@@ -125,9 +126,8 @@ func (e *session) engine(v *service, watch func(*workflow.Run)) *engine.Engine {
 		},
 		Progress: e.progress.passing,
 	}
-	if v != nil {
-		config.Library, config.Binder, config.Watcher = v.library, v.library.Binder(), v.library.Watcher()
-		config.JobsPerSystem = v.jobs
+	if v.client != nil {
+		config.Binder, config.Watcher = v.library.Binder(), v.library.Watcher()
 	}
 	return engine.New(config)
 }

@@ -224,7 +224,7 @@ func FuzzConfig(f *testing.F) {
 		r.read([]byte(text))
 		for _, values := range r.config.profiles {
 			for key := range values {
-				if !strings.Contains(" url system client_id client_secret token_url auth_method token_command ca_bundle remote_root secrets_dir limits.jobs limits.in_flight limits.requests_per_minute poll.min poll.max ", " "+key+" ") {
+				if !strings.Contains(" url system client_id client_secret token_url auth_method token_command ca_bundle remote_root secrets_dir limits.jobs limits.in_flight limits.requests_per_minute patience poll.min poll.max ", " "+key+" ") {
 					t.Errorf("unknown key %q was accepted", key)
 				}
 			}

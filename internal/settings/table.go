@@ -71,6 +71,8 @@ func All() []Setting {
 			Help: "requests in flight at once"},
 		{Key: "limits.requests_per_minute", Kind: Count, Default: "0",
 			Help: "requests started per minute; 0 = no limit"},
+		{Key: "patience", Env: "FCFLOW_PATIENCE", Kind: Duration, Default: "30s",
+			Help: "how long a new run waits for the first good answer of the service"},
 		{Key: "poll.min", Kind: Duration, Default: "20s",
 			Help: "shortest pause between two looks at the queue"},
 		{Key: "poll.max", Kind: Duration, Default: "5m",

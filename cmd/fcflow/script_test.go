@@ -1,0 +1,123 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var update = flag.Bool("update", false, "rewrite the outputs that scripts expect")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"fcflow": main})
+}
+
+// TestScripts tells each story of testdata/script with the real program, in
+// processes of its own.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script", UpdateScripts: *update, RequireExplicitExec: true, RequireUniqueNames: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("HOME", env.WorkDir+"/home")
+			env.Setenv("FCFLOW_STATE_DIR", env.WorkDir+"/state")
+			env.Setenv("XDG_RUNTIME_DIR", env.WorkDir)
+			env.Setenv("TZ", "UTC")
+			return os.Mkdir(env.WorkDir+"/home", 0o700)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"mask": mask, "await": await, "perm": perm, "absent": absent,
+		},
+	})
+}
+
+// masks replace what differs from run to run.
+var masks = []struct {
+	pattern *regexp.Regexp
+	mask    string
+}{
+	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?\b`), "INSTANT"},
+	{regexp.MustCompile(`\b\d\d:\d\d:\d\d\b`), "TIME"},
+	{regexp.MustCompile(`\b(\d+\.\d|\d+)s\b`), "LONG"},
+	{regexp.MustCompile(`just now|\d+ (min|h) ago`), "AGO"},
+	{regexp.MustCompile(`\b(\w+)@[\w.-]+`), "USER@HOST"},
+	{regexp.MustCompile(`\b[a-z2-7]{20}\b`), "TOKEN"},
+	{regexp.MustCompile(`process \d+ on \S+`), "process PID on HOST"},
+	{regexp.MustCompile(`(?m)^TIME  ▶ running .* job \d+ on \w+ \w+( \(\w+\))?\n`), ""}, // how often it is seen is chance
+	{regexp.MustCompile(` +(\n|$)`), "$1"},
+}
+
+var ulid = regexp.MustCompile(`^[0-7][0-9A-HJKMNP-TV-Z]{25}$`)
+
+// mask FROM TO writes an output with ids, times and paths replaced, to be
+// compared by cmp. Run ids become RUN1, RUN2 in the order of creation.
+func mask(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: mask stdout|stderr|FILE TO")
+	}
+	text := strings.ReplaceAll(ts.ReadFile(args[0]), ts.Getenv("WORK"), "$WORK")
+	entries, _ := os.ReadDir(filepath.Join(ts.Getenv("FCFLOW_STATE_DIR"), "runs"))
+	n := 0
+	for _, e := range entries { // sorted by name, hence by time
+		if id := e.Name(); ulid.MatchString(id) {
+			n++
+			text = strings.ReplaceAll(text, id, fmt.Sprintf("RUN%d", n))
+			text = strings.ReplaceAll(text, id[20:], fmt.Sprintf("RUN%d", n))
+		}
+	}
+	for _, m := range masks {
+		text = m.pattern.ReplaceAllString(text, m.mask)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
+}
+
+const patience = 30 * time.Second
+
+// await FILE waits until a file exists.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: await FILE")
+	}
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if matches, _ := filepath.Glob(ts.MkAbs(args[0])); len(matches) > 0 {
+			return
+		}
+	}
+	ts.Fatalf("%s did not appear", args[0])
+}
+
+// perm MODE FILE checks the permissions of a file.
+func perm(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: perm MODE FILE")
+	}
+	info, err := os.Stat(ts.MkAbs(args[1]))
+	ts.Check(err)
+	if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != args[0] {
+		ts.Fatalf("%s has mode %s, want %s", args[1], got, args[0])
+	}
+}
+
+// absent TEXT DIR fails if a file below a directory holds the text.
+func absent(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: absent TEXT DIR")
+	}
+	ts.Check(filepath.WalkDir(ts.MkAbs(args[1]), func(path string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err == nil && strings.Contains(string(text), args[0]) {
+			return fmt.Errorf("%s holds %q", path, args[0])
+		}
+		return err
+	}))
+}
