@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/server"
@@ -33,7 +34,7 @@ func (l *liveRun) close() {
 // alive returns the owner of a run, nil if nobody owns it.
 func (a *app) alive(ctx context.Context, st *store.Store, id workflow.RunID) (*liveRun, error) {
 	owner, alive, err := st.Owner(ctx, id)
-	if err != nil || !alive {
+	if err != nil || !alive || died(owner, st.Self()) {
 		return nil, err
 	}
 	l := &liveRun{owner: owner}
@@ -46,6 +47,16 @@ func (a *app) alive(ctx context.Context, st *store.Store, id workflow.RunID) (*l
 		return l, nil
 	}
 	return l, err
+}
+
+// died reports whether the owner is a process of this machine that is no more.
+// Its lock and its socket may outlive it for a moment, in a child that it was
+// just starting when it was killed.
+func died(owner, self workflow.Owner) bool {
+	if owner.PID == 0 || owner.Host != self.Host || owner.BootID != self.BootID {
+		return false
+	}
+	return errors.Is(syscall.Kill(owner.PID, 0), syscall.ESRCH)
 }
 
 // shownRun is a run as `runs show` prints it. Its JSON form is a contract that

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fcflow/fcflow/internal/console"
+	"github.com/fcflow/fcflow/server"
 	"github.com/fcflow/fcflow/workflow"
 )
 
@@ -51,7 +52,11 @@ func runRunsEvents(ctx context.Context, a *app, o runsEventsOptions) error {
 	if o.output.value == string(formatJSON) {
 		show = func(e workflow.Event) error { return a.streams.Out.JSONLine(e) }
 	}
-	print := func(e workflow.Event) error { return errors.Join(show(e), a.streams.Out.Err()) }
+	next := int64(1)
+	print := func(e workflow.Event) error {
+		next = e.Seq + 1
+		return errors.Join(show(e), a.streams.Out.Err())
+	}
 	live, err := a.alive(ctx, st, id)
 	if err != nil {
 		return err
@@ -60,7 +65,11 @@ func runRunsEvents(ctx context.Context, a *app, o runsEventsOptions) error {
 		return a.events(st, id).Read(ctx, 1, print)
 	}
 	defer live.close()
-	return live.client.Events(ctx, id, 1, o.follow, print)
+	err = live.client.Events(ctx, id, next, o.follow, print)
+	if errors.Is(err, server.ErrGone) {
+		return a.events(st, id).Read(ctx, next, print)
+	}
+	return err
 }
 
 func (a *app) printEvent(e workflow.Event) error {
