@@ -1,0 +1,78 @@
+package firecresttest
+
+import (
+	"fmt"
+
+	"github.com/fcflow/fcflow/firecrest"
+)
+
+// Difference is a way in which some servers are known not to do what the suite
+// expects. Its text is the reason, shown where a subtest is skipped for it.
+type Difference string
+
+// All known differences. The last ones cannot be told from the outside: who
+// knows the server puts them into [Target.Differences].
+const (
+	IgnoresJobFilters    Difference = "releases before 2.5.7 do not know the filters name and time_window of job lists and ignore them"
+	LetsForeignPathsPass Difference = "releases before 2.5.6, and systems that are not probed, do not compare paths with their file systems"
+	OmitsCauses          Difference = "releases before 2.5.5 have no causedBy in errors"
+	HidesLimits          Difference = "releases before 2.5.0 tell neither the limits nor the transfer method of a system"
+	FollowsNewLinks      Difference = "releases before 2.5.0 answer 404 after making a link to nothing"
+	MindsCase            Difference = "releases before 2.4.0 distinguish case in paths"
+	KnowsGzipOnly        Difference = "releases before 2.4.0 write gzip archives only"
+	IgnoresAccountFilter Difference = "releases before 2.4.2 ignore the account of job lists"
+	OmitsRequestIDs      Difference = "releases before 2.2.5 have no request ids"
+
+	LacksScripts  Difference = "PBS keeps no scripts, exchanges output and error in metadata, and never gives an exit code to believe in"
+	EscapesNames  Difference = "a login node without a UTF-8 locale writes other letters than ASCII as octal numbers"
+	LacksPrograms Difference = "the login node lacks programs for bzip2 or xz"
+)
+
+// KnownDifferences are those that follow from the release of a server, as its
+// answers give it, and from what it says about a system. A release that is no
+// number, as development builds have, counts as the newest.
+func KnownDifferences(release string, system *firecrest.System) []Difference {
+	var differences []Difference
+	for _, d := range []struct {
+		before string
+		Difference
+	}{
+		{"2.5.7", IgnoresJobFilters},
+		{"2.5.6", LetsForeignPathsPass},
+		{"2.5.5", OmitsCauses},
+		{"2.5.0", HidesLimits},
+		{"2.5.0", FollowsNewLinks},
+		{"2.4.2", IgnoresAccountFilter},
+		{"2.4.0", MindsCase},
+		{"2.4.0", KnowsGzipOnly},
+		{"2.2.5", OmitsRequestIDs},
+	} {
+		if older(release, d.before) {
+			differences = append(differences, d.Difference)
+		}
+	}
+	if system.Health == nil {
+		differences = append(differences, LetsForeignPathsPass)
+	}
+	if system.Scheduler.Type == "pbs" {
+		differences = append(differences, LacksScripts)
+	}
+	return differences
+}
+
+// older compares releases of the form 2.5.6.
+func older(release, than string) bool {
+	var a, b [3]int
+	if _, err := fmt.Sscanf(release, "%d.%d.%d", &a[0], &a[1], &a[2]); err != nil {
+		return false
+	}
+	if _, err := fmt.Sscanf(than, "%d.%d.%d", &b[0], &b[1], &b[2]); err != nil {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return a[i] < b[i]
+		}
+	}
+	return false
+}

@@ -1,0 +1,125 @@
+package firecresttest
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fcflow/fcflow/firecrest"
+)
+
+func (s *suite) tokens() []subtest {
+	list := []subtest{
+		{"without a token nobody is known", s.testNoToken},
+		{"nonsense is no token", s.testNonsenseToken},
+		{"the word Bearer may be in any case", s.testBearerCase},
+		{"the token endpoint takes credentials in form and header", s.testTokenEndpoint},
+		{"the token endpoint refuses wrong credentials", s.testWrongCredentials},
+	}
+	for odd, want := range map[OddToken]struct {
+		status int
+		text   string
+	}{
+		ExpiredToken:     {http.StatusUnauthorized, "Access token expired"},
+		ShortToken:       {http.StatusUnauthorized, "Access token expires too soon (less than 30s remaining)."},
+		NotYetValidToken: {http.StatusUnauthorized, "Access token is invalid."},
+		NamelessToken:    {http.StatusBadRequest, "claim is missing"},
+	} {
+		list = append(list, subtest{"a token that is " + string(odd) + " is refused", func(t *testing.T) {
+			_, err := s.newClient(t, oddSource(s.odd(t, odd))).Status.Systems(t.Context())
+			if failure := wantError(t, err, firecrest.ErrUnauthenticated, want.text); failure.Status != want.status {
+				t.Errorf("status %d, want %d", failure.Status, want.status)
+			}
+		}})
+	}
+	return list
+}
+
+// odd returns a token, or skips the test if the target cannot make such tokens.
+func (s *suite) odd(t *testing.T, odd OddToken) string {
+	t.Helper()
+	token, ok := s.OddTokens[odd]
+	if !ok {
+		t.Skipf("the target has no token that is %s", odd)
+	}
+	return token
+}
+
+// oddSource is a token that the client uses without looking at it.
+type oddSource string
+
+// Token returns the token.
+func (o oddSource) Token(context.Context) (firecrest.Token, error) {
+	return firecrest.Token{Value: firecrest.Secret(o)}, nil
+}
+
+func (s *suite) testNoToken(t *testing.T) {
+	_, err := s.newClient(t, nil).Status.Systems(t.Context())
+	failure := wantError(t, err, firecrest.ErrUnauthenticated, "Not authenticated")
+	for _, scheme := range []string{"", "Basic YTpi", "Bearer", "Bearer "} {
+		req := s.request(t, http.MethodGet, "/status/systems", nil, nil)
+		req.Header.Set("Authorization", scheme)
+		a := s.send(t, req)
+		a.wantFailure(t, failure.Status, "Not authenticated")
+		if a.status == http.StatusUnauthorized && a.header.Get("WWW-Authenticate") != "Bearer" {
+			t.Errorf("%q: WWW-Authenticate %q, want Bearer", scheme, a.header.Get("WWW-Authenticate"))
+		}
+	}
+}
+
+func (s *suite) testNonsenseToken(t *testing.T) {
+	_, err := s.newClient(t, firecrest.StaticToken("nonsense")).Status.Systems(t.Context())
+	failure := wantError(t, err, firecrest.ErrUnauthenticated, "Access token is invalid.")
+	if failure.Status != http.StatusUnauthorized {
+		t.Errorf("status %d, want 401", failure.Status)
+	}
+}
+
+func (s *suite) testBearerCase(t *testing.T) {
+	req := s.request(t, http.MethodGet, "/status/systems", nil, nil)
+	req.Header.Set("Authorization", strings.Replace(req.Header.Get("Authorization"), "Bearer", "bearer", 1))
+	s.send(t, req).want(t, http.StatusOK, nil)
+}
+
+func (s *suite) testTokenEndpoint(t *testing.T) {
+	credentials := s.credentials(t)
+	for _, basic := range []bool{false, true} {
+		credentials.Basic = basic
+		token, err := credentials.Token(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !token.Expiry.After(time.Now()) {
+			t.Errorf("the token expires at %s", token.Expiry)
+		}
+		if _, err := s.newClient(t, credentials).Status.Systems(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func (s *suite) testWrongCredentials(t *testing.T) {
+	credentials := s.credentials(t)
+	credentials.ClientSecret = "wrong"
+	for _, basic := range []bool{false, true} {
+		credentials.Basic = basic
+		_, err := s.newClient(t, credentials).Status.Systems(t.Context())
+		if !errors.Is(err, firecrest.ErrUnauthenticated) || !strings.Contains(err.Error(), "refused client") {
+			t.Errorf("got %v, want a refusal", err)
+		}
+	}
+}
+
+// credentials returns those of the target for a test that changes them.
+func (s *suite) credentials(t *testing.T) firecrest.ClientCredentials {
+	t.Helper()
+	if s.Credentials == nil {
+		t.Skip("the target has no token endpoint")
+	}
+	credentials := *s.Credentials
+	credentials.HTTP = s.Target.Transport
+	return credentials
+}
