@@ -1,6 +1,7 @@
 package steps
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ func controlDir(site workflow.RunBound) string { return path.Join(site.RemoteDir
 type binder struct{ library *Library }
 
 // Bind implements engine.Binder.
-func (b binder) Bind(ctx context.Context, system string, run workflow.RunCreated) (*workflow.RunBound, error) {
+func (b binder) Bind(ctx context.Context, system, root string, run workflow.RunCreated) (*workflow.RunBound, error) {
 	facts, err := b.library.system(ctx, system)
 	if err != nil {
 		return nil, bindError(err)
@@ -37,7 +38,7 @@ func (b binder) Bind(ctx context.Context, system string, run workflow.RunCreated
 	if err != nil {
 		return nil, bindError(err)
 	}
-	root, err := b.remoteRoot(facts, user.User.Name)
+	root, err = b.remoteRoot(root, facts, user.User.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -64,8 +65,10 @@ func (b binder) Verify(ctx context.Context, site workflow.RunBound) error {
 	return nil
 }
 
-func (b binder) remoteRoot(facts *firecrest.System, user string) (string, error) {
-	if root := b.library.config.RemoteRoot; root != "" {
+// remoteRoot is the directory below which runs keep their files: the
+// workflow's, the profile's, or one in the user's own directory.
+func (b binder) remoteRoot(asked string, facts *firecrest.System, user string) (string, error) {
+	if root := cmp.Or(asked, b.library.config.RemoteRoot); root != "" {
 		return path.Clean(root), firecrest.CheckPath(root)
 	}
 	if facts.WorkDir() == "" {

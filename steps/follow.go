@@ -121,8 +121,10 @@ func (c *call) cancel(ctx context.Context, topic string, w watched, seen firecre
 			again.Reason, again.Until = workflow.WaitOutage, time.Now().Add(c.library.outages.first)
 			return nil, engine.Suspend(again)
 		case seen.Unknown:
+			c.library.jobs.forget(topic)
 			return nil, engine.Ended(fmt.Sprintf("the scheduler does not know job %s", w.id))
 		case !w.ours(seen.Job):
+			c.library.jobs.forget(topic)
 			return nil, engine.Ended(fmt.Sprintf("job %s is not of this run and goes on", w.id))
 		}
 	}
@@ -143,6 +145,7 @@ func (c *call) cancel(ctx context.Context, topic string, w watched, seen firecre
 		}
 		return &after.Job, engine.Outcome{}
 	case after.Unknown && c.acceptedLongAgo():
+		c.library.jobs.forget(topic)
 		return nil, engine.Ended(fmt.Sprintf("the scheduler does not know job %s any more", w.id))
 	}
 	return nil, engine.Suspend(again)

@@ -79,7 +79,7 @@ func (o outputIn) check(name string) error {
 	if _, err := regexp.Compile(o.Regex); err != nil {
 		return fmt.Errorf("output %q: %v", name, err)
 	}
-	if _, err := jsonPath(o.JSON); err != nil {
+	if _, err := jsonPath(o.JSON); err != nil && o.JSON != "" {
 		return fmt.Errorf("output %q: %v", name, err)
 	}
 	return nil
@@ -187,25 +187,28 @@ func lastMatch(pattern, text string) (string, error) {
 	return last[min(1, len(last)-1)], nil
 }
 
+var (
+	jsonPart     = regexp.MustCompile(`^([^.\[\]]*)((?:\[[0-9]+\])*)$`)
+	jsonPosition = regexp.MustCompile(`[0-9]+`)
+)
+
 // jsonPath splits a path into names (string) and positions (int).
 func jsonPath(p string) ([]any, error) {
 	var steps []any
-	for _, part := range strings.Split(p, ".") {
-		name, rest, _ := strings.Cut(part, "[")
-		if name != "" {
-			steps = append(steps, name)
-		}
-		if name == "" && (rest == "" || len(steps) > 0) && p != "" {
+	for i, part := range strings.Split(p, ".") {
+		m := jsonPart.FindStringSubmatch(part)
+		if m == nil || m[1] == "" && (i > 0 || m[2] == "") {
 			return nil, fmt.Errorf("%q is not a path such as energy.total[0]", p)
 		}
-		for rest != "" {
-			digits, more, closed := strings.Cut(rest, "]")
+		if m[1] != "" {
+			steps = append(steps, m[1])
+		}
+		for _, digits := range jsonPosition.FindAllString(m[2], -1) {
 			n, err := strconv.Atoi(digits)
-			if err != nil || n < 0 || !closed || more != "" && more[0] != '[' {
-				return nil, fmt.Errorf("%q is not a path such as energy.total[0]", p)
+			if err != nil {
+				return nil, fmt.Errorf("%q: no list is that long", p)
 			}
 			steps = append(steps, n)
-			rest = strings.TrimPrefix(more, "[")
 		}
 	}
 	return steps, nil

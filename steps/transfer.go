@@ -32,8 +32,6 @@ const (
 // for: it must be done within its time limit.
 const maxChecksum = 1 << 30
 
-const onExistsDoc = "skip_same accepts a file of the same content and fails otherwise. What an earlier attempt of this step left is always replaced."
-
 // transferOut are the outputs of upload and download.
 type transferOut struct {
 	Path      string `json:"path" doc:"Full path of the copy."`

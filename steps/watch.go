@@ -2,6 +2,8 @@ package steps
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +19,7 @@ type jobWatcher struct {
 	settings firecrest.PollSettings
 
 	mu      sync.Mutex
+	closed  bool
 	pollers map[string]*firecrest.Poller
 	news    map[string]firecrest.Observation // by topic: not taken yet
 	known   map[string]firecrest.Observation // by topic: taken
@@ -52,9 +55,13 @@ func (w *jobWatcher) Watch(topic string, since time.Time, fire func()) (stop fun
 	if !ok {
 		return func() {}
 	}
+	poller := w.poller(system)
+	if poller == nil {
+		return func() {}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var once sync.Once
-	w.poller(system).Watch(ctx, q, func(o firecrest.Observation) {
+	poller.Watch(ctx, q, func(o firecrest.Observation) {
 		if w.told(topic, o) {
 			once.Do(fire)
 		}
@@ -62,9 +69,13 @@ func (w *jobWatcher) Watch(topic string, since time.Time, fire func()) (stop fun
 	return cancel
 }
 
+// poller returns the one of a system; nil after close.
 func (w *jobWatcher) poller(system string) *firecrest.Poller {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.closed {
+		return nil
+	}
 	p := w.pollers[system]
 	if p == nil {
 		p = firecrest.NewPoller(w.client.Compute, system, w.settings)
@@ -114,8 +125,10 @@ func (w *jobWatcher) forget(topic string) {
 
 func (w *jobWatcher) close() {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, p := range w.pollers {
+	w.closed = true
+	pollers := slices.Collect(maps.Values(w.pollers))
+	w.mu.Unlock() // a poller that is telling something needs it before it ends
+	for _, p := range pollers {
 		p.Close()
 	}
 }

@@ -119,7 +119,7 @@ done
 func (s Script) check() error {
 	switch {
 	case !bytes.HasPrefix(s.Payload, []byte("#!")):
-		return errors.New("the script does not begin with #!")
+		return errors.New("the script lacks #! and its interpreter at the beginning")
 	case bytes.IndexByte(s.Payload, 0) >= 0:
 		return errors.New("the script holds a NUL byte")
 	}
