@@ -183,7 +183,7 @@ func refuseDirectives(with json.RawMessage, _ func(string) bool) []FieldProblem 
 	for i, line := range strings.Split(in.Script, "\n") {
 		if strings.HasPrefix(line, "#SBATCH --wait") {
 			ps = append(ps, FieldProblem{
-				Path: []string{"script"}, Line: i + 1, Code: string(CodeBadPath), // the catalogue of the tests has no codes of its own
+				Path: []string{"script"}, Line: i + 1, Code: "refused_directive",
 				Message: "the directive --wait cannot stand in a job script", Hint: "remove it: fcflow waits by itself",
 			})
 		}

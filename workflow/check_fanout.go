@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 )
@@ -148,7 +149,7 @@ func commonType(a, b Type, first bool) Type {
 }
 
 func (c *converter) isInt(text string) bool {
-	_, err := c.integer(jsonNumber(text), Type{Kind: Int})
+	_, err := c.integer(json.Number(text), Type{Kind: Int})
 	return err == nil
 }
 

@@ -88,6 +88,7 @@ steps:
   - { id: pair, uses: noop, for_each: sweep, with: { text: "${{ each.outputs.text }}" } }
   - { id: soft, uses: noop, needs: [b, b], with: { text: "${{ steps.a.outputs?.text ?? steps.b.state }}" } }
   - { id: late, uses: noop, for_each: pair, if: "${{ always() }}" }
+  - { id: next, uses: noop, for_each: pair }
   - { id: list, uses: noop, for_each: "${{ steps.a.outputs.list }}" }
   - { id: all, uses: noop, if: "${{ !failure() && len(steps.sweep.instances) > 0 }}" }
 finally:
@@ -106,10 +107,11 @@ finally:
 		{ID: "pair", Barriers: []int{2}, Values: []int{2}},
 		{ID: "soft", Barriers: []int{0, 1}},
 		{ID: "late", Barriers: []int{3}, StatusIf: true},
+		{ID: "next", Barriers: []int{3}, Values: []int{3}},
 		{ID: "list", Barriers: []int{0}, Values: []int{0}},
 		{ID: "all", Barriers: []int{2}, StatusIf: true},
 		{ID: "tell", Values: []int{0}},
-		{ID: "done", Barriers: []int{8}, Values: []int{8}},
+		{ID: "done", Barriers: []int{9}, Values: []int{9}},
 	}
 	var got []derived
 	for _, s := range w.AllSteps() {
@@ -118,7 +120,7 @@ finally:
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if diff := cmp.Diff([][]int{{0}, {1, 6}, {2, 4}, {3, 7}, {5}, {8}, {9}}, w.Levels()); diff != "" {
+	if diff := cmp.Diff([][]int{{0}, {1, 7}, {2, 4}, {3, 8}, {5, 6}, {9}, {10}}, w.Levels()); diff != "" {
 		t.Errorf("levels: -want +got:\n%s", diff)
 	}
 }

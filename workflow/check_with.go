@@ -8,8 +8,6 @@ import (
 	"unicode/utf8"
 )
 
-func jsonNumber(text string) json.Number { return json.Number(text) }
-
 // checkWith compares `with` to what the step type accepts.
 func (c *checker) checkWith(s *stepCheck) {
 	spec, before := s.step.spec, len(c.problems)
@@ -352,7 +350,7 @@ func (c *checker) settle(s *stepCheck) {
 	constant := s.step.With == nil || !s.step.With.hasExpression()
 	for _, name := range taken(p.inputs.Fields) {
 		value := c.index.defaults[name]
-		if _, given := s.step.With.Member(name); given || !value.hasExpression() {
+		if !value.hasExpression() { // a given path may still start at the default
 			continue
 		}
 		constant = false

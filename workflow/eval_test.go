@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -313,4 +314,23 @@ func TestBindInputs(t *testing.T) {
 	if len(problems) != 5 {
 		t.Errorf("all problems at once, got %v", problems)
 	}
+}
+
+// One checked workflow serves many runs at once.
+func TestEvaluationIsConcurrent(t *testing.T) {
+	t.Parallel()
+	w := load(t, evalHead+"  - { id: z, uses: noop, with: { int: '${{ sum(map(inputs.levels, # + attempt)) }}', text: 'x ${{ steps.a.outputs.text + inputs.title }}' } }\n")
+	s := stepNamed(t, w, "z")
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 50 {
+				got, err := w.EvalWith(s, evalScope(t))
+				if want := `{"int":104,"mode":"fast","text":"x outa b"}`; err != nil || string(got) != want {
+					t.Errorf("%s, %v; want %s", got, err, want)
+				}
+			}
+		})
+	}
+	group.Wait()
 }
