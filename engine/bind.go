@@ -38,11 +38,17 @@ func (x *Execution) bind(system string) {
 		x.unbindable[system] = fmt.Errorf("no FirecREST server is configured for system %q", system)
 		return
 	}
+	root, err := x.run.Workflow.EvalDefault("remote_root", x.run.Scope(nil, x.blob))
+	if err != nil {
+		x.unbindable[system] = err
+		return
+	}
 	x.binding[system] = true
 	created, first := x.run.Created, len(x.run.Sites) == 0
+	try := func() (*workflow.RunBound, error) { return x.engine.cfg.Binder.Bind(x.ctx, system, root, created) }
 	x.acts = append(x.acts, func() {
 		go func() {
-			site, err := x.bindPatiently(system, created, first)
+			site, err := x.bindPatiently(system, try, first)
 			x.send(func(x *Execution) { x.bound(system, site, err) })
 		}()
 	})
@@ -50,10 +56,10 @@ func (x *Execution) bind(system string) {
 
 // bindPatiently tries until there is an answer. Before the first answer of a
 // run patience is short: a mistyped URL must not hang a newcomer.
-func (x *Execution) bindPatiently(system string, created workflow.RunCreated, first bool) (*workflow.RunBound, error) {
+func (x *Execution) bindPatiently(system string, try func() (*workflow.RunBound, error), first bool) (*workflow.RunBound, error) {
 	began := time.Now()
 	for pause := time.Second; ; pause = min(2*pause, bindPauseMost) {
-		site, err := x.engine.cfg.Binder.Bind(x.ctx, system, created)
+		site, err := try()
 		if err == nil || !errors.Is(err, ErrUnavailable) && !(errors.Is(err, ErrLogin) && !first) {
 			return site, err
 		}

@@ -24,7 +24,7 @@ type site struct {
 	watches map[string]func()
 }
 
-func (s *site) Bind(_ context.Context, system string, run workflow.RunCreated) (*workflow.RunBound, error) {
+func (s *site) Bind(_ context.Context, system, _ string, run workflow.RunCreated) (*workflow.RunBound, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.binds++

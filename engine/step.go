@@ -96,9 +96,10 @@ type Watcher interface {
 // Binder prepares a system for a run. Its errors wrap ErrLogin, ErrUnavailable
 // or ErrConflict; any other error says that the system will never serve the run.
 type Binder interface {
-	// Bind logs in, learns the user's name and makes the run's remote directory.
-	// It may be called again after a failure or a crash.
-	Bind(ctx context.Context, system string, run workflow.RunCreated) (*workflow.RunBound, error)
+	// Bind logs in, learns the user's name and makes the run's remote directory,
+	// below root if the workflow names one. It may be called again after a failure
+	// or a crash.
+	Bind(ctx context.Context, system, root string, run workflow.RunCreated) (*workflow.RunBound, error)
 	// Verify checks, when a run is taken over, that we are still who it was bound
 	// as: ErrConflict if not.
 	Verify(ctx context.Context, site workflow.RunBound) error

@@ -64,6 +64,10 @@ func TestBindBelowRemoteRoot(t *testing.T) {
 	if err != nil || got.RemoteDir != s.root+"/scratch/demo/runs/test/01RUN" {
 		t.Errorf("%+v, %v", got, err)
 	}
+	asked, err := s.library.Binder().Bind(t.Context(), system, s.root+"/scratch/demo/asked", created)
+	if err != nil || asked.RemoteDir != s.root+"/scratch/demo/asked/test/01RUN" {
+		t.Errorf("what the workflow asks for comes before the profile: %+v, %v", asked, err)
+	}
 	s.library.config.RemoteRoot = "~/runs"
 	if got, err := s.library.Binder().Bind(t.Context(), system, "", created); !errors.Is(err, firecrest.ErrPath) {
 		t.Errorf("%+v, %v", got, err)

@@ -350,10 +350,13 @@ func (c *checker) settle(s *stepCheck) {
 	constant := s.step.With == nil || !s.step.With.hasExpression()
 	for _, name := range taken(p.inputs.Fields) {
 		value := c.index.defaults[name]
-		if !value.hasExpression() { // a given path may still start at the default
+		if !value.hasExpression() {
 			continue
 		}
-		constant = false
+		constant = false // a given path too may start at the default
+		if _, given := s.step.With.Member(name); given {
+			continue
+		}
 		for _, part := range value.Template.Parts {
 			if program := c.index.programs[part.Expr]; program != nil && program.refs.remoteDir {
 				p.remoteDir = true

@@ -334,3 +334,30 @@ func TestEvaluationIsConcurrent(t *testing.T) {
 	}
 	group.Wait()
 }
+
+// TestWorkdirStartsAtDefault: a relative workdir of a step lies below that of
+// `defaults`; an absolute one stands for itself.
+func TestWorkdirStartsAtDefault(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ base, own, want string }{
+		{"/scratch/x", "run1", "/scratch/x/run1"},
+		{"/scratch/x", "../y", "/scratch/y"},
+		{"/scratch/x", "/data", "/data"},
+		{"/scratch/x", "", "/scratch/x"},
+		{"${{ run.remote_dir }}/w", "run1", "/r/w/run1"},
+	} {
+		with := "{ source: a, target: b }"
+		if c.own != "" {
+			with = "{ source: a, target: b, workdir: " + c.own + " }"
+		}
+		text := "version: 1\nname: w\ndefaults: { system: daint, workdir: \"" + c.base + "\" }\nsteps:\n  - { id: a, uses: compress, with: " + with + " }\n"
+		w, problems := Load("w.yaml", []byte(text), testCatalogue(), CheckOptions{})
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		got, err := w.EvalField(w.Steps[0], "workdir", &Scope{Run: RunFacts{RemoteDir: "/r"}})
+		if err != nil || got != c.want {
+			t.Errorf("%s below %s is %v (%v), want %s", c.own, c.base, got, err, c.want)
+		}
+	}
+}

@@ -1,0 +1,24 @@
+package workflow
+
+import "fmt"
+
+// EvalDefault evaluates a value of the workflow's `defaults`; "" if it has none
+// of that name.
+func (w *Workflow) EvalDefault(name string, sc *Scope) (string, error) {
+	if w.index == nil {
+		return "", ErrNotChecked
+	}
+	value, ok := w.index.defaults[name]
+	if !ok {
+		return "", nil
+	}
+	v, err := w.index.programs.value(value, sc)
+	if err != nil {
+		return "", fmt.Errorf("defaults.%s: %w", name, err)
+	}
+	text, ok := v.(string)
+	if !ok {
+		return "", fmt.Errorf("defaults.%s: must be text, not %s", name, describe(v))
+	}
+	return text, nil
+}
