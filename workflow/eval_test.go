@@ -346,11 +346,11 @@ func TestWorkdirStartsAtDefault(t *testing.T) {
 		{"/scratch/x", "", "/scratch/x"},
 		{"${{ run.remote_dir }}/w", "run1", "/r/w/run1"},
 	} {
-		with := "{ source: a, target: b }"
+		with := "{ from: a, to: b }"
 		if c.own != "" {
-			with = "{ source: a, target: b, workdir: " + c.own + " }"
+			with = "{ from: a, to: b, workdir: " + c.own + " }"
 		}
-		text := "version: 1\nname: w\ndefaults: { system: daint, workdir: \"" + c.base + "\" }\nsteps:\n  - { id: a, uses: compress, with: " + with + " }\n"
+		text := "version: 1\nname: w\ndefaults: { system: daint, workdir: \"" + c.base + "\" }\nsteps:\n  - { id: a, uses: upload, with: " + with + " }\n"
 		w, problems := Load("w.yaml", []byte(text), testCatalogue(), CheckOptions{})
 		if len(problems) > 0 {
 			t.Fatal(problems)
