@@ -59,14 +59,14 @@ func runCancel(ctx context.Context, a *app, o cancelOptions) error {
 	case err != nil:
 		return err
 	case live == nil:
-		return a.cancelHere(ctx, st, id, o.noWait)
+		return a.cancelHere(ctx, id, o.noWait)
 	case live.client == nil:
 		return withHint(fmt.Errorf("run %s: %s: %w", id, live.who(), workflow.ErrOwned), "cancel it on %s", live.owner.Host)
 	}
 	defer live.close()
 	err = a.cancelThere(ctx, st, live.client, id, o.noWait)
 	if errors.Is(err, server.ErrGone) {
-		return a.cancelHere(ctx, st, id, o.noWait)
+		return a.cancelHere(ctx, id, o.noWait)
 	}
 	return err
 }
@@ -100,8 +100,8 @@ func (a *app) cancelThere(ctx context.Context, st *store.Store, c *server.Client
 // cancelHere takes over a run that nobody drives and drives it to its end. Not
 // to wait means to leave it once the request is durable; the next owner carries
 // it out.
-func (a *app) cancelHere(ctx context.Context, st *store.Store, id workflow.RunID, noWait bool) error {
-	e, x, err := a.takeOver(ctx, st, id, false, nil)
+func (a *app) cancelHere(ctx context.Context, id workflow.RunID, noWait bool) error {
+	e, x, err := a.takeOver(ctx, id, false)
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (a *app) cancelHere(ctx context.Context, st *store.Store, id workflow.RunID
 	}()
 	err = e.drive(driveCtx, x)
 	stop(errEnough)
-	if askErr := <-asked; askErr != nil && !errors.Is(askErr, errEnough) {
+	if askErr := <-asked; askErr != nil && !errors.Is(askErr, errEnough) && !x.Run().State.Terminal() {
 		err = errors.Join(err, askErr)
 	}
 	if errors.Is(err, errEnough) {

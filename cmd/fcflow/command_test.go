@@ -25,7 +25,7 @@ func testApp(t *testing.T) (a *app, stdout, stderr *bytes.Buffer) {
 func everyCommand(c *cobra.Command) []*cobra.Command {
 	all := []*cobra.Command{c}
 	for _, sub := range c.Commands() {
-		if sub.Name() != "no-help" {
+		if sub.Name() != "help" {
 			all = append(all, everyCommand(sub)...)
 		}
 	}

@@ -26,7 +26,7 @@ type service struct {
 	client   *firecrest.Client
 	library  *steps.Library
 	attached *sandbox.Attached // of a sandbox
-	jobs     int               // per system
+	engine   *engine.Engine    // once a session connected it
 }
 
 // sandboxSystem is where steps run on a sandbox when nothing names a system.
@@ -36,7 +36,7 @@ const sandboxSystem = "sandbox"
 // one. Systems are made known to a sandbox. Without a service only local steps
 // can be executed.
 func (a *app) connect(ctx context.Context, s *settings.Settings, p workflow.Profile, systems []string) (*service, error) {
-	v := &service{profile: p, jobs: s.Count("limits.jobs")}
+	v := &service{profile: p}
 	if p.URL == "" && p.Sandbox == "" {
 		v.library = steps.New(steps.Config{})
 		return v, nil
@@ -52,7 +52,7 @@ func (a *app) connect(ctx context.Context, s *settings.Settings, p workflow.Prof
 	var err error
 	if p.Sandbox != "" {
 		poll = sandboxPoll()
-		base, options, err = v.attach(ctx, p.Sandbox, systems, options)
+		base, options, err = a.attach(ctx, v, systems, options)
 	} else {
 		base = p.URL
 		options, err = login(s, options)
@@ -67,15 +67,16 @@ func (a *app) connect(ctx context.Context, s *settings.Settings, p workflow.Prof
 	return v, nil
 }
 
-// attach joins the sandbox of a root.
-func (v *service) attach(ctx context.Context, root string, systems []string, options []firecrest.Option) (string, []firecrest.Option, error) {
-	attached, err := sandbox.Attach(ctx, sandbox.Config{Root: root, Systems: append([]string{sandboxSystem}, systems...)})
+// attach joins the sandbox of a profile.
+func (a *app) attach(ctx context.Context, v *service, systems []string, options []firecrest.Option) (string, []firecrest.Option, error) {
+	attached, err := sandbox.Attach(ctx, sandbox.Config{Root: v.profile.Sandbox, Systems: append([]string{sandboxSystem}, systems...)})
 	if err != nil {
 		return "", nil, err
 	}
 	v.attached = attached
 	v.profile.Sandbox = attached.Root()
 	credentials := attached.Credentials()
+	a.streams.Secrets.Add(credentials.ClientSecret)
 	return attached.BaseURL(), append(options,
 		// A new connection for each request: on one that was used before, a
 		// submission that fails could have been received.

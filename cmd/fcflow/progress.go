@@ -49,6 +49,7 @@ type activity struct {
 type total struct {
 	name        string
 	done, units int
+	counted     time.Time
 	started     time.Time
 	ended       bool
 }
@@ -161,14 +162,18 @@ func (p *progress) observe(run *workflow.Run, events []workflow.Event, changed [
 		t.started = run.StartedAt
 	}
 	t.ended = run.State.Terminal()
-	t.done, t.units = countUnits(run)
+	if now := time.Now(); now.Sub(t.counted) >= drawEvery {
+		t.counted = now // it costs more the more steps there are
+		t.done, t.units = countUnits(run)
+	}
 	for _, e := range events {
 		if c, ok := e.Data.(*workflow.CancelRequested); ok {
 			p.add(p.stamp(e.At, console.State("cancelled"), console.Say(" asked for by "+c.By)))
 		}
 	}
+	at := events[len(events)-1].At
 	for _, u := range changed {
-		p.unit(run, u)
+		p.unit(run.ID, u, at)
 	}
 	// What the scheduler says of a job changes no state, but the line.
 	for _, e := range events {
@@ -176,7 +181,7 @@ func (p *progress) observe(run *workflow.Run, events []workflow.Event, changed [
 			continue
 		}
 		if u, ok := run.Unit(workflow.UnitRef{Step: e.Step, Instance: e.Instance}); ok && !slices.Contains(changed, u) {
-			p.unit(run, u)
+			p.unit(run.ID, u, at)
 		}
 	}
 }
@@ -194,11 +199,11 @@ func countUnits(run *workflow.Run) (done, all int) {
 }
 
 // unit notes what became of an instance and prints it if it is news.
-func (p *progress) unit(run *workflow.Run, u *workflow.Unit) {
-	key := unitKey{run.ID, u.Ref()}
+func (p *progress) unit(run workflow.RunID, u *workflow.Unit, at time.Time) {
+	key := unitKey{run, u.Ref()}
 	if u.State.Done() {
 		delete(p.active, key)
-		p.add(p.finished(u))
+		p.add(p.finished(at, u))
 		return
 	}
 	if u.State != workflow.Running && u.State != workflow.Waiting {
@@ -210,7 +215,7 @@ func (p *progress) unit(run *workflow.Run, u *workflow.Unit) {
 		now = &activity{order: u.Step.Step.Index, attempt: attempt.Number, since: attempt.StartedAt}
 		p.active[key] = now
 		if !p.out.Terminal() {
-			p.add(p.line(u, console.State("running"), attemptNote(attempt.Number)))
+			p.add(p.line(at, u, console.State("running"), attemptNote(attempt.Number)))
 		}
 	}
 	now.state, now.passing = u.State, ""
@@ -220,7 +225,7 @@ func (p *progress) unit(run *workflow.Run, u *workflow.Unit) {
 	}
 	now.text = text
 	if !p.out.Terminal() || u.State == workflow.Waiting && loud(u.Wait.Reason) {
-		p.add(p.line(u, console.State(string(u.State)), text))
+		p.add(p.line(at, u, console.State(string(u.State)), text))
 	}
 }
 
@@ -287,27 +292,23 @@ func failureWords(a *workflow.Attempt) string {
 }
 
 // finished is the line of an instance that is done.
-func (p *progress) finished(u *workflow.Unit) console.Line {
-	text := ""
+func (p *progress) finished(at time.Time, u *workflow.Unit) console.Line {
+	var facts []string
 	if a := u.Attempt(); a != nil && !a.EndedAt.IsZero() {
-		text = console.Duration(a.EndedAt.Sub(a.StartedAt))
+		facts = append(facts, console.Duration(a.EndedAt.Sub(a.StartedAt)))
 	}
-	if u.State != workflow.Succeeded {
-		why := string(u.Cause)
-		if u.Message != "" {
-			why += ": " + firstLine(u.Message)
-		}
-		text = strings.TrimPrefix(strings.Join([]string{text, strings.TrimPrefix(why, ": ")}, "  "), "  ")
+	if u.Cause != "" {
+		facts = append(facts, strings.TrimSuffix(fmt.Sprintf("%s: %s", u.Cause, firstLine(u.Message)), ": "))
 	}
-	return p.line(u, console.State(string(u.State)), text)
+	return p.line(at, u, console.State(string(u.State)), strings.Join(facts, "  "))
 }
 
-func (p *progress) line(u *workflow.Unit, state console.Text, text string) console.Line {
-	line := []console.Text{state, console.Say(pad(state.S, 12) + "  "), {S: name(u), Style: console.Bold}}
+func (p *progress) line(at time.Time, u *workflow.Unit, state console.Text, text string) console.Line {
+	line := []console.Text{state, console.Say(pad(state.S, 12) + "  "), {S: u.Ref().String(), Style: console.Bold}}
 	if text != "" {
 		line = append(line, console.Say("  "+text))
 	}
-	return p.stamp(u.Since, line...)
+	return p.stamp(at, line...)
 }
 
 // stamp puts the time in front where lines are kept, such as in a log file.
@@ -320,8 +321,6 @@ func (p *progress) stamp(at time.Time, rest ...console.Text) console.Line {
 
 // pad is what is missing to a width.
 func pad(s string, width int) string { return strings.Repeat(" ", max(0, width-console.Width(s))) }
-
-func name(u *workflow.Unit) string { return u.Ref().String() }
 
 // passing is told of facts that are gone with the process, from any goroutine.
 func (p *progress) passing(run workflow.RunID, unit workflow.UnitRef, fact engine.Progress) {

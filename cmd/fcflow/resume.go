@@ -89,28 +89,20 @@ func runResume(ctx context.Context, a *app, o resumeOptions) error {
 		}
 		return errors.Join(endOf(&view.RunView), a.printShown(view, o.output.format()))
 	}
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	e, x, err := a.takeOver(ctx, st, id, o.output.format() == formatJSON, watchAttention(o.exitOnAttention, stop))
+	e, x, err := a.takeOver(ctx, id, o.output.format() == formatJSON)
 	if err != nil {
 		return err
 	}
+	e.attention.wanted = o.exitOnAttention
 	if o.output.format() == formatName {
 		a.streams.Out.Printf("%s\n", id)
 	}
 	return errors.Join(e.finish(ctx, x, o.output.format()), e.close())
 }
 
-// takeOver opens a session and takes ownership of a run in it; watch, if set,
-// sees the run after each commit.
-func (a *app) takeOver(ctx context.Context, st *store.Store, id workflow.RunID, quiet bool, watch func(*workflow.Run)) (*session, *engine.Execution, error) {
-	created, err := creation(ctx, reading(func(ctx context.Context, from int64, f func(workflow.Event) error) error {
-		return st.ReadEvents(ctx, id, from, f)
-	}))
-	if err != nil {
-		return nil, nil, err
-	}
-	s, err := a.settings(created.Profile.Name)
+// takeOver opens a session and takes ownership of a run in it.
+func (a *app) takeOver(ctx context.Context, id workflow.RunID, quiet bool) (*session, *engine.Execution, error) {
+	s, err := a.settings("")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -118,7 +110,7 @@ func (a *app) takeOver(ctx context.Context, st *store.Store, id workflow.RunID, 
 	if err != nil {
 		return nil, nil, err
 	}
-	x, err := e.reopen(ctx, id, watch)
+	x, err := e.reopen(ctx, id)
 	if err != nil {
 		return nil, nil, errors.Join(err, e.close())
 	}
@@ -126,24 +118,30 @@ func (a *app) takeOver(ctx context.Context, st *store.Store, id workflow.RunID, 
 }
 
 // reopen takes ownership of a run.
-func (e *session) reopen(ctx context.Context, id workflow.RunID, watch func(*workflow.Run)) (*engine.Execution, error) {
+func (e *session) reopen(ctx context.Context, id workflow.RunID) (*engine.Execution, error) {
 	history, err := e.runs.Open(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	x, err := e.open(ctx, history, watch)
+	x, err := e.open(ctx, history)
 	if err != nil {
 		return nil, errors.Join(err, history.Close())
 	}
 	return x, nil
 }
 
-func (e *session) open(ctx context.Context, history workflow.History, watch func(*workflow.Run)) (*engine.Execution, error) {
+// open prepares a run for going on, with the settings of its own profile unless
+// the person named another one.
+func (e *session) open(ctx context.Context, history workflow.History) (*engine.Execution, error) {
 	created, err := creation(ctx, history)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkPinned(e.settings, created.Profile); err != nil {
+	s, err := e.app.settings(created.Profile.Name)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPinned(s, created.Profile); err != nil {
 		return nil, err
 	}
 	source, err := history.Frozen(ctx)
@@ -154,14 +152,14 @@ func (e *session) open(ctx context.Context, history workflow.History, watch func
 	if err != nil {
 		return nil, err
 	}
-	if err := e.app.checkSecrets(e.settings, w); err != nil {
+	if err := e.app.checkSecrets(s, w); err != nil {
 		return nil, err
 	}
-	v, err := e.connect(ctx, created.Profile, systemsOf(w, created.Inputs))
+	v, err := e.connect(ctx, s, created.Profile, systemsOf(w, created.Inputs))
 	if err != nil {
 		return nil, err
 	}
-	x, err := e.engine(v, watch).Open(ctx, history, w, e.store.Self(), releaseName())
+	x, err := v.engine.Open(ctx, history, w, e.store.Self(), releaseName())
 	if err != nil {
 		return nil, err
 	}
@@ -180,6 +178,7 @@ func runResumeAll(ctx context.Context, a *app, o resumeOptions) error {
 	if err != nil {
 		return err
 	}
+	e.attention.wanted = o.exitOnAttention
 	interrupted, _, err := e.store.Recent(ctx, 0, func(l store.Listed) bool { return l.Interrupted })
 	if err != nil {
 		return errors.Join(err, e.close())
@@ -188,9 +187,7 @@ func runResumeAll(ctx context.Context, a *app, o resumeOptions) error {
 	var executions []*engine.Execution
 	var driving sync.WaitGroup
 	for i, l := range interrupted {
-		ctx, stop := context.WithCancelCause(ctx)
-		defer stop(nil)
-		x, err := e.reopen(ctx, l.ID, watchAttention(o.exitOnAttention, stop))
+		x, err := e.reopen(ctx, l.ID)
 		if err != nil {
 			errs[i] = fmt.Errorf("resume run %s: %w", l.ID, err)
 			continue

@@ -27,7 +27,6 @@ sandbox built in, on which the same file runs with no supercomputer at all.`,
 		},
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"}) // --help says it all
 	for _, s := range settings.All() {
 		if s.Flag == "" {
 			continue

@@ -8,13 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/internal/console"
+	"github.com/fcflow/fcflow/internal/settings"
 	"github.com/fcflow/fcflow/workflow"
 )
 
@@ -91,8 +91,8 @@ func runRun(ctx context.Context, a *app, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	err = e.start(ctx, w, created, o)
-	return errors.Join(err, e.close())
+	e.attention.wanted = o.exitOnAttention
+	return errors.Join(e.start(ctx, s, w, created, o.output.format()), e.close())
 }
 
 // loadRunnable loads a workflow that this version executes.
@@ -190,23 +190,21 @@ func fileFacts(w *workflow.Workflow, inputs map[string]json.RawMessage) (map[str
 }
 
 // start creates the run and drives it to its end.
-func (e *session) start(ctx context.Context, w *workflow.Workflow, created workflow.RunCreated, o runOptions) error {
-	v, err := e.connect(ctx, created.Profile, systemsOf(w, created.Inputs))
+func (e *session) start(ctx context.Context, s *settings.Settings, w *workflow.Workflow, created workflow.RunCreated, f format) error {
+	v, err := e.connect(ctx, s, created.Profile, systemsOf(w, created.Inputs))
 	if err != nil {
 		return err
 	}
 	created.Profile.Sandbox = v.profile.Sandbox // with links resolved
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	x, err := e.engine(v, watchAttention(o.exitOnAttention, stop)).Create(ctx, e.runs, w, created)
+	x, err := v.engine.Create(ctx, e.runs, w, created)
 	if err != nil {
 		return err
 	}
 	e.progress.say(console.Say(fmt.Sprintf("run %s of %s (%s)", shortID(created.ID), w.Name, created.ID)))
-	if o.output.format() == formatName {
+	if f == formatName {
 		e.app.streams.Out.Printf("%s\n", created.ID)
 	}
-	return e.finish(ctx, x, o.output.format())
+	return e.finish(ctx, x, f)
 }
 
 // finish drives a run and prints how it ended.
@@ -217,43 +215,4 @@ func (e *session) finish(ctx context.Context, x *engine.Execution, f format) err
 		err = errors.Join(err, e.app.streams.Out.JSON(shown(view, !view.State.Terminal(), false)))
 	}
 	return err
-}
-
-func addExitOnAttention(c *cobra.Command, value *bool) {
-	c.Flags().BoolVar(value, "exit-on-attention", false, "stop with exit code 10 when everything that is left waits for a person")
-}
-
-// watchAttention ends the drive, if wanted, once nothing goes on but waiting for
-// a person.
-func watchAttention(wanted bool, stop context.CancelCauseFunc) func(*workflow.Run) {
-	if !wanted {
-		return nil
-	}
-	var once sync.Once
-	return func(run *workflow.Run) {
-		if run.Running() > 0 {
-			return
-		}
-		waiting := 0
-		for _, s := range run.Steps {
-			if s.Count(workflow.Ready) > 0 {
-				return
-			}
-			if s.Count(workflow.Waiting) == 0 {
-				continue
-			}
-			for _, u := range s.Units {
-				switch {
-				case u.State != workflow.Waiting:
-				case u.Wait.Reason != workflow.WaitAttention:
-					return
-				default:
-					waiting++
-				}
-			}
-		}
-		if waiting > 0 {
-			once.Do(func() { stop(engine.ErrAttention) })
-		}
-	}
 }

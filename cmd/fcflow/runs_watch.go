@@ -46,7 +46,11 @@ func runRunsWatch(ctx context.Context, a *app, o runsWatchOptions) error {
 	if err != nil {
 		return err
 	}
-	run, err := a.watch(ctx, st, id)
+	run, err := a.watch(ctx, st, id, o.output.format() == formatJSON)
+	if errors.Is(err, errInterrupted) {
+		a.note("run %s goes on; watch it: fcflow runs watch %s", shortID(id), a.refer(id))
+		return &ended{err}
+	}
 	if err != nil {
 		return err
 	}
@@ -64,7 +68,7 @@ func runRunsWatch(ctx context.Context, a *app, o runsWatchOptions) error {
 
 // watch shows a run until it ends or its owner stops, and returns its state
 // then.
-func (a *app) watch(ctx context.Context, st *store.Store, id workflow.RunID) (*workflow.Run, error) {
+func (a *app) watch(ctx context.Context, st *store.Store, id workflow.RunID, quiet bool) (*workflow.Run, error) {
 	live, err := a.alive(ctx, st, id)
 	if err != nil {
 		return nil, err
@@ -80,7 +84,7 @@ func (a *app) watch(ctx context.Context, st *store.Store, id workflow.RunID) (*w
 		return run, err
 	}
 	defer live.close()
-	run, err := a.follow(ctx, st, live.client, id)
+	run, err := a.follow(ctx, st, live.client, id, quiet)
 	if errors.Is(err, server.ErrGone) {
 		return a.stored(ctx, st, id)
 	}
@@ -89,7 +93,7 @@ func (a *app) watch(ctx context.Context, st *store.Store, id workflow.RunID) (*w
 
 // follow folds the events of a live run as they come, with the definition that
 // lies beside its history, and shows them.
-func (a *app) follow(ctx context.Context, st *store.Store, c *server.Client, id workflow.RunID) (*workflow.Run, error) {
+func (a *app) follow(ctx context.Context, st *store.Store, c *server.Client, id workflow.RunID, quiet bool) (*workflow.Run, error) {
 	source, err := st.Frozen(ctx, id)
 	if err != nil {
 		return nil, err
@@ -102,14 +106,10 @@ func (a *app) follow(ctx context.Context, st *store.Store, c *server.Client, id 
 	if err != nil {
 		return nil, err
 	}
-	view, err := c.View(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	show := newProgress(a.streams.Err, false)
+	show := newProgress(a.streams.Err, quiet)
 	defer show.close()
 	run := workflow.NewRun(w)
-	show.say(console.Say("run " + shortID(id) + " of " + view.Workflow + " (" + string(id) + ")"))
+	show.say(console.Say("run " + shortID(id) + " of " + w.Name + " (" + string(id) + ")"))
 	err = c.Events(ctx, id, 1, true, func(e workflow.Event) error {
 		if err := workflow.Apply(run, &e); err != nil {
 			return err

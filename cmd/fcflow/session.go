@@ -21,12 +21,12 @@ import (
 // session is what a command needs that owns runs: the store, signed with the
 // socket on which the runs are served, and a display.
 type session struct {
-	app      *app
-	settings *settings.Settings
-	store    *store.Store
-	runs     workflow.Store // the same, for owning runs
-	progress *progress
-	owned    *owned
+	app       *app
+	store     *store.Store
+	runs      workflow.Store // the same, for owning runs
+	progress  *progress
+	owned     *owned
+	attention attention
 
 	server   *server.Server
 	served   chan error
@@ -37,7 +37,7 @@ type session struct {
 // openSession starts serving; without a socket it goes on, and other terminals
 // see the run with a delay.
 func (a *app) openSession(s *settings.Settings, quiet bool) (*session, error) {
-	e := &session{app: a, settings: s, owned: &owned{runs: map[workflow.RunID]*engine.Execution{}}}
+	e := &session{app: a, owned: &owned{runs: map[workflow.RunID]*engine.Execution{}}}
 	var owner workflow.Owner
 	listener, err := server.Listen(a.getenv)
 	if err != nil {
@@ -91,38 +91,36 @@ func (e *session) stopProgress() {
 	e.progress.close()
 }
 
-// connect returns the service of a profile, one per profile and process.
-func (e *session) connect(ctx context.Context, p workflow.Profile, systems []string) (*service, error) {
+// connect returns the service of a profile, one per profile and process, with
+// the engine that shares its limits between the runs on it.
+func (e *session) connect(ctx context.Context, s *settings.Settings, p workflow.Profile, systems []string) (*service, error) {
 	for _, v := range e.services {
-		if v.profile.URL == p.URL && v.profile.Sandbox == p.Sandbox {
+		if v.profile.URL == p.URL && v.profile.Sandbox == p.Sandbox && v.profile.Name == p.Name {
 			if v.attached == nil {
 				return v, nil
 			}
 			return v, v.attached.AddSystems(ctx, systems...)
 		}
 	}
-	v, err := e.app.connect(ctx, e.settings, p, systems)
+	v, err := e.app.connect(ctx, s, p, systems)
 	if err != nil {
 		return nil, err
 	}
+	v.engine = e.newEngine(s, v)
 	e.services = append(e.services, v)
 	return v, nil
 }
 
-// engine returns an engine that executes with a service. watch, if set, sees the
-// run after each commit.
-func (e *session) engine(v *service, watch func(*workflow.Run)) *engine.Engine {
+func (e *session) newEngine(s *settings.Settings, v *service) *engine.Engine {
 	summaries := &summaries{store: e.store, written: map[workflow.RunID]time.Time{}}
 	config := engine.Config{
-		Library: v.library, JobsPerSystem: v.jobs, Patience: e.settings.Duration("patience"),
-		Secrets: e.settings.Secret, Logger: e.app.logger(),
+		Library: v.library, JobsPerSystem: s.Count("limits.jobs"), Patience: s.Duration("patience"),
+		Secrets: s.Secret, Logger: e.app.logger(),
 		LogDir: func(id workflow.RunID) string { return e.store.Paths(id).Logs },
 		Observe: func(run *workflow.Run, events []workflow.Event, changed []*workflow.Unit) {
 			e.progress.observe(run, events, changed)
 			summaries.observe(run)
-			if watch != nil {
-				watch(run)
-			}
+			e.attention.observe(run)
 		},
 		Progress: e.progress.passing,
 	}
@@ -135,6 +133,8 @@ func (e *session) engine(v *service, watch func(*workflow.Run)) *engine.Engine {
 // drive executes a run that this process owns until it is over or ctx ends, and
 // keeps its summary.
 func (e *session) drive(ctx context.Context, x *engine.Execution) error {
+	ctx, done := e.attention.guard(ctx, x.ID())
+	defer done()
 	e.owned.add(x)
 	err := x.Drive(ctx)
 	return errors.Join(err, e.store.PutSummary(x.ID(), x.Run().Summarize()))
