@@ -113,13 +113,13 @@ func TestKill(t *testing.T) {
 	c := undisturbed(t)
 	t.Logf("a run takes %s and %d commits", c.took, len(c.commits))
 	sum := &summary{results: map[result]int{}, last: map[string]int{}}
+	defer func() { t.Log(sum) }()
 	if *only != "" {
 		m, err := parseMoment(*only)
 		if err != nil {
 			t.Fatal(err)
 		}
 		c.killAll(t, []moment{m}, sum)
-		t.Log(sum)
 		return
 	}
 	c.killAll(t, c.plan(random, *kills), sum)
@@ -129,7 +129,6 @@ func TestKill(t *testing.T) {
 			t.Errorf("never the last durable event: %s", missing)
 		}
 	}
-	t.Log(sum)
 }
 
 // killAll goes through a plan, some kills at a time: a run mostly waits.
@@ -140,8 +139,9 @@ func (c *clean) killAll(t *testing.T, plan []moment, sum *summary) {
 		workers.Go(func() {
 			for m := range moments {
 				t.Run(m.String(), func(t *testing.T) {
-					result, last := c.kill(newLab(t), m)
-					sum.add(result, last)
+					result, last := wrong, []string(nil)
+					defer func() { sum.add(result, last) }()
+					result, last = c.kill(newLab(t), m)
 					t.Logf("%s: %s, after %s", m, result, last)
 				})
 			}
@@ -163,7 +163,9 @@ func (c *clean) kill(l *lab, m moment) (result, []string) {
 	}
 	p := m.crash(l, l.everything()...)
 	if !p.killed() {
-		c.judge(l, p)
+		if r := c.judge(l, p); r != endedWell {
+			return r, nil
+		}
 		return tooLate, nil
 	}
 	if len(l.list()) == 0 {
@@ -256,18 +258,18 @@ func (s *summary) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var b strings.Builder
-	b.WriteString("kills:\n")
+	b.WriteString("of the kills\n")
 	for _, r := range results {
 		fmt.Fprintf(&b, "%5d  %s\n", s.results[r], r)
 	}
-	b.WriteString("of these came right after a commit that holds\n")
+	b.WriteString("and these came right after a commit that holds\n")
 	var kinds []string
 	for kind := range s.last {
 		kinds = append(kinds, kind)
 	}
 	slices.SortFunc(kinds, func(p, q string) int { return s.last[q] - s.last[p] })
 	for _, kind := range kinds {
-		fmt.Fprintf(&b, "%5d  %-20s %s\n", s.last[kind], kind, strings.Repeat("▪", s.last[kind]))
+		fmt.Fprintf(&b, "%5d  %-20s %s\n", s.last[kind], kind, strings.Repeat("▪", min(s.last[kind], 60)))
 	}
 	return b.String()
 }

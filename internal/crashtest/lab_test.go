@@ -23,8 +23,8 @@ import (
 // patience is how long a process may take. None should come near it.
 const patience = 90 * time.Second
 
-// shared is a directory for this test process: the program, and the sockets of
-// runs, whose paths must be short.
+// shared is a directory for this test process: for the program, and for the
+// sockets of runs, whose paths must be short.
 var shared string
 
 func TestMain(m *testing.M) {
@@ -44,7 +44,7 @@ var program = sync.OnceValues(func() (string, error) {
 	if err := lookAtSources(); err != nil {
 		return "", err
 	}
-	bin := filepath.Join(shared, "fcflow")
+	bin := filepath.Join(shared, "bin", "fcflow")
 	build := exec.Command("go", "build", "-o", bin, "github.com/fcflow/fcflow/cmd/fcflow")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {

@@ -1,6 +1,7 @@
 package crashtest
 
 import (
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -8,10 +9,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// gate is the command line of a workflow whose job waits for a file.
+// gate is the command line of a workflow of that name whose job waits for a
+// file.
 func (l *lab) gate(what string) []string {
+	l.t.Helper()
+	text, err := os.ReadFile(l.path("gate.yaml"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.write(what+".yaml", strings.Replace(string(text), "name: gate", "name: "+what, 1))
 	return []string{
-		"run", "gate.yaml", "--sandbox=" + l.path("sandbox"), "--output", "name",
+		"run", what + ".yaml", "--sandbox=" + l.path("sandbox"), "--output", "name",
 		"-i", "ledger=" + l.path("ledger"), "-i", "gate=" + l.path("gate-"+what), "-i", "what=" + what,
 	}
 }

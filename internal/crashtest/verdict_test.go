@@ -1,7 +1,6 @@
 package crashtest
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -9,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// result is how a kill came out, short of a failed test.
+// result is how a kill came out.
 type result string
 
 const (
@@ -17,9 +16,10 @@ const (
 	attention result = "wait for a person: nobody knows whether a job was submitted"
 	notBegun  result = "came before there was a run"
 	tooLate   result = "came when the process had ended"
+	wrong     result = "ended wrong"
 )
 
-var results = []result{endedWell, attention, notBegun, tooLate}
+var results = []result{endedWell, attention, notBegun, tooLate, wrong}
 
 // clean is what a run looks like that nobody disturbs.
 type clean struct {
@@ -107,6 +107,7 @@ func (c *clean) judge(l *lab, p *process, stored ...[]event) result {
 		for _, e := range history {
 			l.t.Log(e.original)
 		}
+		return wrong
 	}
 	return result
 }
@@ -256,6 +257,6 @@ func judgeBatch(l *lab, r result, c *clean) {
 		}
 	}
 	if len(accepted) > jobs || r == endedWell && len(accepted) != jobs {
-		l.t.Error(fmt.Sprintf("%d jobs were accepted, want %d", len(accepted), jobs))
+		l.t.Errorf("%d jobs were accepted, want %d", len(accepted), jobs)
 	}
 }
