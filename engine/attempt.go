@@ -30,7 +30,7 @@ func (x *Execution) reenter() {
 			if u.State != workflow.Running {
 				continue
 			}
-			if !continues(u) {
+			if !continues(u, x.blob) {
 				x.conclude(u, false, nil, Failure(workflow.CauseInterrupted,
 					"fcflow ended while this ran, and nobody knows how far it came"))
 				continue
@@ -43,12 +43,16 @@ func (x *Execution) reenter() {
 
 // continues reports whether an attempt may be entered again after its process
 // has died in it.
-func continues(u *workflow.Unit) bool {
+func continues(u *workflow.Unit, blobs workflow.BlobReader) bool {
 	spec := u.Step.Step.Spec()
 	if spec.Fenced || spec.Idempotent || spec.Resumable {
 		return true
 	}
-	return spec.IdempotentWith != nil && spec.IdempotentWith(u.Attempt().With.JSON)
+	if spec.IdempotentWith == nil {
+		return false
+	}
+	with, err := u.Attempt().With.Load(blobs)
+	return err == nil && spec.IdempotentWith(with)
 }
 
 // enter calls the step's function for an attempt that is running by the record.
@@ -68,7 +72,7 @@ func (x *Execution) enter(u *workflow.Unit, why workflow.WakeReason) {
 		go x.finish(e, Failure(workflow.CausePanic, fmt.Sprintf("this fcflow does not execute %q", u.Step.Step.Uses)))
 		return
 	}
-	secret, err := x.withSecrets(u, with)
+	secret, err := x.withSecrets(u, inv, with)
 	if err != nil {
 		go x.finish(e, Failure(workflow.CauseExpression, err.Error()))
 		return
@@ -77,14 +81,18 @@ func (x *Execution) enter(u *workflow.Unit, why workflow.WakeReason) {
 }
 
 // withSecrets evaluates the inputs again with the values of secrets, which the
-// record does not hold.
-func (x *Execution) withSecrets(u *workflow.Unit, recorded json.RawMessage) (json.RawMessage, error) {
+// record does not hold, and tells the attempt which they are.
+func (x *Execution) withSecrets(u *workflow.Unit, inv *Invocation, recorded json.RawMessage) (json.RawMessage, error) {
 	if !u.Step.Step.UsesSecrets() {
 		return recorded, nil
 	}
 	scope := x.run.Scope(u, x.blob)
 	scope.Attempt = len(u.Attempts)
-	scope.Secrets = x.engine.cfg.Secrets
+	scope.Secrets = func(name string) (string, error) {
+		value, err := x.engine.cfg.Secrets(name)
+		inv.Secrets = append(inv.Secrets, value)
+		return value, err
+	}
 	return evalWith(x.run, u, scope)
 }
 

@@ -103,7 +103,7 @@ func (w *world) reopen() {
 	w.apply(nil, 0, &workflow.RunOpened{})
 	for _, s := range w.run.Steps {
 		for _, u := range s.Units {
-			if u.State == workflow.Running && !continues(u) {
+			if u.State == workflow.Running && !continues(u, nil) {
 				p, _ := conclude(w.run, u, false, Failure(workflow.CauseInterrupted, "x"), nil, w.now)
 				w.apply(u, len(u.Attempts), p)
 			}

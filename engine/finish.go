@@ -63,8 +63,9 @@ func checkOutputs(spec *workflow.StepSpec, with, text json.RawMessage) (workflow
 		if f.Required && (!ok || string(value) == "null") {
 			return workflow.CauseOutputMissing, fmt.Sprintf("output %q was not delivered", f.Name)
 		}
-		if f.Type.Kind == workflow.String && len(value) > maxOutputText {
-			return workflow.CauseOutputTooLarge, fmt.Sprintf("output %q takes %d bytes; at most %d are kept: write it to a file", f.Name, len(value), maxOutputText)
+		var text string
+		if len(value) > maxOutputText && json.Unmarshal(value, &text) == nil && len(text) > maxOutputText {
+			return workflow.CauseOutputTooLarge, fmt.Sprintf("output %q takes %d bytes; at most %d are kept: write it to a file", f.Name, len(text), maxOutputText)
 		}
 	}
 	return "", ""

@@ -32,7 +32,10 @@ type Invocation struct {
 	// looks for evidence of how that ended.
 	Cancelling bool
 	Expired    workflow.Cause
-	Logger     zerolog.Logger
+	// Secrets are the values of secrets among the inputs of this attempt. They
+	// must not be written anywhere.
+	Secrets []string
+	Logger  zerolog.Logger
 
 	submission  *workflow.Submission
 	job         *workflow.JobObserved

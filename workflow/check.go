@@ -12,6 +12,9 @@ type CheckOptions struct {
 	// DefaultSystem is the system of steps that name none; "" = such a step is a
 	// problem. It decides what is reported and enters nothing that is evaluated.
 	DefaultSystem string
+	// Version is that of this fcflow, such as "0.3.1"; `requires` is held against
+	// it. A version that is no release ("devel") meets every requirement.
+	Version string
 }
 
 // Load parses and checks a file, and returns the problems of both in file
@@ -30,6 +33,7 @@ func Load(file string, source []byte, c Catalogue, o CheckOptions) (*Workflow, P
 // one mistake is one problem.
 func Check(w *Workflow, c Catalogue, o CheckOptions) Problems {
 	k := newChecker(w, c, o)
+	k.checkRequires()
 	k.checkInputs()
 	k.checkStepTypes()
 	k.checkDefaults()
@@ -59,9 +63,8 @@ type plan struct {
 	inputs   Type // the object that `with` must be
 	// constant is the whole `with` in canonical JSON if nothing in it depends on
 	// the run.
-	constant  []byte
-	secrets   bool
-	remoteDir bool
+	constant []byte
+	secrets  bool
 }
 
 // checker holds what is known of a workflow while it is checked.
@@ -315,7 +318,6 @@ func (c *checker) derive(s *stepCheck) {
 	p := s.step.plan
 	for _, program := range p.programs {
 		p.secrets = p.secrets || len(program.refs.secrets) > 0
-		p.remoteDir = p.remoteDir || program.refs.remoteDir
 	}
 }
 
@@ -326,10 +328,6 @@ func (s *Step) Spec() *StepSpec { return s.spec }
 // UsesSecrets reports whether an input of the step is made from a secret. It is
 // false before [Check].
 func (s *Step) UsesSecrets() bool { return s.plan != nil && s.plan.secrets }
-
-// ReferencesRemoteDir reports whether the step, or a default that it takes,
-// names run.remote_dir. It is false before [Check].
-func (s *Step) ReferencesRemoteDir() bool { return s.plan != nil && s.plan.remoteDir }
 
 // place returns the place of a key of the step, or of the step.
 func (s *Step) place(key string) Pos {

@@ -39,6 +39,7 @@ const (
 	CodeInputUnknown      ProblemCode = "input_unknown"
 	CodeInputMissing      ProblemCode = "input_missing"
 	CodeInputValue        ProblemCode = "input_value"
+	CodeRequiresNewer     ProblemCode = "requires_newer"
 	CodeUnsupported       ProblemCode = "unsupported"
 )
 
@@ -52,6 +53,6 @@ func checkCodes() []ProblemCode {
 		CodeMatrixDimension, CodeMatrixEmpty, CodeFanOutKey, CodeFanOutTwice,
 		CodeQueueTimeout, CodeUnknownCause, CodeCauseNeedsJob, CodeImpossibleCause,
 		CodeOverlappingRules, CodeGrowKey, CodeUntilBound, CodeInputDefault, CodeInputUnknown,
-		CodeInputMissing, CodeInputValue, CodeUnsupported,
+		CodeInputMissing, CodeInputValue, CodeRequiresNewer, CodeUnsupported,
 	}
 }

@@ -349,18 +349,8 @@ func (c *checker) settle(s *stepCheck) {
 	p := s.step.plan
 	constant := s.step.With == nil || !s.step.With.hasExpression()
 	for _, name := range taken(p.inputs.Fields) {
-		value := c.index.defaults[name]
-		if !value.hasExpression() {
-			continue
-		}
-		constant = false // a given path too may start at the default
-		if _, given := s.step.With.Member(name); given {
-			continue
-		}
-		for _, part := range value.Template.Parts {
-			if program := c.index.programs[part.Expr]; program != nil && program.refs.remoteDir {
-				p.remoteDir = true
-			}
+		if c.index.defaults[name].hasExpression() { // a given path too may start at it
+			constant = false
 		}
 	}
 	if !constant {

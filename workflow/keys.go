@@ -41,7 +41,7 @@ var (
 			"Name of the workflow, in listings and in the paths of its runs.").required(),
 		key("description", anyText, func(_ *reader, w *Workflow, m *NamedValue) { w.Description = m.Value.Text },
 			"What the workflow is for."),
-		key("requires", versionBound, func(_ *reader, w *Workflow, m *NamedValue) { w.Requires = m.Value.Text },
+		key("requires", versionBound, func(_ *reader, w *Workflow, m *NamedValue) { w.Requires, w.RequiresPos = m.Value.Text, m.Value.Pos },
 			"Oldest version of fcflow that may run it."),
 		key("inputs", &Shape{Kind: MappingShape, Title: "`inputs`", Names: identifier, Values: inputShape}, readInputs,
 			"Values that the caller gives, by name."),

@@ -213,7 +213,6 @@ func (r *nameReader) runMember(members []member) (Type, bool) {
 		r.fail(CodeUnavailableName, m.offset, "", "run.remote_dir cannot be named in %s", r.at.where)
 	}
 	r.refs.run = true
-	r.refs.remoteDir = r.refs.remoteDir || m.name == "remote_dir"
 	return follow(f.Type, members[1:])
 }
 

@@ -10,14 +10,13 @@ import (
 
 // references are the names an expression uses.
 type references struct {
-	inputs    []string
-	secrets   []string
-	steps     []stepUse
-	matrix    bool
-	each      bool
-	run       bool
-	attempt   bool
-	remoteDir bool
+	inputs  []string
+	secrets []string
+	steps   []stepUse
+	matrix  bool
+	each    bool
+	run     bool
+	attempt bool
 	// eachValue: each.outputs was named without `?.`.
 	eachValue bool
 	status    []string

@@ -41,6 +41,9 @@ func loadTestFile(t *testing.T, path string) (name string, text []byte, problems
 			given[key] = value
 		}
 		run = run || line == "# run"
+		if version, ok := strings.CutPrefix(line, "# options: version "); ok {
+			options.Version = version
+		}
 		if line == "# options: no default system" {
 			options.DefaultSystem = ""
 		}

@@ -18,7 +18,8 @@ type Workflow struct {
 
 	Name        string
 	Description string
-	Requires    string // version constraint such as ">=0.3"; "" = any
+	Requires    string // oldest version that will do, such as ">=0.3"; "" = any
+	RequiresPos Pos
 
 	Inputs      []*Input
 	Secrets     []*Secret

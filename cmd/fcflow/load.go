@@ -23,7 +23,7 @@ func (a *app) loadWorkflow(file, defaultSystem string) (*workflow.Workflow, erro
 	if err != nil {
 		return nil, err
 	}
-	w, problems := workflow.Load(file, source, a.catalogue, workflow.CheckOptions{DefaultSystem: defaultSystem})
+	w, problems := workflow.Load(file, source, a.catalogue, workflow.CheckOptions{DefaultSystem: defaultSystem, Version: releaseName()})
 	if w != nil {
 		problems = append(problems, scheduler.Check(w)...)
 		slices.SortStableFunc(problems, func(p, q workflow.Problem) int {
