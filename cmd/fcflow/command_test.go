@@ -101,7 +101,11 @@ func TestDocs(t *testing.T) {
 	a, _, _ := testApp(t)
 	dir := t.TempDir()
 	root := newRootCommand(a)
-	root.SetArgs([]string{"docs", "write", dir, "--mistakes", "../../workflow/testdata/invalid", "--mistakes", "../../scheduler/testdata/invalid"})
+	args := []string{"docs", "write", dir}
+	for _, mistakes := range mistakeDirs {
+		args = append(args, "--mistakes", filepath.Join("..", "..", mistakes))
+	}
+	root.SetArgs(args)
 	if err := root.Execute(); err != nil {
 		t.Fatal(err)
 	}
