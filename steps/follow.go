@@ -38,6 +38,11 @@ func (c *call) follow(ctx context.Context, w watched) (*firecrest.Job, engine.Ou
 	if c.Stopping() {
 		return c.cancel(ctx, topic, w, seen)
 	}
+	if w.token == "" && seen.Outage != nil {
+		if cause, outage := causeOf(seen.Outage); !outage { // the id is none, or not ours to see
+			return nil, engine.Failure(cause, seen.Outage.Error())
+		}
+	}
 	wait := engine.Wait{Reason: workflow.WaitJob, Topic: topic}
 	switch status := seen.Job.Status; {
 	case seen.Outage != nil:
@@ -131,7 +136,7 @@ func (c *call) cancel(ctx context.Context, topic string, w watched, seen firecre
 	if err := c.keep(ctx, cancelKey, true); err != nil {
 		return nil, lost(err)
 	}
-	if err := c.client().Compute.Cancel(ctx, c.system(), w.id); err != nil {
+	if err := c.requestEnd(ctx, w.id); err != nil {
 		again.Reason, again.Until = workflow.WaitOutage, time.Now().Add(c.library.outages.first)
 		again.Message += ": " + err.Error()
 		return nil, engine.Suspend(again)

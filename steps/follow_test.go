@@ -173,6 +173,75 @@ func TestOutageWhileTheJobRuns(t *testing.T) {
 	}
 }
 
+// TestMissingRowsSayNothing: a job that neither the list nor its id shows is
+// waited for.
+func TestMissingRowsSayNothing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	hidden := 0
+	s.mu.Lock()
+	s.fault = func(op string, _ *http.Request) *sandbox.Fault {
+		if hidden > 20 {
+			return nil
+		}
+		switch op {
+		case "GET /compute/{system_name}/jobs":
+			hidden++
+			return &sandbox.Fault{Status: http.StatusOK, Header: http.Header{"F7T-AppVersion": {"2.5.6"}}, Body: `{"jobs":[]}`}
+		case "GET /compute/{system_name}/jobs/{job_id}":
+			hidden++
+			return signed(http.StatusNotFound, "Job not found.")
+		}
+		return nil
+	}
+	s.mu.Unlock()
+	r := s.run(helloJob)
+	s.outputs(r, "x")
+	messages := 0
+	for _, e := range events(t, s, r) {
+		if w, ok := e.Data.(*workflow.AttemptWaiting); ok && strings.Contains(w.Message, "is not known to the scheduler") {
+			messages++
+		}
+	}
+	if messages == 0 {
+		t.Error("nobody was told")
+	}
+}
+
+// TestAnotherJobWithTheSameID: ids are used again after a reset of the
+// scheduler; a job of another name is not ours.
+func TestAnotherJobWithTheSameID(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	const foreign = `{"jobs":[{"jobId":"1","name":"other","status":{"state":"FAILED","exitCode":1,"interruptSignal":0},"time":{}}]}`
+	foreigners := 0
+	s.mu.Lock()
+	s.fault = func(op string, _ *http.Request) *sandbox.Fault {
+		if !strings.HasPrefix(op, "GET /compute/") || foreigners >= 5 {
+			return nil
+		}
+		foreigners++
+		return &sandbox.Fault{Status: http.StatusOK, Header: http.Header{"F7T-AppVersion": {"2.5.6"}}, Body: foreign}
+	}
+	s.mu.Unlock()
+	s.outputs(s.run(helloJob), "x")
+}
+
+// TestCancelTwice: a job that has ended is as good as cancelled.
+func TestCancelTwice(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	r := s.run(`
+	- { id: x, uses: submit, with: { script: "#!/bin/sh\nsleep 600" } }
+	- { id: one, uses: cancel_job, with: { job_id: "${{ steps.x.outputs.job_id }}" } }
+	- { id: two, uses: cancel_job, with: { job_id: "${{ steps.one.outputs.job_id }}" } }
+	- { id: w, uses: wait_for_job, with: { job_id: "${{ steps.two.outputs.job_id }}" } }`)
+	s.outputs(r, "two")
+	if u := unit(t, r, "w"); u.Cause != workflow.CauseKilled {
+		t.Errorf("w: %s: %s", u.Cause, u.Message)
+	}
+}
+
 // TestNoNewsNoEvents: however often the job is asked for, the history grows
 // only when something changed.
 func TestNoNewsNoEvents(t *testing.T) {

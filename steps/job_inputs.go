@@ -109,7 +109,11 @@ func (c *call) batchScript(in batchIn, workdir string) ([]byte, error) {
 	if in.RemoteScript != "" {
 		return nil, refuseWithRemote(in)
 	}
-	resources := in.resources(c.library.config.Account)
+	fallback := c.library.config.Account
+	if jobscript.Sets(text, in.Directives, "account") {
+		fallback = "" // what the script says wins over the profile
+	}
+	resources := in.resources(fallback)
 	options, err := resources.Options()
 	if err != nil {
 		return nil, refuse("%v", err)
@@ -133,11 +137,14 @@ func (c *call) batchScript(in batchIn, workdir string) ([]byte, error) {
 // refuseWithRemote refuses what could not reach a script that is submitted as
 // it is.
 func refuseWithRemote(in batchIn) error {
-	for key, set := range map[string]bool{
-		"env": len(in.Env) > 0, "directives": len(in.Directives) > 0, "resources": in.Resources != (resourcesIn{}), "requeue": in.Requeue,
+	for _, input := range []struct {
+		key   string
+		given bool
+	}{
+		{"env", len(in.Env) > 0}, {"directives", len(in.Directives) > 0}, {"resources", in.Resources != (resourcesIn{})}, {"requeue", in.Requeue},
 	} {
-		if set {
-			return refuse("%s cannot be given with remote_script, which brings its own directives", key)
+		if input.given {
+			return refuse("`%s` cannot be given with `remote_script`, which brings its own directives", input.key)
 		}
 	}
 	return nil

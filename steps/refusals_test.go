@@ -60,6 +60,7 @@ func TestRefusals(t *testing.T) {
 		{"job", `{ script: "#!/bin/sh\necho 1", outputs: { e: { regex: "E=(.*)" } } }`, "output_missing", "nothing matches"},
 		{"job", `{ script: "#!/bin/sh\necho x", outputs: { e: { from: x.json, json: a } } }`, "output_missing", "left no file"},
 		{"job_info", `{ job_id: "99999999" }`, "rejected", "Job not found"},
+		{"wait_for_job", `{ job_id: 1_2 }`, "rejected", "not the id of a job"},
 		{"job_metadata", `{ job_id: "99999999" }`, "rejected", "Job not found"},
 		{"cancel_job", `{ job_id: 1_2 }`, "rejected", "not the id of a job"},
 		{"run", `{ script: "echo out; echo err >&2; exit 3" }`, "exit(3)", "exited with 3"},
@@ -79,7 +80,27 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestFirstErrors shows how errors of the service itself end the simplest types.
+// TestStatusRefused: the types that ask for nothing of their own.
+func TestStatusRefused(t *testing.T) {
+	t.Parallel()
+	for name, op := range map[string]string{"systems": "GET /status/systems", "userinfo": "userinfo"} {
+		s := newSite(t)
+		first := 1
+		if name == "userinfo" {
+			first = 2 // the run is bound with the first
+		}
+		s.faults(op, func(n int) *sandbox.Fault {
+			if n < first {
+				return nil
+			}
+			return signed(http.StatusForbidden, "not for you")
+		})
+		if u := unit(t, s.run("- id: x\n  uses: "+name), "x"); u.Cause != workflow.CauseRejected || !strings.Contains(u.Message, "not for you") {
+			t.Errorf("%s: %s: %s", name, u.Cause, u.Message)
+		}
+	}
+}
+
 func TestUserinfoOfUnhealthySystem(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -128,14 +149,13 @@ func events(t *testing.T, s *site, r *workflow.Run) []workflow.Event {
 // when it is well again.
 func TestOutage(t *testing.T) {
 	t.Parallel()
-	signed := http.Header{"F7T-AppVersion": {"2.5.6"}, "Content-Type": {"application/json"}}
 	for name, fault := range map[string]sandbox.Fault{
 		"gateway":           {Status: http.StatusBadGateway, Body: "<html>"},
 		"unavailable":       {Status: http.StatusServiceUnavailable},
 		"too many requests": {Status: http.StatusTooManyRequests},
-		"login node":        {Status: http.StatusFailedDependency, Header: signed, Body: `{"errorType":"error","message":"SSH connection Reset."}`},
-		"token":             {Status: http.StatusUnauthorized, Header: signed, Body: `{"errorType":"error","message":"Invalid token"}`},
-		"slow file system":  {Status: http.StatusRequestTimeout, Header: signed, Body: `{"errorType":"error","message":"Command execution timeout limit exceeded."}`},
+		"login node":        *signed(http.StatusFailedDependency, "SSH connection Reset."),
+		"token":             *signed(http.StatusUnauthorized, "Invalid token"),
+		"slow file system":  *signed(http.StatusRequestTimeout, "Command execution timeout limit exceeded."),
 		"lost answer":       {DropReply: true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -176,10 +196,7 @@ func TestTooSlow(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.faults("ops/compress", func(int) *sandbox.Fault {
-		return &sandbox.Fault{
-			Status: http.StatusRequestTimeout, Header: http.Header{"F7T-AppVersion": {"2.5.6"}},
-			Body: `{"errorType":"error","message":"Command execution timeout limit exceeded."}`,
-		}
+		return signed(http.StatusRequestTimeout, "Command execution timeout limit exceeded.")
 	})
 	r := s.run(`
 	- id: x

@@ -80,7 +80,7 @@ func (c *call) intend(ctx context.Context, in batchIn) error {
 	if err != nil {
 		return err
 	}
-	intent := workflow.SubmissionIntent{System: c.system(), WorkDir: workdir, Account: in.resources(c.library.config.Account).Account}
+	intent := workflow.SubmissionIntent{System: c.system(), WorkDir: workdir, Account: in.resources("").Account}
 	if in.RemoteScript != "" {
 		if intent.RemoteScript, err = c.path(in.inWorkdir, in.RemoteScript); err != nil {
 			return err

@@ -257,3 +257,21 @@ func TestOnlySlurm(t *testing.T) {
 		t.Errorf("%s: %s", u.Cause, u.Message)
 	}
 }
+
+// TestAccount: the step, then its script, then the profile says whom to charge.
+func TestAccount(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.library.config.Account = "profile"
+	r := s.run(`
+	- { id: nobody, uses: job, with: { script: "#!/bin/sh" } }
+	- { id: script, uses: job, with: { script: "#!/bin/sh\n#SBATCH -A script" } }
+	- { id: step, uses: job, with: { script: "#!/bin/sh", account: step } }
+	- { id: resources, uses: job, with: { script: "#!/bin/sh", account: step, resources: { account: resources } } }`)
+	for step, want := range map[string]string{"nobody": "profile", "script": "script", "step": "step", "resources": "resources"} {
+		rows, err := s.client.Compute.Get(t.Context(), system, firecrest.JobID(s.outputs(r, step)["job_id"].(string)))
+		if err != nil || len(rows) != 1 || rows[0].Account != want {
+			t.Errorf("%s: %+v, %v", step, rows, err)
+		}
+	}
+}

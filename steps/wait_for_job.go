@@ -2,6 +2,7 @@ package steps
 
 import (
 	"context"
+	"slices"
 
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/firecrest"
@@ -31,7 +32,7 @@ func waitForJob() stepType {
 		Idempotent: true,
 		Resumable:  true,
 		Job:        true,
-		Causes:     endCauses,
+		Causes:     slices.Concat([]workflow.Cause{workflow.CauseRejected}, endCauses),
 		RetryOnly:  []workflow.Cause{workflow.CauseAPI, workflow.CauseQueueTimeout},
 		Example: `- id: finish
   uses: wait_for_job

@@ -231,3 +231,19 @@ func Key(option string) string {
 	name, _, _ := strings.Cut(strings.TrimPrefix(option, "--"), "=")
 	return keys[name]
 }
+
+// Sets reports whether the directives of a script, or of a list, ask for what a
+// key of `resources` stands for.
+func Sets(script string, list []string, key string) bool {
+	for _, d := range directives(script) {
+		list = append(slices.Clip(list), d.text)
+	}
+	for _, text := range list {
+		for _, word := range words(text) {
+			if slices.ContainsFunc(options(word), func(name string) bool { return keys[name] == key }) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -137,3 +137,19 @@ func FuzzDirectives(f *testing.F) {
 		}
 	})
 }
+
+func TestSets(t *testing.T) {
+	t.Parallel()
+	for script, want := range map[string]bool{
+		"#!/bin/sh\n#SBATCH -n 4 -A me\n":             true,
+		"#!/bin/sh\n#SBATCH --account=me\n":           true,
+		"#!/bin/sh\n#SBATCH -n 4\necho\n#SBATCH -A x": false,
+	} {
+		if got := Sets(script, nil, "account"); got != want {
+			t.Errorf("%q: %v", script, got)
+		}
+	}
+	if !Sets("#!/bin/sh", []string{"-A me"}, "account") || Sets("#!/bin/sh", []string{"--gres=gpu:1"}, "account") {
+		t.Error("the list is not read")
+	}
+}
