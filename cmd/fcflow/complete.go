@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -45,7 +46,7 @@ func (a *app) recentRuns(ctx context.Context, keep func(store.Listed) bool) []st
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	st, err := a.readStore()
+	st, err := a.existingStore()
 	if err != nil {
 		return nil
 	}
@@ -54,6 +55,23 @@ func (a *app) recentRuns(ctx context.Context, keep func(store.Listed) bool) []st
 		return nil
 	}
 	return runs
+}
+
+// existingStore is readStore without making what is not there: completing a
+// command line leaves no trace.
+func (a *app) existingStore() (*store.Store, error) {
+	s, err := a.settings("")
+	if err != nil {
+		return nil, err
+	}
+	dir, err := s.Path("state_dir")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return nil, err
+	}
+	return a.openStore(s, store.Options{})
 }
 
 // completeWorkflows offers the names of workflows that ran.
@@ -76,7 +94,7 @@ func (a *app) completeUnits(ctx context.Context, ref string) ([]string, cobra.Sh
 		ctx = context.Background()
 	}
 	none := cobra.ShellCompDirectiveNoFileComp
-	st, err := a.readStore()
+	st, err := a.existingStore()
 	if err != nil {
 		return nil, none
 	}

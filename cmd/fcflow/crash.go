@@ -63,7 +63,7 @@ func (c *crash) parse(point string) (err error) {
 	}
 	c.what, c.before = fields[0], fields[2] == "before"
 	if c.at, err = strconv.Atoi(fields[1]); err != nil || c.at < 1 {
-		return errors.New("N must be a number from 1")
+		return errors.New("the count must be a number from 1")
 	}
 	return nil
 }
