@@ -272,6 +272,40 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
+// TestLostAnswerAndNothingToRead: the effect is there, and neither the answer
+// nor a look at it is to be had. The next entry looks first.
+func TestLostAnswerAndNothingToRead(t *testing.T) {
+	t.Parallel()
+	for step, read := range map[string]string{
+		"mkdir\n  with: { path: x, parents: false }":     "ops/stat",
+		"symlink\n  with: { target: .fcflow, path: x }": "ops/ls",
+		"rm\n  with: { path: there }":                    "ops/stat",
+	} {
+		s := newSite(t)
+		x := s.create(s.load("- id: there\n  uses: mkdir\n  with: { path: there }\n- id: x\n  needs: [there]\n  uses: " + step))
+		name, _, _ := strings.Cut(step, "\n")
+		changes, reads := 0, 0
+		s.mu.Lock()
+		s.fault = func(op string, _ *http.Request) *sandbox.Fault {
+			switch {
+			case strings.HasSuffix(op, "ops/"+name):
+				if changes++; name != "mkdir" && changes == 1 || changes == 3 { // two are made before
+					return &sandbox.Fault{DropReply: true}
+				}
+			case strings.HasSuffix(op, read):
+				if reads++; reads == 1 {
+					return &sandbox.Fault{Status: http.StatusBadGateway}
+				}
+			}
+			return nil
+		}
+		s.mu.Unlock()
+		if r := s.drive(x); r.State != workflow.RunSucceeded || reads != 2 {
+			t.Errorf("%s: %d reads\n%s", name, reads, states(r))
+		}
+	}
+}
+
 func TestTextsAreCut(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -84,13 +84,18 @@ func TestSubmissionOutcomes(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t)
+			r := s.drive(s.create(s.load(`
+	- id: first
+	  uses: job
+	  with: { script: "#!/bin/sh" }`)))
+			s.outputs(r, "first") // a job that is not meant
 			s.faults(postJob, func(n int) *sandbox.Fault {
 				if n > len(test.faults) {
 					return nil
 				}
 				return test.faults[n-1]
 			})
-			r := s.run(helloJob)
+			r = s.run(helloJob)
 			s.outputs(r, "x")
 			if diff := cmp.Diff(test.want, classes(t, r, "x")); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
