@@ -158,8 +158,11 @@ func (s *suite) held(t *testing.T) firecrest.JobID {
 }
 
 func (s *suite) testHeld(t *testing.T) {
-	job := s.job(t, s.held(t))
-	if st := job.Status; st.State != "PENDING" || st.Reason != "JobHeldUser" || st.ExitCode != nil || st.Signal != nil {
+	id := s.held(t)
+	// The scheduler may take a moment to give the reason.
+	s.waitUntil(t, t.Context(), id, func(job firecrest.Job) bool { return job.Status.Reason == "JobHeldUser" })
+	job := s.job(t, id)
+	if st := job.Status; st.State != "PENDING" || st.ExitCode != nil || st.Signal != nil {
 		t.Errorf("status %+v", st)
 	}
 	if len(job.Tasks) != 0 || !job.Time.End.IsZero() {
@@ -261,7 +264,8 @@ func (s *suite) testListWindow(t *testing.T) {
 		}
 	}
 	s.except(t, IgnoresJobFilters)
-	s.get(t, s.jobsPath(""), url.Values{"time_window": {"2d"}}).wantRefused(t, "query", "time_window")
+	_, err := s.client.Compute.List(t.Context(), s.System, &firecrest.JobListOptions{Window: "2d"})
+	wantRefusedField(t, err, "time_window")
 	s.get(t, s.jobsPath(""), url.Values{"timeWindow": {"2d"}}).want(t, http.StatusOK, nil)
 }
 
