@@ -80,7 +80,11 @@ func (a *app) cancelThere(ctx context.Context, st *store.Store, c *server.Client
 		a.note("run %s is being cancelled", shortID(id))
 		return nil
 	}
-	if err := waitForEnd(ctx, c, id); err != nil {
+	switch err := waitForEnd(ctx, c, id); {
+	case errors.Is(err, errInterrupted):
+		a.note("run %s is being cancelled all the same; watch it: fcflow runs watch %s", shortID(id), a.refer(id))
+		return &ended{err}
+	case err != nil:
 		return err
 	}
 	view, err := c.View(ctx, id)

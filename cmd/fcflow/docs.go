@@ -126,8 +126,8 @@ func stepsPage(a *app) string {
 		if t.Doc != "" {
 			fmt.Fprintf(&b, "\n%s\n", strings.TrimSpace(t.Doc))
 		}
-		fieldTable(&b, "Input", t.Inputs)
-		fieldTable(&b, "Output", t.Outputs)
+		fieldTable(&b, "Input", t.Inputs, (*stepField).wanted)
+		fieldTable(&b, "Output", t.Outputs, (*stepField).value)
 		if t.Dynamic {
 			b.WriteString("\nIts inputs declare further outputs.\n")
 		}
@@ -144,23 +144,23 @@ func codeList(words string) string {
 	return "`" + strings.ReplaceAll(words, ", ", "`, `") + "`"
 }
 
-func fieldTable(b *strings.Builder, title string, fields []stepField) {
+func fieldTable(b *strings.Builder, title string, fields []stepField, facts func(*stepField) string) {
 	if len(fields) == 0 {
 		return
 	}
 	fmt.Fprintf(b, "\n| %s | Value | Meaning |\n|---|---|---|\n", title)
-	fieldRows(b, "", fields)
+	fieldRows(b, "", fields, facts)
 }
 
-func fieldRows(b *strings.Builder, prefix string, fields []stepField) {
+func fieldRows(b *strings.Builder, prefix string, fields []stepField, facts func(*stepField) string) {
 	cell := strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;")
 	for _, f := range fields {
 		doc := f.Doc
 		if len(f.Enum) > 0 {
 			doc += " One of `" + strings.Join(f.Enum, "`, `") + "`."
 		}
-		fmt.Fprintf(b, "| `%s%s` | %s | %s |\n", prefix, f.Name, cell.Replace(f.facts()), cell.Replace(doc))
-		fieldRows(b, prefix+f.Name+".", f.Fields)
+		fmt.Fprintf(b, "| `%s%s` | %s | %s |\n", prefix, f.Name, cell.Replace(facts(&f)), cell.Replace(doc))
+		fieldRows(b, prefix+f.Name+".", f.Fields, facts)
 	}
 }
 

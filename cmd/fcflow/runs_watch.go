@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/internal/console"
 	"github.com/fcflow/fcflow/server"
 	"github.com/fcflow/fcflow/store"
@@ -124,5 +123,3 @@ func (a *app) follow(ctx context.Context, st *store.Store, c *server.Client, id 
 func waitForEnd(ctx context.Context, c *server.Client, id workflow.RunID) error {
 	return c.Events(ctx, id, 1, true, func(workflow.Event) error { return nil })
 }
-
-var _ server.Run = (*engine.Execution)(nil)

@@ -140,12 +140,17 @@ func describeFields(fields []workflow.Field) []stepField {
 	return described
 }
 
-// facts says in a few words what a value of the field must be.
-func (f *stepField) facts() string {
-	facts := []string{f.Type}
-	if f.Unit != "" {
-		facts = append(facts, "in "+f.Unit)
+// value says what an output is.
+func (f *stepField) value() string {
+	if f.Unit == "" {
+		return f.Type
 	}
+	return f.Type + ", in " + f.Unit
+}
+
+// wanted says what an input must be.
+func (f *stepField) wanted() string {
+	facts := []string{f.value()}
 	if f.Path != "" {
 		facts = append(facts, f.Path+" path")
 	}
@@ -192,8 +197,8 @@ func (a *app) printStepType(t *stepType) {
 	if t.Doc != "" {
 		out.Printf("\n%s\n", strings.TrimSpace(t.Doc))
 	}
-	a.printFields("inputs", t.Inputs)
-	a.printFields("outputs", t.Outputs)
+	a.printFields("inputs", t.Inputs, (*stepField).wanted)
+	a.printFields("outputs", t.Outputs, (*stepField).value)
 	if t.Dynamic {
 		out.Println(console.Say("  and those that its inputs declare"))
 	}
@@ -215,7 +220,7 @@ func (t *stepType) causes() string {
 	return strings.Join(words, ", ")
 }
 
-func (a *app) printFields(title string, fields []stepField) {
+func (a *app) printFields(title string, fields []stepField, facts func(*stepField) string) {
 	out := a.streams.Out
 	out.Println()
 	out.Println(console.Text{S: title, Style: console.Bold})
@@ -223,18 +228,18 @@ func (a *app) printFields(title string, fields []stepField) {
 		out.Println(console.Say("  none"))
 		return
 	}
-	a.printFieldList("  ", fields)
+	a.printFieldList("  ", fields, facts)
 }
 
-func (a *app) printFieldList(indent string, fields []stepField) {
+func (a *app) printFieldList(indent string, fields []stepField, facts func(*stepField) string) {
 	for _, f := range fields {
-		a.streams.Out.Println(console.Say(indent), console.Text{S: f.Name, Style: console.Bold}, console.Text{S: "  " + f.facts(), Style: console.Dim})
+		a.streams.Out.Println(console.Say(indent), console.Text{S: f.Name, Style: console.Bold}, console.Text{S: "  " + facts(&f), Style: console.Dim})
 		if f.Doc != "" {
 			a.streams.Out.Println(console.Say(indent + "    " + f.Doc))
 		}
 		if len(f.Enum) > 0 {
 			a.streams.Out.Println(console.Say(indent + "    one of " + strings.Join(f.Enum, ", ")))
 		}
-		a.printFieldList(indent+"    ", f.Fields)
+		a.printFieldList(indent+"    ", f.Fields, facts)
 	}
 }
