@@ -277,9 +277,9 @@ func TestLostAnswers(t *testing.T) {
 func TestLostAnswerAndNothingToRead(t *testing.T) {
 	t.Parallel()
 	for step, read := range map[string]string{
-		"mkdir\n  with: { path: x, parents: false }":     "ops/stat",
+		"mkdir\n  with: { path: x, parents: false }":    "ops/stat",
 		"symlink\n  with: { target: .fcflow, path: x }": "ops/ls",
-		"rm\n  with: { path: there }":                    "ops/stat",
+		"rm\n  with: { path: there }":                   "ops/stat",
 	} {
 		s := newSite(t)
 		x := s.create(s.load("- id: there\n  uses: mkdir\n  with: { path: there }\n- id: x\n  needs: [there]\n  uses: " + step))
