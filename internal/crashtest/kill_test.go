@@ -122,7 +122,9 @@ func TestKill(t *testing.T) {
 		c.killAll(t, []moment{m}, sum)
 		return
 	}
-	c.killAll(t, c.plan(random, *kills), sum)
+	for range 3 { // more for those that came before the run, or after
+		c.killAll(t, c.plan(random, max(*kills-sum.hits(), 0)), sum)
+	}
 	if *kills >= enough {
 		c.killAll(t, c.aim(random, sum.missing(c)), sum)
 		if missing := sum.missing(c); len(missing) > 0 {
@@ -240,6 +242,13 @@ func (s *summary) add(r result, last []string) {
 	}
 }
 
+// hits counts the kills in the middle of a run.
+func (s *summary) hits() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.results[endedWell] + s.results[attention] + s.results[wrong]
+}
+
 // missing lists the kinds of events of the clean run that no kill came right
 // after.
 func (s *summary) missing(c *clean) []string {
@@ -272,4 +281,17 @@ func (s *summary) String() string {
 		fmt.Fprintf(&b, "%5d  %-20s %s\n", s.last[kind], kind, strings.Repeat("▪", min(s.last[kind], 60)))
 	}
 	return b.String()
+}
+
+// TestCrashPoint: a point that cannot be meant is refused, so that no test
+// believes in a crash that never comes.
+func TestCrashPoint(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	for _, point := range []string{"commit", "commit:0", "commit:x", ":1", "commit:1:during", "commit:1:after:all"} {
+		p := l.start([]string{"FCFLOW_CRASH_AT=" + point}, l.everything()...)
+		if code := p.exit(); code != 2 || !strings.Contains(p.stderr(), "FCFLOW_CRASH_AT") {
+			t.Errorf("%q: exit code %d", point, code)
+		}
+	}
 }
