@@ -21,13 +21,17 @@ type rule struct {
 
 // rules has a row for each package. Tests may import more.
 var rules = map[string]rule{
-	"workflow":           {mods: []string{"gopkg.in/yaml.v3", "github.com/expr-lang/expr"}},
-	"engine":             {own: []string{"workflow"}, mods: []string{"github.com/rs/zerolog", "github.com/oklog/ulid/v2"}},
-	"store":              {own: []string{"workflow", "store/record"}, mods: []string{"go.etcd.io/bbolt", "golang.org/x/sys"}},
-	"store/record":       {own: []string{"workflow"}},
-	"store/memory":       {own: []string{"workflow", "store/record"}},
-	"store/storetest":    {own: []string{"workflow"}, mods: []string{"github.com/google/go-cmp"}},
-	"firecrest":          {mods: []string{"golang.org/x/sync", "golang.org/x/time"}},
+	"workflow":        {mods: []string{"gopkg.in/yaml.v3", "github.com/expr-lang/expr"}},
+	"engine":          {own: []string{"workflow"}, mods: []string{"github.com/rs/zerolog", "github.com/oklog/ulid/v2"}},
+	"store":           {own: []string{"workflow", "store/record"}, mods: []string{"go.etcd.io/bbolt", "golang.org/x/sys"}},
+	"store/record":    {own: []string{"workflow"}},
+	"store/memory":    {own: []string{"workflow", "store/record"}},
+	"store/storetest": {own: []string{"workflow"}, mods: []string{"github.com/google/go-cmp"}},
+	"firecrest":       {mods: []string{"golang.org/x/sync", "golang.org/x/time"}},
+	"firecrest/firecresttest": {
+		own:  []string{"firecrest"},
+		mods: []string{"github.com/google/go-cmp", "github.com/santhosh-tekuri/jsonschema/v6"},
+	},
 	"steps":              {own: []string{"workflow", "engine", "firecrest", "steps/jobscript"}},
 	"steps/jobscript":    {},
 	"scheduler":          {own: []string{"workflow"}, mods: []string{"github.com/robfig/cron/v3"}},
@@ -46,7 +50,7 @@ var rules = map[string]rule{
 			"workflow", "engine", "store", "firecrest", "steps", "scheduler", "server", "sandbox", "schema",
 			"internal/settings", "internal/console", "internal/dagsvg",
 		},
-		mods: []string{"github.com/spf13/cobra", "github.com/rs/zerolog", "golang.org/x/term"},
+		mods: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/rs/zerolog", "golang.org/x/term"},
 	},
 }
 
