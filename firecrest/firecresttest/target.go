@@ -13,7 +13,9 @@
 //	FCFLOW_TEST_TOKEN          bearer token, or instead of it
 //	FCFLOW_TEST_CLIENT_ID, FCFLOW_TEST_CLIENT_SECRET, FCFLOW_TEST_TOKEN_URL
 //
-// On a real server the suite submits about twenty jobs of a second each.
+// On a real server the suite submits about twenty jobs of a second each, and
+// asks for them as seldom as is polite: allow it some minutes and the time in
+// the queue, with go test -timeout.
 package firecresttest
 
 import (
