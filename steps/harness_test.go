@@ -72,6 +72,7 @@ func newSite(t *testing.T, change ...func(*sandbox.Config)) *site {
 	s.restart()
 	t.Cleanup(func() {
 		s.library.Close()
+		s.endJobs()
 		s.client.Close()
 		listener.Close()
 		if err := server.Close(); err != nil {
@@ -79,6 +80,29 @@ func newSite(t *testing.T, change ...func(*sandbox.Config)) *site {
 		}
 	})
 	return s
+}
+
+// endJobs cancels what still runs and waits for its end: jobs outlive a sandbox.
+func (s *site) endJobs() {
+	s.mu.Lock()
+	s.fault = nil
+	s.mu.Unlock()
+	ctx := context.Background() // that of the test has ended
+	until(s.t, "the jobs are over", func() bool {
+		jobs, err := s.client.Compute.List(ctx, system, nil)
+		if err != nil {
+			s.t.Error(err)
+			return true
+		}
+		alive := 0
+		for _, j := range jobs {
+			if !j.Status.State.IsTerminal() {
+				alive++
+				_ = s.client.Compute.Cancel(ctx, system, j.ID) // again, if need be
+			}
+		}
+		return alive == 0
+	})
 }
 
 // restart forgets what this process knows, as the end of fcflow does.

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -328,4 +329,46 @@ func expect(t *testing.T, lines *bufio.Scanner, want string) {
 		}
 	}
 	t.Fatalf("waiting for %q: %v", want, lines.Err())
+}
+
+// TestSignalAtAnyMoment cancels jobs around the moment their payload starts, as
+// a scheduler does: every process of the job gets the signal. None may miss it.
+func TestSignalAtAnyMoment(t *testing.T) {
+	t.Parallel()
+	t.Logf("replay with -seed=%d", *seed)
+	random := rand.New(rand.NewPCG(*seed, 2))
+	text := render(t, script(t, "#!/bin/bash\nsleep 600\n"))
+	file := filepath.Join(t.TempDir(), "slurm_script")
+	if err := os.WriteFile(file, text, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var jobs sync.WaitGroup
+	for range 10 {
+		delays := make([]time.Duration, 10)
+		for i := range delays {
+			delays[i] = time.Duration(random.Int64N(int64(60 * time.Millisecond)))
+		}
+		for _, delay := range delays { // together, so that they are in each other's way
+			jobs.Go(func() { cancelAfter(t, file, delay) })
+		}
+		jobs.Wait()
+	}
+}
+
+func cancelAfter(t *testing.T, file string, delay time.Duration) {
+	cmd := exec.Command("bash", file)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Error(err)
+		return
+	}
+	<-time.After(delay)
+	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	missed := time.AfterFunc(10*time.Second, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	_ = cmd.Wait()
+	if !missed.Stop() {
+		t.Errorf("a job did not end when it was cancelled after %v", delay)
+	}
 }
