@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,9 +16,7 @@ import (
 // entry is one call of a step's function: an attempt that occupies a slot.
 type entry struct {
 	unit   *workflow.Unit
-	number int
 	with   json.RawMessage
-	slot   bool
 	told   bool // the step knows that it is to stop
 	cancel context.CancelCauseFunc
 }
@@ -30,36 +29,30 @@ func (x *Execution) reenter() {
 			if u.State != workflow.Running {
 				continue
 			}
-			if !continues(u, x.blob) {
-				x.conclude(u, false, nil, Failure(workflow.CauseInterrupted,
+			with, err := u.Attempt().With.Load(x.blob)
+			if err != nil || !continues(u.Step.Step.Spec(), with) {
+				x.conclude(u, false, with, Failure(workflow.CauseInterrupted,
 					"fcflow ended while this ran, and nobody knows how far it came"))
 				continue
 			}
 			x.acts = append(x.acts, func() { x.enter(u, workflow.WakeReopened) })
-			x.slots += x.engine.pool.take(1)
+			x.engine.pool.force()
+			x.slots++
 		}
 	}
 }
 
-// continues reports whether an attempt may be entered again after its process
-// has died in it.
-func continues(u *workflow.Unit, blobs workflow.BlobReader) bool {
-	spec := u.Step.Step.Spec()
-	if spec.Fenced || spec.Idempotent || spec.Resumable {
-		return true
-	}
-	if spec.IdempotentWith == nil {
-		return false
-	}
-	with, err := u.Attempt().With.Load(blobs)
-	return err == nil && spec.IdempotentWith(with)
+// continues reports whether an attempt with these inputs may be entered again
+// after its process has died in it.
+func continues(spec *workflow.StepSpec, with json.RawMessage) bool {
+	return spec.Fenced || spec.Idempotent || spec.Resumable || spec.IdempotentWith != nil && spec.IdempotentWith(with)
 }
 
 // enter calls the step's function for an attempt that is running by the record.
 func (x *Execution) enter(u *workflow.Unit, why workflow.WakeReason) {
 	inv := x.invocation(u, why)
 	ctx, cancel := context.WithCancelCause(x.ctx)
-	e := &entry{unit: u, number: inv.Attempt, slot: true, told: inv.Stopping(), cancel: cancel}
+	e := &entry{unit: u, told: inv.Stopping(), cancel: cancel}
 	x.live[u] = e
 	with, err := u.Attempt().With.Load(x.blob)
 	if err != nil {
@@ -89,20 +82,27 @@ func (x *Execution) withSecrets(u *workflow.Unit, inv *Invocation, recorded json
 	scope := x.run.Scope(u, x.blob)
 	scope.Attempt = len(u.Attempts)
 	scope.Secrets = func(name string) (string, error) {
+		if x.engine.cfg.Secrets == nil {
+			return "", errors.New("no source of secrets is configured")
+		}
 		value, err := x.engine.cfg.Secrets(name)
-		inv.Secrets = append(inv.Secrets, value)
+		if value != "" {
+			inv.Secrets = append(inv.Secrets, value)
+		}
 		return value, err
 	}
 	return evalWith(x.run, u, scope)
 }
 
 // call runs the step's function; a panic becomes a failure of the attempt.
+// Values of secrets are taken out of what it says.
 func call(ctx context.Context, step *Step, inv *Invocation, with json.RawMessage) (out Outcome) {
 	defer func() {
 		if p := recover(); p != nil {
 			inv.Logger.Error().Bytes("stack", debug.Stack()).Msg("step panicked")
 			out = Failure(workflow.CausePanic, fmt.Sprintf("the step panicked: %v; please report this", p))
 		}
+		out = out.without(inv.Secrets)
 	}()
 	in, err := step.Decode(with)
 	if err != nil {
@@ -117,10 +117,8 @@ func (x *Execution) finish(e *entry, out Outcome) {
 		stopping := x.ctx.Err() != nil
 		e.cancel(nil)
 		delete(x.live, e.unit)
-		if x.slots > 0 {
-			x.slots--
-			x.engine.pool.give(1)
-		}
+		x.slots--
+		x.engine.pool.give(1)
 		// What an attempt makes of being stopped says nothing about its work: the
 		// next owner enters it again.
 		if stopping && out.kind != kindSuccess && out.kind != kindWait {

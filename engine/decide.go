@@ -243,7 +243,7 @@ func (d *decision) startable(jobs map[string]int) [][]*workflow.Unit {
 // mayStart reports whether a ready unit's system is bound and has room in its
 // queue. A unit that can never start passes: startUnit fails it.
 func (d *decision) mayStart(u *workflow.Unit, jobs map[string]int) bool {
-	system, err := d.run.SystemOf(u)
+	system, err := d.run.SystemOf(u, d.in.blobs)
 	if err != nil || system == "" {
 		return true
 	}
@@ -282,7 +282,7 @@ func (d *decision) bind(system string) {
 // cannot be evaluated.
 func (d *decision) startUnit(u *workflow.Unit) {
 	step := u.Step.Step
-	system, err := d.run.SystemOf(u)
+	system, err := d.run.SystemOf(u, d.in.blobs)
 	if err != nil {
 		d.add(failed(u, workflow.CauseExpression, err))
 		return

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
@@ -93,7 +94,7 @@ func (w *world) conclude(u *workflow.Unit) {
 		outcomes = append(outcomes, Ended("gone"), Ended("gone"))
 	}
 	out := rapid.SampledFrom(outcomes).Draw(w.t, "outcome")
-	p, _ := conclude(w.run, u, stopping, out, u.Attempt().With.JSON, w.now)
+	p, _ := conclude(w.run, u, stopping, out, withOf(u), w.now)
 	w.apply(u, len(u.Attempts), p)
 }
 
@@ -103,12 +104,20 @@ func (w *world) reopen() {
 	w.apply(nil, 0, &workflow.RunOpened{})
 	for _, s := range w.run.Steps {
 		for _, u := range s.Units {
-			if u.State == workflow.Running && !continues(u, nil) {
-				p, _ := conclude(w.run, u, false, Failure(workflow.CauseInterrupted, "x"), nil, w.now)
+			if with := withOf(u); u.State == workflow.Running && !continues(u.Step.Step.Spec(), with) {
+				p, _ := conclude(w.run, u, false, Failure(workflow.CauseInterrupted, "x"), with, w.now)
 				w.apply(u, len(u.Attempts), p)
 			}
 		}
 	}
+}
+
+// withOf is what the newest attempt was given; nil before the first.
+func withOf(u *workflow.Unit) json.RawMessage {
+	if a := u.Attempt(); a != nil {
+		return a.With.JSON
+	}
+	return nil
 }
 
 // printed is a command as text, to compare sets of them.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -36,7 +37,8 @@ type Execution struct {
 	fired      []*workflow.Unit
 	binding    map[string]bool
 	unbindable map[string]error
-	slots      int // held for live attempts
+	slots      int       // held for live attempts
+	decided    time.Time // as of when the last decision was made
 
 	pending []workflow.Event // applied, not yet durable
 	blobs   []workflow.Blob
@@ -83,13 +85,20 @@ func (x *Execution) Run() *workflow.Run { return x.run }
 // returns, leaving the run resumable, when the login is refused or nothing
 // answers before the run has sent anything (ErrLogin, ErrUnavailable), when the
 // run turns out to be somebody else's (ErrConflict), and when an event could not
-// be stored. Remote jobs go on in all these cases. Drive is called once.
-func (x *Execution) Drive(ctx context.Context) error {
+// be stored or the owner panicked. Remote jobs go on in all these cases. Drive is
+// called once.
+func (x *Execution) Drive(ctx context.Context) (err error) {
 	defer close(x.stopped)
 	attempts, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(ErrStopping)
 	x.ctx = attempts
 	defer x.release()
+	defer func() {
+		if p := recover(); p != nil { // other runs of the process go on
+			x.logger.Error().Bytes("stack", debug.Stack()).Msg("panic while driving the run")
+			err = fmt.Errorf("run %s: panic: %v; please report this", x.id, p)
+		}
+	}()
 	if x.run.State.Terminal() {
 		return nil
 	}
@@ -97,8 +106,9 @@ func (x *Execution) Drive(ctx context.Context) error {
 		return err
 	}
 	x.reenter()
-	err := x.loop(ctx)
+	err = x.loop(ctx)
 	if x.fatal == nil {
+		x.engine.pool.stopWaiting(x)
 		cancel(ErrStopping)
 		x.drain()
 	}
@@ -110,15 +120,15 @@ func (x *Execution) loop(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
+		if x.quit != nil {
+			return errors.Join(x.quit, x.commit(ctx))
+		}
 		if err := x.advance(ctx); err != nil {
 			return err
 		}
 		if x.run.State.Terminal() {
 			x.ended = true
 			return nil
-		}
-		if x.quit != nil {
-			return x.quit
 		}
 		x.arm(timer)
 		select {
@@ -146,45 +156,66 @@ func (x *Execution) gather() {
 	}
 }
 
-// arm sets the timer to the next instant at which something is due. Timers do
-// not count the time that a laptop sleeps, instants do: hence the look at the
-// clock once a minute.
+// arm sets the timer to the next instant at which something is due; what was due
+// at the last decision and is left waits for a slot, not for time. Timers do not
+// count the time that a laptop sleeps, instants do: hence the look at the clock
+// once a minute.
 func (x *Execution) arm(timer *time.Timer) {
-	if at, ok := x.run.NextTimer(); ok {
+	if at, ok := x.run.NextTimer(x.decided); ok {
 		timer.Reset(min(max(time.Until(at), 0), time.Minute))
 	} else {
 		timer.Stop()
 	}
 }
 
-// advance decides until nothing is left to do, makes the events durable in one
-// commit, and only then acts.
+// maxPending bounds the events of one commit, more or less.
+const maxPending = 4 * maxCommands
+
+// advance decides until nothing is left to do or enough is, makes the events
+// durable in one commit, and only then acts.
 func (x *Execution) advance(ctx context.Context) error {
-	for x.fatal == nil && len(x.pending) < 4*maxCommands {
-		granted := x.engine.pool.take(x.engine.cfg.Slots)
-		commands := decide(x.run, x.input(granted))
-		used := x.carryOut(commands)
-		x.slots += used
-		if used == granted {
-			x.engine.pool.waitSlot(x)
-		}
-		if x.run.HasReady() {
-			x.engine.pool.waitPlace(x)
-		}
-		x.engine.pool.give(granted - used)
-		if len(commands) == 0 {
+	for x.fatal == nil && x.decide() {
+		if len(x.pending) >= maxPending {
+			x.poke() // to go on after this commit
 			break
 		}
-	}
-	if x.fatal != nil {
-		return x.fatal
 	}
 	return x.commit(ctx)
 }
 
+// decide makes one decision and applies it, when it is the run's turn. It
+// reports whether there was anything to do.
+func (x *Execution) decide() bool {
+	pool := x.engine.pool
+	pool.turn.Lock()
+	defer pool.turn.Unlock()
+	x.holdPlaces()
+	granted := pool.take(x)
+	commands := decide(x.run, x.input(granted))
+	used := x.carryOut(commands)
+	x.slots += used
+	x.holdPlaces()
+	pool.give(granted - used)
+	if used == granted {
+		pool.waitSlot(x)
+	}
+	if x.run.HasReady() {
+		pool.waitPlace(x)
+	}
+	return len(commands) > 0
+}
+
+// holdPlaces tells the pool what the run has in the queues of systems.
+func (x *Execution) holdPlaces() {
+	for system := range x.run.Sites {
+		x.engine.pool.holds(x, system, x.run.JobsOn(system))
+	}
+}
+
 func (x *Execution) input(slots int) input {
+	x.decided = time.Now().UTC()
 	return input{
-		now: time.Now().UTC(), slots: slots, jobs: x.engine.pool.room, fired: x.fired,
+		now: x.decided, slots: slots, jobs: x.engine.pool.room, fired: x.fired,
 		binding: x.binding, unbindable: x.unbindable, blobs: x.blob,
 	}
 }
@@ -203,9 +234,7 @@ func (x *Execution) carryOut(commands []command) int {
 			break
 		}
 		switch c.payload.(type) {
-		case *workflow.CancelRequested, *workflow.RunTimedOut:
-			x.acts = append(x.acts, x.interrupt)
-		case *workflow.AttemptExpired:
+		case *workflow.CancelRequested, *workflow.RunTimedOut, *workflow.AttemptExpired:
 			x.acts = append(x.acts, x.interrupt)
 		}
 		if c.enter != "" {
@@ -216,14 +245,12 @@ func (x *Execution) carryOut(commands []command) int {
 		}
 	}
 	x.dropFired()
-	for system := range x.run.Sites {
-		x.engine.pool.holds(x, system, x.run.JobsOn(system))
-	}
 	return slots
 }
 
 // emit applies an event; it becomes durable with the next commit.
 func (x *Execution) emit(c command) {
+	bound(c.payload)
 	e := workflow.Event{
 		Seq: x.run.Seq + 1, At: time.Now().UTC().Truncate(time.Millisecond), Epoch: x.history.Epoch(),
 		Attempt: c.attempt, Data: c.payload,
@@ -298,9 +325,13 @@ func (x *Execution) release() {
 	for u := range x.watches {
 		x.unwatch(u)
 	}
-	x.engine.pool.give(x.slots)
+	pool := x.engine.pool
+	pool.stopWaiting(x)
+	pool.give(x.slots)
 	x.slots = 0
-	x.engine.pool.leave(x)
+	for system := range x.run.Sites {
+		pool.holds(x, system, 0)
+	}
 }
 
 // poke makes the owner decide again.
@@ -326,6 +357,7 @@ func (x *Execution) send(m message) bool {
 var errNotDriven = errors.New("the run is no longer driven by this process")
 
 // ask runs f on the owner goroutine and waits for the commit that follows.
+// errNotDriven means that nothing of it is stored, or nobody knows.
 func (x *Execution) ask(ctx context.Context, f func()) error {
 	done := make(chan error, 1)
 	sent := x.send(func(x *Execution) {
@@ -339,7 +371,12 @@ func (x *Execution) ask(ctx context.Context, f func()) error {
 	case err := <-done:
 		return err
 	case <-x.stopped:
-		return errNotDriven
+		select {
+		case err := <-done: // the last commit was ours
+			return err
+		default:
+			return errNotDriven
+		}
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -359,13 +396,17 @@ func (x *Execution) View(ctx context.Context) (workflow.RunView, error) {
 // returns. A second one also skips `finally`. Cancelling a run that is over does
 // nothing.
 func (x *Execution) Cancel(ctx context.Context, by string) error {
-	return x.ask(ctx, func() {
+	err := x.ask(ctx, func() {
 		if x.run.State.Terminal() {
 			return
 		}
 		x.emit(command{payload: &workflow.CancelRequested{By: by}})
 		x.acts = append(x.acts, x.interrupt)
 	})
+	if errors.Is(err, errNotDriven) && x.run.State.Terminal() {
+		return nil
+	}
+	return err
 }
 
 // Events calls f with each stored event from a sequence number on.

@@ -19,9 +19,9 @@ func conclude(run *workflow.Run, u *workflow.Unit, told bool, out Outcome, with 
 	case kindSuccess:
 		return succeed(run, u, out, with, now)
 	case kindCancelled:
-		return ended(run, u, out), nil
+		return ended(run, u, out, with, now), nil
 	case kindWait:
-		return suspend(run, u, told, out.wait, now), nil
+		return suspend(run, u, told, out, with, now), nil
 	case kindFailure:
 		return fail(run, u, out, with, now), nil
 	}
@@ -47,12 +47,12 @@ func succeed(run *workflow.Run, u *workflow.Unit, out Outcome, with json.RawMess
 }
 
 func checkOutputs(spec *workflow.StepSpec, with, text json.RawMessage) (workflow.Cause, string) {
+	if len(text) > maxOutputs {
+		return workflow.CauseOutputTooLarge, fmt.Sprintf("the outputs take %d bytes; at most %d are kept: write them to a file", len(text), maxOutputs)
+	}
 	declared := spec.AllOutputs(with)
 	if len(declared) == 0 {
 		return "", ""
-	}
-	if len(text) > maxOutputs {
-		return workflow.CauseOutputTooLarge, fmt.Sprintf("the outputs take %d bytes; at most %d are kept: write them to a file", len(text), maxOutputs)
 	}
 	var got map[string]json.RawMessage
 	if err := json.Unmarshal(text, &got); err != nil {
@@ -72,15 +72,16 @@ func checkOutputs(spec *workflow.StepSpec, with, text json.RawMessage) (workflow
 }
 
 // ended records that an attempt that was told to stop has nothing going on any
-// more.
-func ended(run *workflow.Run, u *workflow.Unit, out Outcome) workflow.Payload {
+// more: by a cancel, or else by a deadline, which is a failure like any other.
+func ended(run *workflow.Run, u *workflow.Unit, out Outcome, with json.RawMessage, now time.Time) workflow.Payload {
 	a := u.Attempt()
-	if a.Expired != "" && !run.Cancelling(u.Step.Step) {
-		return &workflow.AttemptFinished{
-			State: workflow.Failed, Cause: a.Expired, Evidence: out.evidence, Message: expiredMessage(u, a),
-		}
+	switch {
+	case run.Cancelling(u.Step.Step):
+		return &workflow.AttemptFinished{State: workflow.Cancelled, Evidence: out.evidence}
+	case a.Expired != "":
+		return fail(run, u, Failure(a.Expired, expiredMessage(u, a)).WithEvidence(out.evidence), with, now)
 	}
-	return &workflow.AttemptFinished{State: workflow.Cancelled, Evidence: out.evidence}
+	return fail(run, u, Failure(workflow.CausePanic, "the step ended as cancelled, and nobody asked for that; please report this"), with, now)
 }
 
 func expiredMessage(u *workflow.Unit, a *workflow.Attempt) string {
@@ -92,13 +93,14 @@ func expiredMessage(u *workflow.Unit, a *workflow.Attempt) string {
 
 // suspend records a wait. An entry that was not told of a cancel or a deadline
 // that came meanwhile is due at once, to be told; one that waits for nothing
-// outside is cancelled by a cancel.
-func suspend(run *workflow.Run, u *workflow.Unit, told bool, w Wait, now time.Time) workflow.Payload {
+// outside ends by it.
+func suspend(run *workflow.Run, u *workflow.Unit, told bool, out Outcome, with json.RawMessage, now time.Time) workflow.Payload {
+	w := out.wait
 	stopping := run.Cancelling(u.Step.Step) || u.Attempt().Expired != ""
 	if stopping && !w.Reason.Remote() {
-		return ended(run, u, Ended("nothing was under way"))
+		return ended(run, u, Ended("nothing was under way"), with, now)
 	}
-	waiting := &workflow.AttemptWaiting{Reason: w.Reason, Topic: w.Topic, Until: w.Until, Message: w.Message}
+	waiting := &workflow.AttemptWaiting{Reason: w.Reason, Topic: w.Topic, Until: w.Until.UTC(), Message: w.Message}
 	if stopping && !told {
 		waiting.Until = now
 	}

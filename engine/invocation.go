@@ -64,11 +64,21 @@ func (inv *Invocation) Load(key string, v any) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	text, err := body.Load(inv.owner.blob)
+	text, err := body.Load(inv.blob)
 	if err != nil {
 		return false, err
 	}
 	return true, json.Unmarshal(text, v)
+}
+
+// blob finds a value that was Put, flushed or not.
+func (inv *Invocation) blob(digest string) ([]byte, error) {
+	for _, b := range inv.blobs {
+		if b.Digest == digest {
+			return b.Bytes, nil
+		}
+	}
+	return inv.owner.blob(digest)
 }
 
 // Put keeps a value for the same attempt after a restart, once Flush returned.
@@ -104,9 +114,16 @@ func (inv *Invocation) Submission() *workflow.Submission { return inv.submission
 // Job is the job as it was last observed; nil before.
 func (inv *Invocation) Job() *workflow.JobObserved { return inv.job }
 
+// maxIntentText bounds what is recorded as it is, in bytes: three paths of the
+// greatest length that systems take.
+const maxIntentText = 3 * 4096
+
 // Intend makes the intention to submit durable, with the text of the script
 // (nil for a remote one). Token and JobName are filled in.
 func (inv *Invocation) Intend(ctx context.Context, intent workflow.SubmissionIntent, script []byte) error {
+	if n := len(intent.WorkDir) + len(intent.RemoteScript) + len(intent.Account); n > maxIntentText {
+		return fmt.Errorf("the paths and the account of a submission take %d bytes; at most %d are recorded", n, maxIntentText)
+	}
 	intent.Token, intent.JobName = inv.Token, inv.JobName
 	var blobs []workflow.Blob
 	if script != nil {

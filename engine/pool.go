@@ -8,57 +8,72 @@ import (
 // pool holds what the runs of one process share: attempt slots, and places in
 // the queues of systems. What it grants is never part of a history.
 type pool struct {
-	mu      sync.Mutex
-	free    int
-	perJobs int
-	jobs    map[string]map[*Execution]int // system → run → places held
-	starved []*Execution                  // wanted more slots than they got, oldest first
-	queued  []*Execution                  // have units that may not start yet
+	// turn is held by the run that decides, so that two runs never take the same
+	// place.
+	turn sync.Mutex
+
+	mu        sync.Mutex
+	free      int // slots; negative while runs that were taken over hold too many
+	perSystem int
+	places    map[string]map[*Execution]int // system → run → places held
+	starved   []*Execution                  // wanted more slots than they got, oldest first
+	queued    []*Execution                  // have units that may not start yet
 }
 
-func newPool(slots, jobs int) *pool {
-	return &pool{free: slots, perJobs: jobs, jobs: map[string]map[*Execution]int{}}
+func newPool(slots, perSystem int) *pool {
+	return &pool{free: slots, perSystem: perSystem, places: map[string]map[*Execution]int{}}
 }
 
-// take grants up to n slots.
-func (p *pool) take(n int) int {
+// take grants x every free slot, unless others have waited longer.
+func (p *pool) take(x *Execution) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n = min(n, p.free)
+	if len(p.starved) > 0 {
+		if p.starved[0] != x {
+			return 0
+		}
+		p.starved = p.starved[1:]
+	}
+	n := max(p.free, 0)
 	p.free -= n
 	return n
 }
 
-// give returns slots and pokes the run that has waited longest for one. A run
-// that gives back what it did not use is not among those, so this comes to an
-// end.
-func (p *pool) give(n int) {
-	if n == 0 {
-		return
-	}
+// force takes a slot whether or not one is free, for an attempt that runs
+// already.
+func (p *pool) force() {
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.free--
+}
+
+// give returns slots.
+func (p *pool) give(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.free += n
-	var next *Execution
-	if len(p.starved) > 0 {
-		next = p.starved[0]
-		p.starved = p.starved[1:]
-	}
-	p.mu.Unlock()
-	if next != nil {
-		next.poke()
+	p.offer()
+}
+
+// offer pokes the run that has waited longest for a slot, if one is free. It
+// keeps its turn until it takes the slot or stops waiting.
+func (p *pool) offer() {
+	if p.free > 0 && len(p.starved) > 0 {
+		p.starved[0].poke()
 	}
 }
 
-// waitSlot has x poked when a slot frees.
+// waitSlot has x poked when a slot frees and it is its turn.
 func (p *pool) waitSlot(x *Execution) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !slices.Contains(p.starved, x) {
 		p.starved = append(p.starved, x)
 	}
+	p.offer()
 }
 
-// waitPlace has x poked when a run gives up a place in a queue.
+// waitPlace has x poked when another run gives up a place in a queue.
 func (p *pool) waitPlace(x *Execution) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -67,14 +82,25 @@ func (p *pool) waitPlace(x *Execution) {
 	}
 }
 
+// stopWaiting forgets what x waits for.
+func (p *pool) stopWaiting(x *Execution) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	mine := func(other *Execution) bool { return other == x }
+	p.starved = slices.DeleteFunc(p.starved, mine)
+	p.queued = slices.DeleteFunc(p.queued, mine)
+	p.offer()
+}
+
 // holds notes how many places x has in the queue of a system, and pokes those
 // who wait when it has fewer than before.
 func (p *pool) holds(x *Execution, system string, n int) {
 	p.mu.Lock()
-	runs := p.jobs[system]
+	defer p.mu.Unlock()
+	runs := p.places[system]
 	if runs == nil {
 		runs = map[*Execution]int{}
-		p.jobs[system] = runs
+		p.places[system] = runs
 	}
 	freed := n < runs[x]
 	if n == 0 {
@@ -82,15 +108,11 @@ func (p *pool) holds(x *Execution, system string, n int) {
 	} else {
 		runs[x] = n
 	}
-	var waiting []*Execution
 	if freed {
-		waiting, p.queued = p.queued, nil
-	}
-	p.mu.Unlock()
-	for _, w := range waiting {
-		if w != x {
+		for _, w := range p.queued {
 			w.poke()
 		}
+		p.queued = nil
 	}
 }
 
@@ -98,21 +120,9 @@ func (p *pool) holds(x *Execution, system string, n int) {
 func (p *pool) room(system string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := p.perJobs
-	for _, held := range p.jobs[system] {
+	n := p.perSystem
+	for _, held := range p.places[system] {
 		n -= held
 	}
 	return n
-}
-
-// leave forgets a run that is no longer driven.
-func (p *pool) leave(x *Execution) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, runs := range p.jobs {
-		delete(runs, x)
-	}
-	mine := func(other *Execution) bool { return other == x }
-	p.starved = slices.DeleteFunc(p.starved, mine)
-	p.queued = slices.DeleteFunc(p.queued, mine)
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -57,6 +58,76 @@ func TestSharedLimits(t *testing.T) {
 		if took := time.Since(began).Round(time.Hour); most > 4 || took != 5*time.Hour {
 			t.Errorf("at most %d jobs in the queue, %s in all", most, took)
 		}
+	})
+}
+
+// TestOwnPlace: a run that waits for a place it holds itself goes on when it
+// frees it.
+func TestOwnPlace(t *testing.T) {
+	t.Parallel()
+	lib := jobLibrary()
+	w := load(t, lib, `
+		steps:
+		  - { id: a, uses: place, with: { system: daint } }
+		  - { id: b, uses: place, with: { system: daint } }
+		  - { id: c, uses: place, with: { system: daint } }`)
+	synctest.Test(t, func(t *testing.T) {
+		run, err := drive(t, Config{Library: lib, JobsPerSystem: 1, Binder: &site{answers: []error{nil}}}, w)
+		if err != nil || run.State != workflow.RunSucceeded {
+			t.Errorf("run %s, error %v", run.State, err)
+		}
+	})
+}
+
+// TestDueWithoutSlot: a wait that is due while every slot is taken does not keep
+// the owner busy, and is entered when a slot frees.
+func TestDueWithoutSlot(t *testing.T) {
+	t.Parallel()
+	lib := newScripted()
+	w := load(t, lib, `
+		steps:
+		  - { id: a, uses: act, with: { do: [wait 1m ok] } }
+		  - { id: b, uses: act, timeout: 1h, needs: c, with: { do: [block] } }
+		  - { id: c, uses: act }`)
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		run, err := drive(t, Config{Library: lib, Slots: 1}, w)
+		if err != nil || states(run) != "a=succeeded b=failed(timed_out) c=succeeded" || time.Since(began) != time.Hour {
+			t.Errorf("%s after %s, error %v", states(run), time.Since(began), err)
+		}
+	})
+}
+
+// TestLeaverFreesOthers: what a run holds that ends without being over goes to
+// those who wait for it.
+func TestLeaverFreesOthers(t *testing.T) {
+	t.Parallel()
+	lib := jobLibrary()
+	w := load(t, lib, `
+		steps:
+		  - { id: a, uses: place, with: { system: daint } }`)
+	synctest.Test(t, func(t *testing.T) {
+		e := New(Config{Library: lib, JobsPerSystem: 1, Binder: &site{answers: []error{nil}}})
+		leaver, err := e.Create(t.Context(), memory.New(), w, workflow.RunCreated{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		waiter, err := e.Create(t.Context(), memory.New(), w, workflow.RunCreated{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = leaver.Drive(ctx) })
+		synctest.Wait()
+		began := time.Now()
+		wg.Go(func() {
+			if err := waiter.Drive(t.Context()); err != nil || time.Since(began) != time.Hour+time.Minute {
+				t.Errorf("error %v after %s", err, time.Since(began))
+			}
+		})
+		wg.Wait()
 	})
 }
 

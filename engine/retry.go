@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"time"
 
 	"github.com/fcflow/fcflow/workflow"
@@ -100,7 +101,7 @@ func grow(rule *workflow.RetryRule, with json.RawMessage) (map[string]json.RawMe
 	grown := map[string]json.RawMessage{}
 	for key, factor := range rule.Grow {
 		now, ok := last.Resources[key]
-		if !ok {
+		if !ok || string(now) == "null" {
 			continue
 		}
 		next, err := workflow.GrowResource(key, now, factor, rule.Until[key])
@@ -133,9 +134,10 @@ func evalWith(run *workflow.Run, u *workflow.Unit, scope *workflow.Scope) (json.
 	if err := json.Unmarshal(with, &own); err != nil {
 		return nil, err
 	}
-	for key, value := range raised {
-		own.Resources[key] = value
+	if own.Resources == nil { // it depends on the attempt, and this one asks for none
+		return with, nil
 	}
+	maps.Copy(own.Resources, raised)
 	if inputs["resources"], err = workflow.CanonicalJSON(own.Resources); err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ func scan(w *world) []string {
 			mainDone = mainDone && (u.State.Done() || step.Step.Finally)
 		}
 	}
-	if t := w.run.Workflow.Timeout; t > 0 && !mainDone && !s.timedOut() && !w.now.Before(w.run.StartedAt.Add(t)) {
+	if t := w.run.Workflow.Timeout; t > 0 && !mainDone && !s.timedOut() && w.run.CancelRequests == 0 && !w.now.Before(w.run.StartedAt.Add(t)) {
 		return []string{"run.timed_out"}
 	}
 	if at, ok := s.finallyDeadline(mainDone); ok && !w.now.Before(at) {

@@ -17,14 +17,16 @@ import (
 type scriptInput struct {
 	// Do says what each attempt does; the last entry repeats. An entry is a list
 	// of words: "ok", "fail CAUSE", "panic", "block" (until the attempt is told to
-	// stop), each after any number of "wait DURATION" (a timer) or "job DURATION"
-	// (remote work that ends after that time).
+	// stop), each after any number of "wait DURATION" (a timer), "job DURATION"
+	// (remote work that ends after that time) or "queue DURATION" (a submitted job
+	// that runs after that time).
 	Do []string `json:"do"`
 	// N plus the sum of From is the output n.
 	N    int   `json:"n"`
 	From []int `json:"from"`
-	// System is for types that need one.
-	System string `json:"system"`
+	// System is for types that need one, Resources for jobs.
+	System    string `json:"system"`
+	Resources any    `json:"resources"`
 }
 
 // scriptEntry is one call of a scripted step.
@@ -34,8 +36,9 @@ type scriptEntry struct {
 	Reason  workflow.WakeReason
 }
 
-// scripted has step types that follow a script, which the workflow holds act (idempotent), once (neither idempotent nor
-// resumable) and fenced. It notes every entry.
+// scripted has step types that follow a script, which the workflow holds: act
+// (idempotent), once (neither idempotent nor resumable) and fenced (a job). It
+// notes every entry.
 type scripted struct {
 	steps map[string]*Step
 
@@ -56,14 +59,26 @@ func newScripted() *scripted {
 			{Name: "n", Type: workflow.Type{Kind: workflow.Int}, Default: json.RawMessage(`1`), Doc: "added to from"},
 			{Name: "from", Type: listOf(workflow.Int), Default: json.RawMessage(`[]`), Doc: "summed up"},
 		}
+		if spec.Job {
+			spec.Inputs = append(spec.Inputs, workflow.Field{Name: "resources", Type: resourceType})
+		}
 		spec.Outputs = []workflow.Field{{Name: "n", Type: workflow.Type{Kind: workflow.Int}, Required: true, Doc: "n plus the sum of from"}}
-		spec.Causes = []workflow.Cause{workflow.CauseExit, workflow.CauseAPI, workflow.CauseTransfer, workflow.CauseNodeFail}
+		spec.Causes = []workflow.Cause{
+			workflow.CauseExit, workflow.CauseAPI, workflow.CauseTransfer, workflow.CauseNodeFail,
+			workflow.CauseWalltime, workflow.CauseQueueTimeout,
+		}
 		spec.Example = "- id: x\n  uses: " + spec.Name + "\n"
 		spec.Decode = decode
 		l.steps[spec.Name] = &Step{StepSpec: spec, Run: l.run}
 	}
 	return l
 }
+
+var resourceType = workflow.Type{Kind: workflow.Object, Fields: []workflow.Field{
+	{Name: "time", Type: workflow.Type{Kind: workflow.Duration}},
+	{Name: "nodes", Type: workflow.Type{Kind: workflow.Int}},
+	{Name: "memory", Type: workflow.Type{Kind: workflow.Size}},
+}}
 
 func listOf(k workflow.Kind) workflow.Type {
 	return workflow.Type{Kind: workflow.List, Elem: &workflow.Type{Kind: k}}
@@ -114,19 +129,22 @@ func (l *scripted) run(ctx context.Context, inv *Invocation, with any) Outcome {
 // since the attempt started, so that a restart changes nothing.
 func play(ctx context.Context, inv *Invocation, in *scriptInput, words []string) Outcome {
 	at := inv.StartedAt
-	for len(words) > 1 && (words[0] == "wait" || words[0] == "job") {
+	for len(words) > 1 && slices.Contains([]string{"wait", "job", "queue"}, words[0]) {
 		d, err := time.ParseDuration(words[1])
 		if err != nil {
 			return Failure(workflow.CausePanic, err.Error())
 		}
 		at = at.Add(d)
-		if remote := words[0] == "job"; time.Now().Before(at) {
+		if err := queue(ctx, inv, words[0], time.Now().Before(at)); err != nil {
+			return Failure(workflow.CauseAPI, err.Error())
+		}
+		if time.Now().Before(at) {
 			if inv.Stopping() {
 				return Ended("told to stop")
 			}
-			reason := workflow.WaitTimer
-			if remote {
-				reason = workflow.WaitJob
+			reason := workflow.WaitJob
+			if words[0] == "wait" {
+				reason = workflow.WaitTimer
 			}
 			return Suspend(Wait{Reason: reason, Until: at})
 		}
@@ -148,4 +166,29 @@ func play(ctx context.Context, inv *Invocation, in *scriptInput, words []string)
 		return Ended(fmt.Sprint(context.Cause(ctx)))
 	}
 	return Failure(workflow.CausePanic, fmt.Sprintf("unknown word %q", words[0]))
+}
+
+// queue records what a job that is submitted, and waits or runs, leaves behind.
+func queue(ctx context.Context, inv *Invocation, word string, waits bool) error {
+	if word != "queue" {
+		return nil
+	}
+	if inv.Submission() == nil {
+		if err := inv.Intend(ctx, workflow.SubmissionIntent{}, nil); err != nil {
+			return err
+		}
+	}
+	if s := inv.Submission(); s.JobID == "" {
+		k, err := inv.Sending(ctx)
+		if err != nil {
+			return err
+		}
+		if err := inv.Outcome(ctx, workflow.SubmissionOutcome{K: k, Class: workflow.Accepted, JobID: "1"}); err != nil {
+			return err
+		}
+	}
+	if waits {
+		return inv.Observed(ctx, workflow.JobObserved{JobID: "1", State: "PENDING"})
+	}
+	return inv.Observed(ctx, workflow.JobObserved{JobID: "1", State: "RUNNING", Active: true})
 }

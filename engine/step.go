@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/fcflow/fcflow/workflow"
@@ -77,6 +79,48 @@ func (o Outcome) WithEvidence(evidence string) Outcome { o.evidence = evidence; 
 // WithTail adds the last lines of the output of what failed.
 func (o Outcome) WithTail(tail string) Outcome { o.tail = tail; return o }
 
+// without hides secrets in what the outcome says to people.
+func (o Outcome) without(secrets []string) Outcome {
+	for _, secret := range secrets {
+		for _, text := range []*string{&o.message, &o.evidence, &o.tail, &o.wait.Message} {
+			*text = strings.ReplaceAll(*text, secret, "(secret)")
+		}
+	}
+	return o
+}
+
+// Masked passes every text of the outcome through mask, outputs included, so
+// that a secret which a step printed or a server sent back is not recorded.
+func (o Outcome) Masked(mask func(string) string) Outcome {
+	o.message, o.tail, o.evidence = mask(o.message), mask(o.tail), mask(o.evidence)
+	o.wait.Message = mask(o.wait.Message)
+	text, err := json.Marshal(o.outputs)
+	if err != nil || o.outputs == nil {
+		return o // what cannot be written as JSON is not recorded either
+	}
+	if v, err := workflow.DecodeValue(text); err == nil {
+		o.outputs = maskedTexts(v, mask)
+	}
+	return o
+}
+
+// maskedTexts masks the texts in a decoded JSON value.
+func maskedTexts(v any, mask func(string) string) any {
+	switch v := v.(type) {
+	case string:
+		return mask(v)
+	case []any:
+		for i := range v {
+			v[i] = maskedTexts(v[i], mask)
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = maskedTexts(v[k], mask)
+		}
+	}
+	return v
+}
+
 // Wait is what a suspended attempt waits for.
 type Wait struct {
 	Reason workflow.WaitReason
@@ -88,8 +132,8 @@ type Wait struct {
 
 // Watcher tells when something outside has changed, such as the state of a job.
 type Watcher interface {
-	// Watch calls fire, once, when the topic has news since the given instant. It
-	// never blocks; stop ends the watch.
+	// Watch calls fire, once, when the topic has news that the attempt, which
+	// began at since, does not know. It never blocks; stop ends the watch.
 	Watch(topic string, since time.Time, fire func()) (stop func())
 }
 

@@ -141,6 +141,9 @@ func (r *Run) reopenUnit(u *Unit, at time.Time) {
 		u.unobserved = true
 		r.wakes.push(wake{u, u.gen, WakeReopened})
 	case rowLocal:
+		if u.Attempt().Expired != "" { // and was not told yet
+			r.wakes.push(wake{u, u.gen, WakeExpired})
+		}
 		r.armDeadlines(u, time.Time{})
 	}
 }
@@ -160,8 +163,8 @@ func (r *Run) armDeadlines(u *Unit, earliest time.Time) {
 	if !a.Deadline.IsZero() {
 		add(TimerDeadline, a.Deadline)
 	}
-	if q := u.Step.Step.QueueTimeout; q > 0 && a.Submission != nil && a.Submission.JobID != "" {
-		add(TimerQueue, a.Submission.AcceptedAt.Add(q))
+	if q := u.Step.Step.QueueTimeout; q > 0 && !a.QueuedAt.IsZero() {
+		add(TimerQueue, a.QueuedAt.Add(q))
 	}
 }
 
@@ -359,6 +362,7 @@ func (p *BackoffEnded) apply(r *Run, e *Event) error {
 		if u.row() != rowBackoff {
 			return fmt.Errorf("unit %s is not in backoff", u.Ref())
 		}
+		u.system = "" // may depend on the attempt
 		return r.move(u, onWake, Ready, e.At)
 	})
 }
@@ -396,16 +400,28 @@ func (p *SubmissionOutcome) apply(r *Run, e *Event) error {
 			return fmt.Errorf("job %s after job %s", p.JobID, s.JobID)
 		}
 		s.JobID, s.AcceptedAt = p.JobID, e.At
-		if q := u.Step.Step.QueueTimeout; q > 0 {
-			r.timers.add(Timer{At: e.At.Add(q), Kind: TimerQueue, Unit: u, attempt: len(u.Attempts)})
-		}
+		r.queued(u, e.At)
 		return nil
 	})
+}
+
+// queued starts the time that a job may wait in its queue.
+func (r *Run) queued(u *Unit, at time.Time) {
+	a := u.Attempt()
+	if !a.QueuedAt.IsZero() {
+		return
+	}
+	a.QueuedAt = at
+	if q := u.Step.Step.QueueTimeout; q > 0 {
+		r.timers.add(Timer{At: at.Add(q), Kind: TimerQueue, Unit: u, attempt: len(u.Attempts)})
+	}
 }
 
 func (p *JobObserved) apply(r *Run, e *Event) error {
 	return r.onAttempt(e, func(u *Unit, a *Attempt) error {
 		a.Job = p
+		a.LeftQueue = a.LeftQueue || p.Active || p.Terminal
+		r.queued(u, e.At)
 		r.changed = append(r.changed, u)
 		return nil
 	})

@@ -57,7 +57,7 @@ const eventVersion = 1
 
 // MarshalJSON writes the envelope with the payload under "data".
 func (e Event) MarshalJSON() ([]byte, error) {
-	data, err := json.Marshal(e.Data)
+	data, err := encode(e.Data)
 	if err != nil {
 		return nil, err
 	}
@@ -68,10 +68,22 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	if u, ok := e.Data.(Unknown); ok {
 		version = u.V
 	}
-	return json.Marshal(envelope{
+	return encode(envelope{
 		Seq: e.Seq, At: e.At, Epoch: e.Epoch, Kind: e.Data.Kind(), V: version,
 		Step: e.Step, Instance: e.Instance, Attempt: e.Attempt, Data: data,
 	})
+}
+
+// encode leaves out the escapes that are only for HTML: they would make a value
+// up to six times as long as when it was measured.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 // UnmarshalJSON reads an event. A kind or version this program does not know

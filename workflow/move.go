@@ -30,6 +30,9 @@ func (r *Run) move(u *Unit, on stimulus, to State, at time.Time) error {
 
 func (r *Run) count(u *Unit, n int) {
 	u.Step.counts[u.State] += n
+	if u.row() == rowBackoff {
+		u.Step.backoff += n
+	}
 	if u.State == Running {
 		r.running += n
 	}

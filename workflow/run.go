@@ -100,7 +100,12 @@ type Attempt struct {
 	System    string
 	Deadline  time.Time
 	// Expired is the cause once a deadline has passed.
-	Expired     Cause
+	Expired Cause
+	// QueuedAt is when its job became known: accepted, or first seen if another
+	// step submitted it. queue_timeout counts from it until LeftQueue, which
+	// stays, also when the job is queued again.
+	QueuedAt    time.Time
+	LeftQueue   bool
 	Checkpoints map[string]Body
 	Submission  *Submission
 	Job         *JobObserved
@@ -255,10 +260,11 @@ func (r *Run) JobsOn(system string) int { return r.jobs[system] }
 // FailedSteps lists the ids of steps with a failed unit, in order of failure.
 func (r *Run) FailedSteps() []string { return r.failedSteps }
 
-// SystemOf evaluates which system a remote unit runs on, once.
-func (r *Run) SystemOf(u *Unit) (string, error) {
+// SystemOf evaluates which system the next attempt of a remote unit runs on,
+// once; "" for a unit that is not remote.
+func (r *Run) SystemOf(u *Unit, blobs BlobReader) (string, error) {
 	if u.system == "" && u.systemErr == nil {
-		u.system, u.systemErr = r.evalSystem(u)
+		u.system, u.systemErr = r.evalSystem(u, blobs)
 	}
 	return u.system, u.systemErr
 }

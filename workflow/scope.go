@@ -106,12 +106,12 @@ func (r *Run) defaultSystem() string {
 
 // evalSystem evaluates a unit's system: its own input, the workflow's default,
 // the profile's.
-func (r *Run) evalSystem(u *Unit) (string, error) {
+func (r *Run) evalSystem(u *Unit, blobs BlobReader) (string, error) {
 	spec := u.Step.Step.Spec()
 	if spec == nil || !spec.Remote {
 		return "", nil
 	}
-	v, err := r.Workflow.EvalField(u.Step.Step, "system", r.Scope(u, nil))
+	v, err := r.Workflow.EvalField(u.Step.Step, "system", r.Scope(u, blobs))
 	if err != nil {
 		return "", err
 	}

@@ -32,7 +32,7 @@ func (t Timer) void() bool {
 	u := t.Unit
 	switch t.Kind {
 	case TimerRun:
-		return t.run.TimedOut || t.run.Result != ""
+		return t.run.TimedOut || t.run.CancelRequests > 0 || t.run.Result != ""
 	case TimerFinally:
 		return t.run.CancelRequests > 1 || t.run.State.Terminal()
 	case TimerWait, TimerBackoff:
@@ -42,7 +42,7 @@ func (t Timer) void() bool {
 			return true
 		}
 		a := u.Attempt()
-		return a.Expired != "" || t.Kind == TimerQueue && a.Job != nil && (a.Job.Active || a.Job.Terminal)
+		return a.Expired != "" || t.Kind == TimerQueue && a.LeftQueue
 	}
 	return true
 }
@@ -89,10 +89,24 @@ func (h timers) due(i int, now time.Time, yield func(Timer) bool) bool {
 	return h.due(2*i+1, now, yield) && h.due(2*i+2, now, yield)
 }
 
-// NextTimer returns the earliest instant at which something is due.
-func (r *Run) NextTimer() (time.Time, bool) {
-	if len(r.timers) == 0 {
+// NextTimer returns the earliest instant after now at which something may be
+// due.
+func (r *Run) NextTimer(now time.Time) (time.Time, bool) {
+	return r.timers.next(0, now)
+}
+
+// next looks below the part of the heap that is not later than now.
+func (h timers) next(i int, now time.Time) (at time.Time, ok bool) {
+	if i >= len(h) {
 		return time.Time{}, false
 	}
-	return r.timers[0].At, true
+	if h[i].At.After(now) {
+		return h[i].At, true
+	}
+	for _, child := range []int{2*i + 1, 2*i + 2} {
+		if t, found := h.next(child, now); found && (!ok || t.Before(at)) {
+			at, ok = t, true
+		}
+	}
+	return at, ok
 }

@@ -1,0 +1,129 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/fcflow/fcflow/store/memory"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// counted is a store that counts the commits of its runs.
+type counted struct {
+	workflow.Store
+	commits, events int
+}
+
+func (c *counted) Create(ctx context.Context, id workflow.RunID, frozen []byte, first []workflow.Event, blobs []workflow.Blob) (workflow.History, error) {
+	c.commits, c.events = c.commits+1, c.events+len(first)
+	h, err := c.Store.Create(ctx, id, frozen, first, blobs)
+	return countedHistory{h, c}, err
+}
+
+type countedHistory struct {
+	workflow.History
+	store *counted
+}
+
+func (h countedHistory) Append(ctx context.Context, after int64, events []workflow.Event, blobs ...workflow.Blob) error {
+	h.store.commits, h.store.events = h.store.commits+1, h.store.events+len(events)
+	return h.History.Append(ctx, after, events, blobs...)
+}
+
+// TestCommits: in a chain the end of a step and the start of the next share a
+// commit, and an attempt that never waits has two events.
+func TestCommits(t *testing.T) {
+	t.Parallel()
+	const n = 20
+	lib := newScripted()
+	var text strings.Builder
+	text.WriteString("steps:\n  - { id: s0, uses: act }\n")
+	for i := 1; i < n; i++ {
+		fmt.Fprintf(&text, "  - { id: s%d, uses: act, needs: s%d }\n", i, i-1)
+	}
+	w := load(t, lib, text.String())
+	synctest.Test(t, func(t *testing.T) {
+		store := &counted{Store: memory.New()}
+		x, err := New(Config{Library: lib}).Create(t.Context(), store, w, workflow.RunCreated{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Drive(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if store.commits > n+2 || store.events != 2*n+3 {
+			t.Errorf("%d commits of %d events for %d steps, want %d of %d", store.commits, store.events, n, n+2, 2*n+3)
+		}
+	})
+}
+
+// TestManyDecisions: more decisions than one commit takes are all made, though
+// nothing happens outside.
+func TestManyDecisions(t *testing.T) {
+	t.Parallel()
+	lib := newScripted()
+	var text strings.Builder
+	text.WriteString("steps:\n  - { id: a, uses: act, with: { do: [fail exit(1)] } }\n")
+	for i := range 3 * maxCommands * 4 {
+		fmt.Fprintf(&text, "  - { id: s%d, uses: act, needs: a }\n", i)
+	}
+	w := load(t, lib, text.String())
+	synctest.Test(t, func(t *testing.T) {
+		run, err := drive(t, Config{Library: lib}, w)
+		if err != nil || run.State != workflow.RunFailed {
+			t.Errorf("run %s, error %v", run.State, err)
+		}
+	})
+}
+
+// TestLongTexts: whatever a step says, its event can be stored.
+func TestLongTexts(t *testing.T) {
+	t.Parallel()
+	for _, long := range []string{
+		strings.Repeat("x", 1<<20), strings.Repeat("\x01", 1<<17), strings.Repeat("\xff", 1<<17), strings.Repeat("<&>", 1<<17),
+		strings.Repeat("ö\u2028", 1<<16),
+	} {
+		lib := newScripted()
+		said := Failure(workflow.CauseExit, long).WithTail(long).WithEvidence(long)
+		lib.steps["say"] = &Step{
+			StepSpec: workflow.StepSpec{Name: "say", Fenced: true, Job: true, Decode: decode, Inputs: lib.steps["act"].Inputs},
+			Run: func(ctx context.Context, inv *Invocation, _ any) Outcome {
+				if inv.Reason == workflow.WakeStart {
+					if err := inv.Intend(ctx, workflow.SubmissionIntent{}, nil); err != nil {
+						return Failure(workflow.CauseAPI, err.Error())
+					}
+					k, err := inv.Sending(ctx)
+					if err != nil {
+						return Failure(workflow.CauseAPI, err.Error())
+					}
+					if err := inv.Outcome(ctx, workflow.SubmissionOutcome{K: k, Class: workflow.Rejected, Message: long, RequestID: long}); err != nil {
+						return Failure(workflow.CauseAPI, err.Error())
+					}
+					if err := inv.Observed(ctx, workflow.JobObserved{State: long, Reason: long, Stdout: long, Stderr: long}); err != nil {
+						return Failure(workflow.CauseAPI, err.Error())
+					}
+					if err := inv.Put("key", long); err != nil {
+						return Failure(workflow.CauseAPI, err.Error())
+					}
+					if err := inv.Flush(ctx); err != nil {
+						return Failure(workflow.CauseAPI, err.Error())
+					}
+					return Suspend(Wait{Reason: workflow.WaitJob, Message: long, Until: inv.StartedAt})
+				}
+				return said
+			},
+		}
+		w := load(t, lib, `
+			steps:
+			  - { id: a, uses: say }`)
+		synctest.Test(t, func(t *testing.T) {
+			run, err := drive(t, Config{Library: lib}, w)
+			if err != nil || states(run) != "a=failed(exit)" {
+				t.Errorf("%s, error %v", states(run), err)
+			}
+		})
+	}
+}
