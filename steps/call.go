@@ -7,6 +7,7 @@ import (
 
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/firecrest"
+	"github.com/fcflow/fcflow/internal/redact"
 	"github.com/fcflow/fcflow/workflow"
 )
 
@@ -26,6 +27,13 @@ type onSystem struct {
 type inWorkdir struct {
 	onSystem
 	Workdir string `json:"workdir" is:"remote,defaults" doc:"Directory that relative remote paths start from; relative to the run's remote directory, which is the default."`
+}
+
+// secrets masks the values of secrets that the attempt was given.
+func (c *call) secrets() *redact.Redactor {
+	r := redact.New()
+	r.Add(c.Secrets...)
+	return r
 }
 
 func (c *call) client() *firecrest.Client { return c.library.config.Client }

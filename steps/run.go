@@ -105,10 +105,12 @@ func runCommand(ctx context.Context, c *call, in runIn) engine.Outcome {
 		return engine.Failure(workflow.CauseRejected, err.Error())
 	}
 	defer cleanup()
-	log, err := c.openLog("log")
+	file, err := c.openLog("log")
 	if err != nil {
 		return engine.Failure(workflow.CauseRejected, err.Error())
 	}
+	defer file.Close()
+	log := c.secrets().Writer(file)
 	defer log.Close()
 	stdout, all := &tailBuffer{}, &tailBuffer{}
 	cmd.Stdout = io.MultiWriter(log, stdout, all)

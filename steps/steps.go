@@ -73,7 +73,12 @@ func New(config Config) *Library {
 		step := &engine.Step{StepSpec: t.StepSpec}
 		if t.run != nil {
 			step.Run = func(ctx context.Context, inv *engine.Invocation, with any) engine.Outcome {
-				return t.run(ctx, &call{Invocation: inv, library: l, name: t.Name}, with)
+				c := &call{Invocation: inv, library: l, name: t.Name}
+				out := t.run(ctx, c, with)
+				if len(c.Secrets) > 0 {
+					out = out.Masked(c.secrets().Redact)
+				}
+				return out
 			}
 		}
 		l.add(step)

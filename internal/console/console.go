@@ -17,6 +17,8 @@ import (
 	"sync"
 
 	"golang.org/x/term"
+
+	"github.com/fcflow/fcflow/internal/redact"
 )
 
 // Streams are the standard streams of one invocation.
@@ -25,13 +27,13 @@ type Streams struct {
 	Out *Stream // data: what was asked for
 	Err *Stream // progress, notes, errors
 	// Secrets masks what both streams print.
-	Secrets *Redactor
+	Secrets *redact.Redactor
 }
 
 // Standard returns the streams of the process. getenv is asked for NO_COLOR and
 // TERM.
 func Standard(getenv func(string) string) *Streams {
-	secrets := NewRedactor()
+	secrets := redact.New(Clean)
 	return &Streams{
 		In: os.Stdin, Out: open(os.Stdout, getenv, secrets), Err: open(os.Stderr, getenv, secrets),
 		Secrets: secrets,
@@ -40,7 +42,7 @@ func Standard(getenv func(string) string) *Streams {
 
 // Plain returns streams that are no terminal.
 func Plain(in io.Reader, out, err io.Writer) *Streams {
-	secrets := NewRedactor()
+	secrets := redact.New(Clean)
 	return &Streams{In: in, Out: &Stream{w: out, secrets: secrets}, Err: &Stream{w: err, secrets: secrets}, Secrets: secrets}
 }
 
@@ -49,7 +51,7 @@ func Plain(in io.Reader, out, err io.Writer) *Streams {
 type Stream struct {
 	mu       sync.Mutex
 	w        io.Writer
-	secrets  *Redactor
+	secrets  *redact.Redactor
 	terminal bool
 	colour   bool
 	size     func() (width, height int)
@@ -57,7 +59,7 @@ type Stream struct {
 	err      error
 }
 
-func open(f *os.File, getenv func(string) string, secrets *Redactor) *Stream {
+func open(f *os.File, getenv func(string) string, secrets *redact.Redactor) *Stream {
 	s := &Stream{w: f, secrets: secrets}
 	if !term.IsTerminal(int(f.Fd())) || getenv("TERM") == "dumb" {
 		return s

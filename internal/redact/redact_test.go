@@ -1,4 +1,4 @@
-package console
+package redact
 
 import (
 	"bytes"
@@ -20,11 +20,11 @@ func TestRedactPatterns(t *testing.T) {
 		{"the bearer of news", "the bearer of news"},
 	}
 	for _, test := range tests {
-		got := NewRedactor().Redact(test.in)
+		got := New().Redact(test.in)
 		if got != test.want {
 			t.Errorf("Redact(%q) = %q, want %q", test.in, got, test.want)
 		}
-		if again := NewRedactor().Redact(got); again != got {
+		if again := New().Redact(got); again != got {
 			t.Errorf("not stable: %q, then %q", got, again)
 		}
 	}
@@ -33,7 +33,7 @@ func TestRedactPatterns(t *testing.T) {
 func TestRedactValues(t *testing.T) {
 	t.Parallel()
 	secrets := []string{`tr"icky\ value`, "hunter2/+?", "abc", "-----KEY-----\nline-one\nline-two\n"}
-	r := NewRedactor()
+	r := New()
 	r.Add(secrets...)
 	quoted, _ := json.Marshal(secrets[0])
 	for _, shape := range []string{
@@ -63,7 +63,7 @@ func FuzzRedactWriter(f *testing.F) {
 		if strings.Contains(text, canary) {
 			return
 		}
-		r := NewRedactor()
+		r := New()
 		r.Add(canary)
 		whole := text + canary + "\n" + text + canary
 		a, b := clamp(first, len(whole)), clamp(second, len(whole))
@@ -89,7 +89,7 @@ func clamp(n, high int) int { return min(max(n, 0), high) }
 func TestRedactWriterCutsLongLines(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	w := NewRedactor().Writer(&out)
+	w := New().Writer(&out)
 	for range 100 {
 		if _, err := w.Write(bytes.Repeat([]byte("x"), 10_000)); err != nil {
 			t.Fatal(err)

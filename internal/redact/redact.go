@@ -1,4 +1,7 @@
-package console
+// Package redact masks secrets in text: on its way to a terminal or a log, and in
+// what steps print and report. It knows values it was told, and what credentials
+// look like.
+package redact
 
 import (
 	"bytes"
@@ -30,13 +33,16 @@ var patterns = []*regexp.Regexp{
 // Redactor masks secrets in text: values it was told, also as they look inside
 // JSON, URLs and base64, and what has the shape of a credential.
 type Redactor struct {
+	forms []func(string) string
+
 	mu       sync.RWMutex
 	values   []string // longest first
 	replacer *strings.Replacer
 }
 
-// NewRedactor returns a redactor that knows no values yet.
-func NewRedactor() *Redactor { return &Redactor{} }
+// New returns a redactor that knows no values yet. A text that passes through
+// one of forms before it is masked may show a value in that form.
+func New(forms ...func(string) string) *Redactor { return &Redactor{forms: forms} }
 
 // Add makes values known. Lines of a longer text, such as a private key, are
 // masked one by one.
@@ -66,7 +72,10 @@ func (r *Redactor) add(value string) {
 	quoted, _ := json.Marshal(value)
 	forms := []string{
 		value, string(quoted[1 : len(quoted)-1]), url.QueryEscape(value), url.PathEscape(value),
-		base64.StdEncoding.EncodeToString([]byte(value)), Clean(value),
+		base64.StdEncoding.EncodeToString([]byte(value)),
+	}
+	for _, form := range r.forms {
+		forms = append(forms, form(value))
 	}
 	for _, form := range forms {
 		if !slices.Contains(r.values, form) {
