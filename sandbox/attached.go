@@ -187,7 +187,7 @@ func (a *Attached) serveOrRead() (address, error) {
 	if a.srv != nil {
 		return a.srv.address(a.listen), nil
 	}
-	srv, err := Open(a.cfg)
+	srv, err := open(a.cfg, 0)
 	if errors.Is(err, ErrLocked) {
 		return readAddress(a.cfg.Root)
 	}

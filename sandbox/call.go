@@ -56,7 +56,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 			fault = f
 		}
 	}
-	if fault.before(r.Context(), w) {
+	if fault.before(w, r) {
 		s.observe(row.op, fault.Status)
 		return
 	}

@@ -129,6 +129,51 @@ func TestLinksDoNotLeaveTheRoot(t *testing.T) {
 	o.untouched(t, "rm", a)
 }
 
+// TestStandardFilesOfJobsStayInside: the server opens the standard files of a
+// job, so they are held to the file systems like everything a request names.
+func TestStandardFilesOfJobsStayInside(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	o := newOutside(t)
+	link(t, o.dir, r.home+"/out")
+	link(t, o.dir+"/secret", r.home+"/secret")
+	link(t, o.dir+"/new", r.home+"/dangling")
+	state := r.srv.Root()
+	key, err := os.ReadFile(state + "/key.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dots := "../../../../../../../../.." + o.dir
+	for _, test := range []struct{ member, path string }{
+		{"standardOutput", o.dir + "/new"}, {"standardOutput", o.dir + "/secret"}, {"standardOutput", dots + "/new"},
+		{"standardOutput", "out/new"}, {"standardOutput", "secret"}, {"standardOutput", "dangling"},
+		{"standardOutput", state + "/key.json"}, {"standardOutput", "../../new.json"}, {"standardOutput", state + "/batch/jobs/9.json"},
+		{"standardError", o.dir + "/new"}, {"standardError", "out/secret"}, {"standardError", state + "/key.json"},
+		{"standardInput", o.dir + "/secret"}, {"standardInput", dots + "/secret"}, {"standardInput", "secret"},
+		{"standardInput", "out/dir/file"}, {"standardInput", state + "/key.json"},
+	} {
+		t.Run(test.member+" "+test.path, func(t *testing.T) {
+			path := r.finished("#!/bin/sh\ncat\necho written\necho written >&2\n", test.member, test.path)
+			if job := r.jobs(path)[0]; job.Status.State != "FAILED" || *job.Status.InterruptSignal != 53 {
+				t.Errorf("status %+v, want a job that could not start", job.Status)
+			}
+			o.untouched(t, test.path, answer{})
+			if now, err := os.ReadFile(state + "/key.json"); err != nil || !bytes.Equal(now, key) {
+				t.Errorf("the sandbox's key is %q now: %v", now, err)
+			}
+			if _, err := os.Stat(state + "/new.json"); err == nil {
+				t.Error("a file was made in the sandbox's state")
+			}
+		})
+	}
+	link(t, r.scratch+"/far", r.home+"/near") // from one file system to another
+	r.write(r.scratch+"/far", "")
+	r.finished("#!/bin/sh\necho through\n", "standardOutput", "near")
+	if got := r.view(r.scratch + "/far"); got != "through\n" {
+		t.Errorf("output through a link between file systems: %q", got)
+	}
+}
+
 func TestLinksInsideTheRoot(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

@@ -1,7 +1,8 @@
 package sandbox
 
 import (
-	"context"
+	"bytes"
+	"io"
 	"net/http"
 	"time"
 )
@@ -22,11 +23,16 @@ type Fault struct {
 }
 
 // before applies what happens ahead of handling and says whether that was all.
-func (f *Fault) before(ctx context.Context, w http.ResponseWriter) (answered bool) {
+func (f *Fault) before(w http.ResponseWriter, r *http.Request) (answered bool) {
 	if f.Delay > 0 {
+		// That a client has left shows only once its whole request has been read.
+		body, err := io.ReadAll(io.LimitReader(r.Body, maxJSONBody))
+		if err == nil {
+			r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), r.Body))
+		}
 		select {
 		case <-time.After(f.Delay):
-		case <-ctx.Done():
+		case <-r.Context().Done():
 		}
 	}
 	if f.Status == 0 {

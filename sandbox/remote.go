@@ -73,12 +73,12 @@ func quotable(paths ...string) error {
 }
 
 // command begins one file operation: the caller's files, for as long as the
-// time limit of the login node allows.
+// time limit of the login node allows. A client that leaves stops nothing.
 func (s *Server) command(c *call) (x session, done func(), err error) {
 	u, known := s.users.find(c.user)
 	if !known {
 		return session{}, nil, fail(500, "('No SSH credentials found for user:%s',)", c.user)
 	}
-	ctx, cancel := context.WithTimeoutCause(c.r.Context(), s.cfg.CommandTimeout, errCommandTime)
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(c.r.Context()), s.cfg.CommandTimeout, errCommandTime)
 	return session{s.volumes, u, ctx}, cancel, nil
 }

@@ -1,10 +1,12 @@
 package sandbox
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fcflow/fcflow/sandbox/batch"
 )
@@ -99,10 +101,32 @@ func TestOpenRefuses(t *testing.T) {
 			if cfg.Root == "" || strings.Contains(cfg.Root, "'") {
 				return
 			}
-			if lock, err := lockRoot(cfg.Root); err != nil || lock.release() != nil {
+			if lock, err := lockRoot(cfg.Root, 0); err != nil || lock.release() != nil {
 				t.Errorf("the lock was kept: %v", err)
 			}
 		})
+	}
+}
+
+// TestOpenWaitsForTheDying: the lock of a killed process is held a moment
+// longer by a child it was just starting.
+func TestOpenWaitsForTheDying(t *testing.T) {
+	t.Parallel()
+	cfg := Config{Root: t.TempDir()}
+	dying, err := lockRoot(cfg.Root, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(lockPatience/10, func() { _ = dying.release() })
+	srv, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(cfg); !errors.Is(err, ErrLocked) {
+		t.Errorf("opened twice: %v", err)
+	}
+	if err := srv.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

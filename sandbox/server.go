@@ -100,14 +100,16 @@ var ErrLocked = errors.New("sandbox root is served by another process")
 
 // Open takes the root's lock, makes what is missing in the root and picks up
 // the jobs that ran while no sandbox was open. Nothing listens yet.
-func Open(cfg Config) (*Server, error) {
+func Open(cfg Config) (*Server, error) { return open(cfg, lockPatience) }
+
+func open(cfg Config, patience time.Duration) (*Server, error) {
 	cfg = cfg.withDefaults()
 	root, err := makeRoot(cfg.Root)
 	if err != nil {
 		return nil, err
 	}
 	cfg.Root = root
-	lock, err := lockRoot(root)
+	lock, err := lockRoot(root, patience)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +159,7 @@ func (s *Server) load() (err error) {
 	}
 	s.jobs, err = batch.Open(batch.Config{
 		Dir:    filepath.Join(root, "batch"),
-		Runner: batch.ProcessRunner{Root: root},
+		Runner: batch.ProcessRunner{Roots: s.volumes.paths()},
 		Slots:  s.cfg.Slots,
 		Bin:    filepath.Join(root, "bin"),
 		UID:    s.users.uid,

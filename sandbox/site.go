@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // makeRoot creates the root and returns its canonical path: paths below it are
@@ -41,22 +42,34 @@ func makeRoot(dir string) (string, error) {
 // dies, however it dies; jobs do not inherit it.
 type rootLock struct{ f *os.File }
 
-func lockRoot(root string) (*rootLock, error) {
+// lockPatience is how long Open waits for the lock. A child that a killed
+// process was just forking holds a copy until it has become another program.
+const lockPatience = time.Second / 2
+
+func lockRoot(root string, patience time.Duration) (*rootLock, error) {
 	f, err := os.OpenFile(filepath.Join(root, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case err == nil:
+			return &rootLock{f}, nil
+		case !errors.Is(err, syscall.EWOULDBLOCK):
+			return nil, errors.Join(fmt.Errorf("sandbox: lock %s: %w", root, err), f.Close())
+		case !time.Now().Before(deadline):
+			f.Close()
 			return nil, fmt.Errorf("%w: %s", ErrLocked, root)
 		}
-		return nil, fmt.Errorf("sandbox: lock %s: %w", root, err)
 	}
-	return &rootLock{f}, nil
 }
 
-func (l *rootLock) release() error { return l.f.Close() }
+// release lets go at once, also if a child that is being forked just now holds
+// a copy of the descriptor.
+func (l *rootLock) release() error {
+	return errors.Join(syscall.Flock(int(l.f.Fd()), syscall.LOCK_UN), l.f.Close())
+}
 
 // site is what the root remembers about the imitated site.
 type site struct {

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -217,6 +218,32 @@ func TestFaults(t *testing.T) {
 	if _, has := seen["POST /filesystem/{system_name}/ops/mkdir"]; has || seen["GET /status/systems"] != 429 ||
 		seen["GET /status/{system_name}/userinfo"] != 200 {
 		t.Errorf("observed %v", seen)
+	}
+}
+
+// TestDelayEndsWithTheClient: also when the request has a body, without which
+// being read the server does not notice that the client left.
+func TestDelayEndsWithTheClient(t *testing.T) {
+	t.Parallel()
+	answered := make(chan int, 1)
+	r := newRig(t, func(c *Config) {
+		c.Fault = func(string, *http.Request) *Fault { return &Fault{Delay: time.Hour} }
+		c.Observe = func(_ string, status int) { answered <- status }
+	})
+	ctx, leave := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer leave()
+	req := r.request("POST", "/filesystem/alps/ops/mkdir", members{"path": r.home + "/made"}).WithContext(ctx)
+	if resp, err := noRedirect.Do(req); err == nil {
+		resp.Body.Close()
+		t.Fatalf("status %d before the delay was over", resp.StatusCode)
+	}
+	select {
+	case status := <-answered:
+		if status != 201 {
+			t.Errorf("the request was answered with %d, want it handled as ever", status)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the delay goes on without the client")
 	}
 }
 

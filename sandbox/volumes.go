@@ -53,6 +53,15 @@ func (vs *volumes) close() error {
 	return errors.Join(errs...)
 }
 
+// paths are where the volumes are.
+func (vs *volumes) paths() []string {
+	var paths []string
+	for _, v := range vs.list {
+		paths = append(paths, v.path)
+	}
+	return paths
+}
+
 // home is where a user's shell starts.
 func (vs *volumes) home(name string) string { return path.Join(vs.list[0].path, name) }
 

@@ -42,7 +42,7 @@ func newBench(t *testing.T, change func(*Config)) *bench {
 	}
 	b.cfg = Config{
 		Dir:    filepath.Join(root, "batch"),
-		Runner: ProcessRunner{Root: root},
+		Runner: ProcessRunner{Roots: []string{filepath.Join(root, "home")}},
 		Home:   func(user string) string { return filepath.Join(root, "home", user) },
 	}
 	if change != nil {
@@ -273,10 +273,11 @@ func TestWhatCannotStart(t *testing.T) {
 		{"working directory a file", Spec{WorkingDir: "/bin/sh", Stdout: os.DevNull}, "not a directory"},
 		{"output folder missing", Spec{Stdout: "no/such/out"}, "no such file or directory"},
 		{"input missing", Spec{Stdin: "no-input"}, "no such file or directory"},
-		{"output outside the root", Spec{Stdout: outside + "/x.out"}, "escapes"},
-		{"output through a linked folder", Spec{Stdout: "way-out/x.out"}, "escapes"},
+		{"output outside the roots", Spec{Stdout: outside + "/x.out"}, "permission denied"},
+		{"output next to the roots", Spec{Stdout: b.root + "/x.out"}, "permission denied"},
+		{"output through a linked folder", Spec{Stdout: "way-out/x.out"}, "permission denied"},
 		{"output through a link", Spec{Stdout: "link.out"}, "escapes"},
-		{"error output outside the root", Spec{Stderr: "../../../x.err"}, "escapes"},
+		{"error output outside the roots", Spec{Stderr: "../../../x.err"}, "permission denied"},
 		{"input is a pipe", Spec{Stdin: "pipe"}, "not a regular file"},
 	}
 	for _, test := range tests {

@@ -19,9 +19,9 @@ import (
 // waits for the payload and renames its end record into place. Nothing
 // depends on a process id staying unique.
 type ProcessRunner struct {
-	// Root, if set, is the only folder below which standard files of jobs are
-	// opened, /dev/null excepted; links that lead out of it are refused.
-	Root string
+	// Roots, if there are any, are the only folders below which standard files
+	// of jobs are opened, /dev/null excepted, whatever links say.
+	Roots []string
 }
 
 //go:embed wrapper.sh
@@ -117,7 +117,7 @@ func writeExecutable(path string, data []byte) error {
 	return os.WriteFile(path, data, 0o700)
 }
 
-// open opens a standard file of a job: a regular file below Root, or a device.
+// open opens a standard file of a job: a regular file below a root, or a device.
 // Opening a pipe could block for ever.
 func (r ProcessRunner) open(path string, flag int) (*os.File, error) {
 	flag |= syscall.O_NONBLOCK
@@ -125,7 +125,7 @@ func (r ProcessRunner) open(path string, flag int) (*os.File, error) {
 		f   *os.File
 		err error
 	)
-	if r.Root == "" || path == os.DevNull {
+	if len(r.Roots) == 0 || path == os.DevNull {
 		f, err = os.OpenFile(path, flag, 0o644)
 	} else {
 		f, err = r.openBelow(path, flag)
@@ -145,24 +145,37 @@ func (r ProcessRunner) open(path string, flag int) (*os.File, error) {
 }
 
 func (r ProcessRunner) openBelow(path string, flag int) (*os.File, error) {
-	top, err := filepath.EvalSymlinks(r.Root)
+	real, err := resolveLinks(path)
 	if err != nil {
 		return nil, err
+	}
+	for _, dir := range r.Roots {
+		top, err := filepath.EvalSymlinks(dir)
+		if err != nil {
+			return nil, err
+		}
+		name, err := filepath.Rel(top, real)
+		if err != nil || !filepath.IsLocal(name) {
+			continue
+		}
+		root, err := os.OpenRoot(top) // holds even if somebody swaps in a link now
+		if err != nil {
+			return nil, err
+		}
+		defer root.Close()
+		return root.OpenFile(name, flag, 0o644)
+	}
+	return nil, &fs.PathError{Op: "open", Path: path, Err: syscall.EACCES}
+}
+
+// resolveLinks is path free of links. The file itself need not exist.
+func resolveLinks(path string) (string, error) {
+	real, err := filepath.EvalSymlinks(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return real, err
 	}
 	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
-	if err != nil {
-		return nil, err
-	}
-	name, err := filepath.Rel(top, filepath.Join(dir, filepath.Base(path)))
-	if err != nil {
-		return nil, err
-	}
-	root, err := os.OpenRoot(top)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	return root.OpenFile(name, flag, 0o644)
+	return filepath.Join(dir, filepath.Base(path)), err
 }
 
 // Poll implements Runner.

@@ -152,7 +152,7 @@ func TestStartedTwiceRunsOnce(t *testing.T) {
 		Script: "#!/bin/sh\necho ran\nsleep 0.1\n", WorkingDir: b.home,
 		Stdin: os.DevNull, Stdout: filepath.Join(b.home, "out"), Stderr: filepath.Join(b.home, "out"),
 	}}
-	runner := ProcessRunner{Root: b.root}
+	runner := ProcessRunner{Roots: []string{b.root}}
 	for range 10 {
 		err := runner.Start(Launch{Job: job, Dir: dir, Env: []string{"PATH=/usr/bin:/bin"}, Ended: func() {}})
 		if err != nil {
@@ -326,7 +326,7 @@ func submitUntilKilled(dir string) {
 }
 
 func crashConfig(dir string) Config {
-	return Config{Dir: filepath.Join(dir, "batch"), Runner: ProcessRunner{Root: dir}, Slots: 6}
+	return Config{Dir: filepath.Join(dir, "batch"), Runner: ProcessRunner{Roots: []string{dir}}, Slots: 6}
 }
 
 func TestKilledAtAnyMoment(t *testing.T) {
