@@ -45,7 +45,7 @@ const system = "one"
 func newSite(t *testing.T, change ...func(*sandbox.Config)) *site {
 	t.Helper()
 	s := &site{t: t, dir: t.TempDir(), output: filepath.Join(t.TempDir(), "out"), logs: t.TempDir(), store: memory.New()}
-	config := sandbox.Config{Root: t.TempDir(), Systems: []string{system}, Fault: func(op string, r *http.Request) *sandbox.Fault {
+	config := sandbox.Config{Root: t.TempDir(), Systems: []string{system}, Observe: answers.Answer, Fault: func(op string, r *http.Request) *sandbox.Fault {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.fault == nil {

@@ -418,6 +418,47 @@ func TestDownloadLeavesNothingBehind(t *testing.T) {
 	}
 }
 
+// TestDownloadOfUnreadableFile: a file that the user may not read fails the step
+// with the server's reason.
+func TestDownloadOfUnreadableFile(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	if err := os.WriteFile(filepath.Join(s.root, "home", "demo", "closed"), []byte("x\n"), 0o000); err != nil {
+		t.Fatal(err)
+	}
+	r := s.run("- id: fetch\n  uses: download\n  with: { from: " + s.root + "/home/demo/closed }")
+	if u := unit(t, r, "fetch"); u.Cause != workflow.CauseRejected || !strings.Contains(u.Message, "Permission denied") {
+		t.Errorf("%s: %s", u.Cause, u.Message)
+	}
+}
+
+// TestDownloadOfGrownFile: a file that has grown over the server's limit since it
+// was looked at is refused by the server.
+func TestDownloadOfGrownFile(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.file("notes.txt", "notes\n")
+	s.faults("ops/download", func(int) *sandbox.Fault {
+		return &sandbox.Fault{
+			Status: http.StatusRequestEntityTooLarge, Header: http.Header{"F7T-AppVersion": {"2.5.6"}},
+			Body: `{"errorType":"error","message":"Command output exceeded buffer limit.","causedBy":null,"data":null,"user":"demo"}`,
+		}
+	})
+	r := s.run(`
+	- id: send
+	  uses: upload
+	  with: { from: notes.txt }
+	- id: fetch
+	  uses: download
+	  with: { from: "${{ steps.send.outputs.path }}" }`)
+	if u := unit(t, r, "fetch"); u.Cause != workflow.CauseRejected || !strings.Contains(u.Message, "buffer limit") {
+		t.Errorf("%s: %s", u.Cause, u.Message)
+	}
+	if left, err := os.ReadDir(s.output); err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+}
+
 // TestOnExists walks what upload and download do with a file that is there.
 func TestOnExists(t *testing.T) {
 	t.Parallel()

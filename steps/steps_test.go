@@ -12,13 +12,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/workflow"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
 	_ workflow.Catalogue = (*Library)(nil)
