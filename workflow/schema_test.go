@@ -58,7 +58,11 @@ var exceptions = map[string]string{
 
 func TestSchemaAgreesWithTheReader(t *testing.T) {
 	t.Parallel()
-	s := compileSchema(t)
+	text, err := schema.Generate(workflow.CatalogueForTests())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := compileSchema(t, text)
 	files, err := filepath.Glob("testdata/*valid/*.yaml")
 	if err != nil || len(files) == 0 {
 		t.Fatal(files, err)
@@ -107,12 +111,35 @@ func TestSchemaIsTheSameEveryTime(t *testing.T) {
 	}
 }
 
-func compileSchema(t *testing.T) *jsonschema.Schema {
-	t.Helper()
-	text, err := schema.Generate(workflow.CatalogueForTests())
+// TestSchemaAndExamples: the schema that is published accepts every example.
+func TestSchemaAndExamples(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../schema/workflow.schema.json")
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := compileSchema(t, text)
+	files, err := filepath.Glob("../examples/workflows/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, path := range files {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tree, problems := workflow.ParseTree(text)
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		if err := s.Validate(plain(t, tree)); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+func compileSchema(t *testing.T, text []byte) *jsonschema.Schema {
+	t.Helper()
 	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
