@@ -53,10 +53,11 @@ func decide(run *workflow.Run, in input) []command {
 		d.add(command{payload: &workflow.RunStarted{}})
 		return d.commands
 	}
-	if d.stop() { // what else there is to do is decided by what this leaves
+	due := run.Due(in.now)
+	if d.stop(due) { // what else there is to do is decided by what this leaves
 		return d.commands
 	}
-	d.due()
+	d.due(due)
 	d.wake()
 	d.judge()
 	d.start()
@@ -80,41 +81,42 @@ func (d *decision) add(c command) { d.commands = append(d.commands, c) }
 func (d *decision) full() bool { return len(d.commands) >= maxCommands }
 
 // stop ends what has run out of time: the run, or `finally` after a cancel.
-func (d *decision) stop() bool {
-	d.run.Due(d.in.now, func(t workflow.Timer) bool {
+func (d *decision) stop(due []workflow.Timer) bool {
+	for _, t := range due {
 		switch t.Kind {
 		case workflow.TimerRun:
 			d.add(command{payload: &workflow.RunTimedOut{}})
+			return true
 		case workflow.TimerFinally:
 			d.add(command{payload: &workflow.CancelRequested{By: finallyTimeoutBy}})
+			return true
 		}
-		return len(d.commands) == 0
-	})
-	return len(d.commands) > 0
+	}
+	return false
 }
 
 // due turns timers of units whose instant has come into events.
-func (d *decision) due() {
-	var waited []*workflow.Unit // entered last: a deadline comes before them
-	d.run.Due(d.in.now, func(t workflow.Timer) bool {
-		u := t.Unit
-		switch t.Kind {
-		case workflow.TimerBackoff:
-			d.add(command{unit: u, payload: &workflow.BackoffEnded{}})
-		case workflow.TimerDeadline:
-			d.expire(u, workflow.CauseTimedOut)
-		case workflow.TimerQueue:
-			d.expire(u, workflow.CauseQueueTimeout)
-		case workflow.TimerWait:
-			waited = append(waited, u)
-		}
-		return !d.full()
-	})
-	for _, u := range waited {
+func (d *decision) due(due []workflow.Timer) {
+	for _, t := range due {
 		if d.full() {
 			return
 		}
-		d.enter(u, workflow.WakeDue)
+		switch t.Kind {
+		case workflow.TimerBackoff:
+			d.add(command{unit: t.Unit, payload: &workflow.BackoffEnded{}})
+		case workflow.TimerDeadline:
+			d.expire(t.Unit, workflow.CauseTimedOut)
+		case workflow.TimerQueue:
+			d.expire(t.Unit, workflow.CauseQueueTimeout)
+		}
+	}
+	for _, t := range due { // a deadline comes before them
+		if d.full() || d.slots == 0 {
+			return
+		}
+		if t.Kind == workflow.TimerWait {
+			d.enter(t.Unit, workflow.WakeDue)
+		}
 	}
 }
 

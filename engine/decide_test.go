@@ -66,15 +66,17 @@ func (w *world) step() {
 			}
 		}
 	}
-	switch choice := rapid.IntRange(0, 19).Draw(w.t, "happens"); {
-	case choice < 12 && len(running) > 0:
+	switch choice := rapid.IntRange(0, 21).Draw(w.t, "happens"); {
+	case choice < 10 && len(running) > 0:
 		w.conclude(rapid.SampledFrom(running).Draw(w.t, "unit"))
-	case choice < 14 && len(waiting) > 0:
+	case choice < 12 && len(waiting) > 0:
 		w.fired = append(w.fired, rapid.SampledFrom(waiting).Draw(w.t, "fired"))
-	case choice == 14 && w.run.CancelRequests < 2:
+	case choice == 12 && w.run.CancelRequests < 2:
 		w.apply(nil, 0, &workflow.CancelRequested{By: "test"})
-	case choice == 15:
+	case choice == 13:
 		w.reopen()
+	case choice < 17 && len(running) > 0:
+		w.submit(rapid.SampledFrom(running).Draw(w.t, "unit"))
 	default:
 		w.now = w.now.Add(time.Duration(rapid.IntRange(1, 400).Draw(w.t, "seconds")) * time.Second)
 	}
@@ -96,6 +98,20 @@ func (w *world) conclude(u *workflow.Unit) {
 	out := rapid.SampledFrom(outcomes).Draw(w.t, "outcome")
 	p, _ := conclude(w.run, u, stopping, out, withOf(u), w.now)
 	w.apply(u, len(u.Attempts), p)
+}
+
+// submit lets an attempt of a job submit it, and see it then.
+func (w *world) submit(u *workflow.Unit) {
+	if !u.Step.Step.Spec().Job {
+		return
+	}
+	if s := u.Attempt().Submission; s == nil {
+		w.apply(u, len(u.Attempts), &workflow.SubmissionIntent{})
+		w.apply(u, len(u.Attempts), &workflow.SubmissionSending{K: 1})
+		w.apply(u, len(u.Attempts), &workflow.SubmissionOutcome{K: 1, Class: workflow.Accepted, JobID: "7"})
+		return
+	}
+	w.apply(u, len(u.Attempts), &workflow.JobObserved{JobID: "7", Active: rapid.Bool().Draw(w.t, "active")})
 }
 
 func (w *world) reopen() {
@@ -166,12 +182,29 @@ func TestDecideEqualsFullScan(t *testing.T) {
 				}
 				w.carryOut(commands)
 			}
+			checkAttempts(t, w.run)
 			if w.run.State.Terminal() {
 				return
 			}
 			w.step()
 		}
 	})
+}
+
+// checkAttempts: no unit has more attempts than max_attempts and its rules allow.
+func checkAttempts(t *rapid.T, run *workflow.Run) {
+	for _, s := range run.Steps {
+		for _, u := range s.Units {
+			if n := len(u.Attempts); n > s.Step.MaxAttempts {
+				t.Fatalf("%d attempts of %s, max_attempts is %d", n, u.Ref(), s.Step.MaxAttempts)
+			}
+			for i, rule := range s.Step.Retry {
+				if n := used(u, i); n > rule.Max {
+					t.Fatalf("rule %d of %s was used %d times, max is %d", i, u.Ref(), n, rule.Max)
+				}
+			}
+		}
+	}
 }
 
 // checkFewSlots: with k slots, the attempts entered are k of those entered with

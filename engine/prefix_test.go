@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -15,8 +16,10 @@ import (
 
 // final is what must not depend on where a run was interrupted.
 type final struct {
-	State workflow.RunState
-	Units map[string]unitEnd
+	State   workflow.RunState
+	Cause   workflow.Cause
+	Outputs string
+	Units   map[string]unitEnd
 }
 
 type unitEnd struct {
@@ -27,7 +30,7 @@ type unitEnd struct {
 }
 
 func finalOf(r *workflow.Run) final {
-	f := final{State: r.State, Units: map[string]unitEnd{}}
+	f := final{State: r.State, Cause: r.Cause, Outputs: string(r.Outputs.JSON), Units: map[string]unitEnd{}}
 	for _, s := range r.Steps {
 		for _, u := range s.Units {
 			f.Units[u.Ref().String()] = unitEnd{u.State, u.Cause, string(u.Outputs.JSON), len(u.Attempts)}
@@ -42,11 +45,11 @@ func TestEveryPrefixEndsTheSame(t *testing.T) {
 	t.Parallel()
 	scripts := []string{
 		"ok", "ok", "ok", "fail exit(3)", "fail node_fail", "fail api", "panic",
-		"wait 30s ok", "job 2m ok", "job 1m wait 5s ok", "job 10s fail exit(1)",
+		"wait 30s ok", "job 2m ok", "job 1m wait 5s ok", "job 10s fail exit(1)", "queue 30s job 1m ok",
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		lib := newScripted()
-		w := drawWorkflow(rt, lib, shape{uses: []string{"act", "fenced"}, scripts: scripts})
+		w := drawWorkflow(rt, lib, shape{uses: []string{"act", "fenced"}, scripts: scripts, outputs: true})
 		var failure string
 		synctest.Test(t, func(t *testing.T) { failure = everyPrefix(t.Context(), w) })
 		if failure != "" {
@@ -72,9 +75,33 @@ func everyPrefix(ctx context.Context, w *workflow.Workflow) string {
 	if err := x.Close(); err != nil {
 		return err.Error()
 	}
+	if failure := outOfOrder(w, events); failure != "" {
+		return failure
+	}
 	for n := 1; n <= len(events); n++ {
 		if failure := resumeFrom(ctx, store.Prefix(x.ID(), n), x.ID(), w, events[:n], want); failure != "" {
 			return fmt.Sprintf("from event %d of %d: %s", n, len(events), failure)
+		}
+	}
+	return ""
+}
+
+// outOfOrder finds an attempt that began before the outcome of what it depends
+// on was recorded.
+func outOfOrder(w *workflow.Workflow, events []workflow.Event) string {
+	run := workflow.NewRun(w)
+	for _, e := range events {
+		if _, ok := e.Data.(*workflow.AttemptStarted); ok {
+			s, _ := run.Step(e.Step)
+			for i, other := range run.Steps {
+				before := slices.Contains(s.Step.Barriers, i) || s.Step.Finally && !other.Step.Finally
+				if before && !other.State().Done() {
+					return fmt.Sprintf("event %d starts %s while %s is %s", e.Seq, e.Step, other.Step.ID, other.State())
+				}
+			}
+		}
+		if err := workflow.Apply(run, &e); err != nil {
+			return err.Error()
 		}
 	}
 	return ""
@@ -96,6 +123,13 @@ func resumeFrom(ctx context.Context, s workflow.Store, id workflow.RunID, w *wor
 	}
 	if diff := cmp.Diff(want, finalOf(x.Run())); diff != "" {
 		return "ends otherwise (-want +got):\n" + diff
+	}
+	var events []workflow.Event
+	if err := x.Events(ctx, 1, func(e workflow.Event) error { events = append(events, e); return nil }); err != nil {
+		return err.Error()
+	}
+	if failure := outOfOrder(w, events); failure != "" {
+		return failure
 	}
 	ended := map[scriptEntry]bool{}
 	for _, e := range prefix {

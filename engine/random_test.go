@@ -13,7 +13,8 @@ import (
 type shape struct {
 	uses    []string
 	scripts []string
-	timeout bool
+	timeout bool // deadlines of all kinds
+	outputs bool
 }
 
 // drawWorkflow writes a random workflow as YAML and loads it, so that random
@@ -35,6 +36,9 @@ func drawWorkflow(t *rapid.T, lib *scripted, s shape) *workflow.Workflow {
 			drawStep(t, &b, s, "f", i)
 		}
 	}
+	if s.outputs && rapid.Bool().Draw(t, "outputs") {
+		b.WriteString("outputs: { n: \"${{ steps.s0.outputs.n }}\" }\n")
+	}
 	w, problems := workflow.Load("random.yaml", []byte(b.String()), lib, workflow.CheckOptions{})
 	if len(problems) > 0 {
 		t.Fatalf("%v\n%s", problems, b.String())
@@ -43,7 +47,8 @@ func drawWorkflow(t *rapid.T, lib *scripted, s shape) *workflow.Workflow {
 }
 
 func drawStep(t *rapid.T, b *strings.Builder, s shape, prefix string, i int) {
-	fmt.Fprintf(b, "  - id: %s%d\n    uses: %s\n", prefix, i, rapid.SampledFrom(s.uses).Draw(t, "uses"))
+	uses := rapid.SampledFrom(s.uses).Draw(t, "uses")
+	fmt.Fprintf(b, "  - id: %s%d\n    uses: %s\n", prefix, i, uses)
 	var needs, values []string
 	for j := range i {
 		switch rapid.IntRange(0, 5).Draw(t, "edge") {
@@ -70,6 +75,12 @@ func drawStep(t *rapid.T, b *strings.Builder, s shape, prefix string, i int) {
 	}
 	if s.timeout && rapid.IntRange(0, 3).Draw(t, "timeout") == 0 {
 		b.WriteString("    timeout: 5m\n")
+	}
+	if s.timeout && uses == "fenced" && rapid.Bool().Draw(t, "queue_timeout") {
+		b.WriteString("    queue_timeout: 3m\n")
+	}
+	if rapid.IntRange(0, 3).Draw(t, "most") == 0 {
+		fmt.Fprintf(b, "    max_attempts: %d\n", rapid.IntRange(1, 3).Draw(t, "max_attempts"))
 	}
 	if rapid.IntRange(0, 2).Draw(t, "retry") == 0 {
 		fmt.Fprintf(b, "    retry:\n      - { cause: [exit, node_fail], max: %d }\n", rapid.IntRange(1, 3).Draw(t, "max"))

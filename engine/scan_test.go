@@ -7,6 +7,9 @@ import (
 	"github.com/fcflow/fcflow/workflow"
 )
 
+// reopenGrace is how long an attempt may look around after a reopen.
+const reopenGrace = 30 * time.Second
+
 // scan is decide written the slow way: it looks at every unit and at every event
 // so far, and uses neither the queues nor the counters of the fold. It returns
 // commands as printed does.
@@ -208,36 +211,73 @@ func (s scanner) cancelling(u *workflow.Unit, i int) bool {
 	return requests > 0
 }
 
-// deadline returns the cause when the time of a live attempt is up. An attempt
-// that is entered again after a reopen has at least the grace.
+// deadline returns the cause when the time of a live attempt is up, that of the
+// earlier deadline if there are two.
 func (s scanner) deadline(u *workflow.Unit) workflow.Cause {
 	a := u.Attempt()
-	if a.Expired != "" || a.Deadline.IsZero() {
+	if a.Expired != "" {
 		return ""
 	}
-	at := a.Deadline
+	timeout, inTime := s.armed(u, a.Deadline)
+	queue, inQueue := s.armed(u, s.queueDeadline(u))
+	switch {
+	case inTime && (!inQueue || !queue.Before(timeout)):
+		return workflow.CauseTimedOut
+	case inQueue:
+		return workflow.CauseQueueTimeout
+	}
+	return ""
+}
+
+// queueDeadline is when queue_timeout ends the newest attempt; zero if its job
+// has left the queue, or is not known.
+func (s scanner) queueDeadline(u *workflow.Unit) time.Time {
+	var since time.Time
+	for _, e := range s.events[s.last(u, "attempt.started"):] {
+		if e.Step != u.Step.Step.ID {
+			continue
+		}
+		switch p := e.Data.(type) {
+		case *workflow.SubmissionOutcome:
+			since = e.At
+		case *workflow.JobObserved:
+			if p.Active {
+				return time.Time{}
+			}
+		}
+	}
+	if q := u.Step.Step.QueueTimeout; q > 0 && !since.IsZero() {
+		return since.Add(q)
+	}
+	return time.Time{}
+}
+
+// armed says when a deadline of a live attempt fires, and whether it has come.
+// An attempt that is entered again after a reopen has at least the grace.
+func (s scanner) armed(u *workflow.Unit, deadline time.Time) (at time.Time, due bool) {
+	if deadline.IsZero() {
+		return at, false
+	}
+	at = deadline
 	for i := s.last(u, "attempt.started"); i < len(s.events); i++ {
 		if _, ok := s.events[i].Data.(*workflow.RunOpened); !ok {
 			continue
 		}
-		at = a.Deadline
+		at = deadline
 		entered := i
 		if reason := s.waitedFor(u, i); reason != "" {
 			if !reason.Remote() {
 				continue
 			}
 			if entered = s.next(u, "attempt.woken", i); entered < 0 {
-				return ""
+				return at, false
 			}
 		}
-		if grace := s.events[entered].At.Add(30 * time.Second); at.Before(grace) {
+		if grace := s.events[entered].At.Add(reopenGrace); at.Before(grace) {
 			at = grace
 		}
 	}
-	if s.now.Before(at) {
-		return ""
-	}
-	return workflow.CauseTimedOut
+	return at, !s.now.Before(at)
 }
 
 // waitedFor is what the unit's newest attempt waited for when event i happened;

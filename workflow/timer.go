@@ -1,7 +1,9 @@
 package workflow
 
 import (
+	"cmp"
 	"container/heap"
+	"slices"
 	"time"
 )
 
@@ -72,21 +74,24 @@ func (h *timers) trim() {
 	}
 }
 
-// Due yields the timers whose instant has come. The order among them is not
-// defined.
-func (r *Run) Due(now time.Time, yield func(Timer) bool) {
-	r.timers.due(0, now, yield)
+// Due lists the timers whose instant has come, the earliest first.
+func (r *Run) Due(now time.Time) []Timer {
+	due := r.timers.due(0, now, nil)
+	slices.SortFunc(due, func(a, b Timer) int {
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Kind, b.Kind))
+	})
+	return due
 }
 
-// due walks the part of the heap that is not later than now.
-func (h timers) due(i int, now time.Time, yield func(Timer) bool) bool {
+// due appends what is not later than now in the part of the heap below i.
+func (h timers) due(i int, now time.Time, list []Timer) []Timer {
 	if i >= len(h) || h[i].At.After(now) {
-		return true
+		return list
 	}
-	if !h[i].void() && !yield(h[i]) {
-		return false
+	if !h[i].void() {
+		list = append(list, h[i])
 	}
-	return h.due(2*i+1, now, yield) && h.due(2*i+2, now, yield)
+	return h.due(2*i+2, now, h.due(2*i+1, now, list))
 }
 
 // NextTimer returns the earliest instant after now at which something may be
