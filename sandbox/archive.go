@@ -27,10 +27,7 @@ func (s *Server) postCompress(c *call) (reply, error) {
 	if err := body.err(); err != nil {
 		return reply{}, err
 	}
-	if err := quotable(c.path, target, pattern); err != nil {
-		return reply{}, err
-	}
-	x, done, err := s.command(c)
+	x, done, err := s.command(c, target, pattern)
 	if err != nil {
 		return reply{}, err
 	}

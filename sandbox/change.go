@@ -16,9 +16,6 @@ func (s *Server) postMkdir(c *call) (reply, error) {
 	if err := body.err(); err != nil {
 		return reply{}, err
 	}
-	if err := quotable(c.path); err != nil {
-		return reply{}, err
-	}
 	x, done, err := s.command(c)
 	if err != nil {
 		return reply{}, err
@@ -85,10 +82,7 @@ func (s *Server) postSymlink(c *call) (reply, error) {
 	if err := body.err(); err != nil {
 		return reply{}, err
 	}
-	if err := quotable(c.path, link); err != nil {
-		return reply{}, err
-	}
-	x, done, err := s.command(c)
+	x, done, err := s.command(c, link)
 	if err != nil {
 		return reply{}, err
 	}
@@ -112,9 +106,6 @@ func (s *Server) postSymlink(c *call) (reply, error) {
 }
 
 func (s *Server) deleteRm(c *call) (reply, error) {
-	if err := quotable(c.path); err != nil {
-		return reply{}, err
-	}
 	x, done, err := s.command(c)
 	if err != nil {
 		return reply{}, err
@@ -185,10 +176,7 @@ func (s *Server) postUpload(c *call) (reply, error) {
 		return reply{}, fail(413, "File to upload is too large.")
 	}
 	target := c.path + "/" + name
-	if err := quotable(target); err != nil {
-		return reply{}, err
-	}
-	x, done, err := s.command(c)
+	x, done, err := s.command(c, target)
 	if err != nil {
 		return reply{}, err
 	}

@@ -20,10 +20,7 @@ func (s *Server) postExtract(c *call) (reply, error) {
 	if err := body.err(); err != nil {
 		return reply{}, err
 	}
-	if err := quotable(c.path, target); err != nil {
-		return reply{}, err
-	}
-	x, done, err := s.command(c)
+	x, done, err := s.command(c, target)
 	if err != nil {
 		return reply{}, err
 	}

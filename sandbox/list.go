@@ -67,9 +67,6 @@ func (s *Server) getLs(c *call) (reply, error) {
 	if err := q.err(); err != nil {
 		return reply{}, err
 	}
-	if err := quotable(c.path); err != nil {
-		return reply{}, err
-	}
 	x, done, err := s.command(c)
 	if err != nil {
 		return reply{}, err
@@ -260,9 +257,6 @@ func (s *Server) getStat(c *call) (reply, error) {
 	q := c.query()
 	dereference := q.boolean("dereference")
 	if err := q.err(); err != nil {
-		return reply{}, err
-	}
-	if err := quotable(c.path); err != nil {
 		return reply{}, err
 	}
 	x, done, err := s.command(c)

@@ -18,9 +18,6 @@ import (
 // openFile opens the primary path of a reading command. Text is the command's
 // complaint when it cannot, with the path and the reason left open.
 func (s *Server) openFile(c *call, text string) (x session, f *os.File, done func(), err error) {
-	if err := quotable(c.path); err != nil {
-		return session{}, nil, nil, err
-	}
 	x, end, err := s.command(c)
 	if err != nil {
 		return session{}, nil, nil, err

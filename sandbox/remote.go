@@ -61,20 +61,15 @@ func commandError(err error, rc int, format string, args ...any) error {
 	return commandFailed(rc, format, append(args, strerror(err))...)
 }
 
-// quotable refuses paths the reference server cannot pass to its shell: they
-// are put in single quotes as they are.
-func quotable(paths ...string) error {
-	for _, p := range paths {
-		if strings.Contains(p, "'") {
-			return commandFailed(2, "bash: -c: line 1: unexpected EOF while looking for matching `''")
-		}
-	}
-	return nil
-}
-
 // command begins one file operation: the caller's files, for as long as the
 // time limit of the login node allows. A client that leaves stops nothing.
-func (s *Server) command(c *call) (x session, done func(), err error) {
+//
+// It refuses a primary path, and more paths, that the reference server cannot
+// pass to its shell: they are put in single quotes as they are.
+func (s *Server) command(c *call, more ...string) (x session, done func(), err error) {
+	if strings.Contains(c.path+strings.Join(more, ""), "'") {
+		return session{}, nil, commandFailed(2, "bash: -c: line 1: unexpected EOF while looking for matching `''")
+	}
 	u, known := s.users.find(c.user)
 	if !known {
 		return session{}, nil, fail(500, "('No SSH credentials found for user:%s',)", c.user)
