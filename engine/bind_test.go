@@ -160,7 +160,11 @@ func TestBindRefused(t *testing.T) {
 			w := load(t, lib, remoteWorkflow)
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
-				run, err := drive(t, Config{Library: lib, Binder: &site{answers: []error{c.answer}}}, w)
+				s := &site{answers: []error{c.answer}}
+				run, err := drive(t, Config{Library: lib, Binder: s}, w)
+				if asked := !errors.Is(c.answer, ErrUnavailable); asked && s.binds != 1 {
+					t.Errorf("asked %d times", s.binds)
+				}
 				if !errors.Is(err, c.want) || states(run) != c.units || len(seen) > 0 {
 					t.Errorf("error %v, units %s, entries %v", err, states(run), seen)
 				}

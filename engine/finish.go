@@ -2,16 +2,16 @@ package engine
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/fcflow/fcflow/workflow"
 )
 
-const (
-	maxOutputText = 64 << 10 // one text of an output
-	maxOutputs    = 8 << 20  // all outputs of a unit
-)
+// maxOutputText bounds one text of an output; all outputs of a unit are bounded
+// as every value is.
+const maxOutputText = 64 << 10
 
 // conclude turns the outcome of an entry into the event that records it.
 func conclude(run *workflow.Run, u *workflow.Unit, told bool, out Outcome, with json.RawMessage, now time.Time) (workflow.Payload, []workflow.Blob) {
@@ -31,7 +31,10 @@ func conclude(run *workflow.Run, u *workflow.Unit, told bool, out Outcome, with 
 // succeed checks that every declared output is there and of bearable size.
 func succeed(run *workflow.Run, u *workflow.Unit, out Outcome, with json.RawMessage, now time.Time) (workflow.Payload, []workflow.Blob) {
 	text, err := workflow.CanonicalJSON(out.outputs)
-	if err != nil {
+	switch {
+	case errors.Is(err, workflow.ErrValueTooLarge):
+		return fail(run, u, Failure(workflow.CauseOutputTooLarge, fmt.Sprintf("the outputs together: %v; write them to a file", err)), with, now), nil
+	case err != nil:
 		return fail(run, u, Failure(workflow.CausePanic, fmt.Sprintf("outputs cannot be written as JSON: %v", err)), with, now), nil
 	}
 	if cause, message := checkOutputs(u.Step.Step.Spec(), with, text); cause != "" {
@@ -47,9 +50,6 @@ func succeed(run *workflow.Run, u *workflow.Unit, out Outcome, with json.RawMess
 }
 
 func checkOutputs(spec *workflow.StepSpec, with, text json.RawMessage) (workflow.Cause, string) {
-	if len(text) > maxOutputs {
-		return workflow.CauseOutputTooLarge, fmt.Sprintf("the outputs take %d bytes; at most %d are kept: write them to a file", len(text), maxOutputs)
-	}
 	declared := spec.AllOutputs(with)
 	if len(declared) == 0 {
 		return "", ""

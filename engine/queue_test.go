@@ -51,7 +51,7 @@ func TestDeadlinesAfterReopen(t *testing.T) {
 		  - { id: slow, uses: fenced, timeout: 1h, with: { do: [job 5h ok] } }
 		  - { id: sleeps, uses: act, timeout: 1h, with: { do: [wait 5h ok] } }`)
 	synctest.Test(t, func(t *testing.T) {
-		run := interrupted(t, lib, w, time.Minute, 2*time.Hour)
+		run := interrupted(t, New(Config{Library: lib}), memory.New(), w, time.Minute, 2*time.Hour)
 		want := "done=succeeded queued=failed(queue_timeout) runs=succeeded slow=failed(timed_out) sleeps=failed(timed_out)"
 		if got := states(run); got != want {
 			t.Errorf("%s\nwant %s", got, want)
@@ -65,10 +65,8 @@ func TestDeadlinesAfterReopen(t *testing.T) {
 
 // interrupted drives a run for some time, leaves it alone for some, and drives
 // it to its end.
-func interrupted(t *testing.T, lib Library, w *workflow.Workflow, first, pause time.Duration) *workflow.Run {
+func interrupted(t *testing.T, engine *Engine, store workflow.Store, w *workflow.Workflow, first, pause time.Duration) *workflow.Run {
 	t.Helper()
-	store := memory.New()
-	engine := New(Config{Library: lib})
 	x, err := engine.Create(t.Context(), store, w, workflow.RunCreated{Nonce: "n"})
 	if err != nil {
 		t.Fatal(err)

@@ -18,8 +18,9 @@ type scriptInput struct {
 	// Do says what each attempt does; the last entry repeats. An entry is a list
 	// of words: "ok", "fail CAUSE", "panic", "block" (until the attempt is told to
 	// stop), each after any number of "wait DURATION" (a timer), "job DURATION"
-	// (remote work that ends after that time) or "queue DURATION" (a submitted job
-	// that runs after that time).
+	// (remote work that ends after that time), "queue DURATION" (a submitted job
+	// that runs after that time) or "attention DURATION" (remote work that cannot
+	// be ended before).
 	Do []string `json:"do"`
 	// N plus the sum of From is the output n.
 	N    int   `json:"n"`
@@ -129,7 +130,7 @@ func (l *scripted) run(ctx context.Context, inv *Invocation, with any) Outcome {
 // since the attempt started, so that a restart changes nothing.
 func play(ctx context.Context, inv *Invocation, in *scriptInput, words []string) Outcome {
 	at := inv.StartedAt
-	for len(words) > 1 && slices.Contains([]string{"wait", "job", "queue"}, words[0]) {
+	for len(words) > 1 && slices.Contains([]string{"wait", "job", "queue", "attention"}, words[0]) {
 		d, err := time.ParseDuration(words[1])
 		if err != nil {
 			return Failure(workflow.CausePanic, err.Error())
@@ -139,12 +140,11 @@ func play(ctx context.Context, inv *Invocation, in *scriptInput, words []string)
 			return Failure(workflow.CauseAPI, err.Error())
 		}
 		if time.Now().Before(at) {
-			if inv.Stopping() {
+			reason := map[string]workflow.WaitReason{
+				"wait": workflow.WaitTimer, "job": workflow.WaitJob, "queue": workflow.WaitJob, "attention": workflow.WaitAttention,
+			}[words[0]]
+			if inv.Stopping() && reason != workflow.WaitAttention {
 				return Ended("told to stop")
-			}
-			reason := workflow.WaitJob
-			if words[0] == "wait" {
-				reason = workflow.WaitTimer
 			}
 			return Suspend(Wait{Reason: reason, Until: at})
 		}

@@ -216,6 +216,7 @@ func (r *Run) stopUnits(e *Event) error {
 			if !stop {
 				continue
 			}
+			u.Cause, u.Message = "", "" // of an attempt before
 			if err := r.move(u, onCancel, Cancelled, e.At); err != nil {
 				return err
 			}
@@ -273,6 +274,7 @@ func (p *AttemptStarted) apply(r *Run, e *Event) error {
 			Number: e.Attempt, StartedAt: e.At, With: p.With, System: p.System, Deadline: p.Deadline,
 		})
 		u.system = p.System
+		u.Cause, u.Message = "", "" // of the attempt before
 		if err := r.move(u, onStart, Running, e.At); err != nil {
 			return err
 		}

@@ -19,7 +19,9 @@ const (
 	maxValueDepth = 200
 )
 
-var errValueTooLarge = errors.New("the value is larger than 8 MiB")
+// ErrValueTooLarge is what becomes of a value that takes more than 8 MiB as
+// JSON, or is nested too deeply.
+var ErrValueTooLarge = errors.New("the value is larger than 8 MiB")
 
 // canonical is JSON that already has the canonical form.
 type canonical []byte
@@ -52,7 +54,7 @@ func DecodeValue(text []byte) (any, error) {
 
 func appendCanonical(b []byte, v any, depth int) ([]byte, error) {
 	if depth > maxValueDepth || len(b) > maxValueBytes {
-		return nil, errValueTooLarge
+		return nil, ErrValueTooLarge
 	}
 	switch v := v.(type) {
 	case nil:
@@ -173,7 +175,7 @@ func sortedKeys[V any](m map[string]V) []string {
 // appendText writes a JSON string without the escapes that are only for HTML.
 func appendText(b []byte, s string) ([]byte, error) {
 	if len(b)+len(s) > maxValueBytes {
-		return nil, errValueTooLarge
+		return nil, ErrValueTooLarge
 	}
 	if isPlainText(s) {
 		return append(append(append(b, '"'), s...), '"'), nil

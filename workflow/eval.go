@@ -196,7 +196,7 @@ func (ps programs) template(t *Template, sc *Scope) (any, error) {
 		}
 		b.WriteString(text)
 		if b.Len() > maxValueBytes {
-			return nil, part.Expr.failed(errValueTooLarge)
+			return nil, part.Expr.failed(ErrValueTooLarge)
 		}
 	}
 	return b.String(), nil

@@ -74,8 +74,10 @@ type Unit struct {
 	Step     *StepRun
 	Instance string
 
-	State    State
-	Since    time.Time
+	State State
+	Since time.Time
+	// Cause and Message say why the unit is done; in backoff and while it is ready
+	// again, why its last attempt failed.
 	Cause    Cause
 	Message  string
 	Good     bool // meaningful when done
