@@ -69,9 +69,28 @@ func TestLive(t *testing.T) {
 	live.Draw(nil, []Line{{Say("one")}, {Say(strings.Repeat("x", 60))}})
 	live.Draw([]Line{{Say("done")}}, []Line{{Say("1")}, {Say("2")}, {Say("3")}, {Say("4")}, {Say("5")}})
 	live.Draw(nil, nil)
-	want := "\r\x1b[J" + "one\n" + strings.Repeat("x", 38) + "…\n" +
-		"\x1b[2A\r\x1b[J" + "done\n1\n2\n3\n4\n" +
+	const end = "\x1b[K\n"
+	want := "\rone" + end + strings.Repeat("x", 38) + "…" + end + "\x1b[J" +
+		"\x1b[2A\rdone" + end + "1" + end + "2" + end + "3" + end + "4" + end + "\x1b[J" +
 		"\x1b[4A\r\x1b[J"
+	if got := b.String(); got != want {
+		t.Errorf("drawn %q\nwant  %q", got, want)
+	}
+}
+
+// TestLiveResized: a terminal that became narrower has broken the lines of the
+// region, and all of their rows are written over.
+func TestLiveResized(t *testing.T) {
+	t.Parallel()
+	s, b := terminal(false)
+	width := 80
+	s.size = func() (int, int) { return width, 24 }
+	live := s.Live()
+	live.Draw(nil, []Line{{Say(strings.Repeat("x", 50))}, {Say("日本語")}})
+	width = 40
+	b.Reset()
+	live.Draw([]Line{{Say(strings.Repeat("y", 80))}}, nil)
+	want := "\x1b[3A\r" + strings.Repeat("y", 80) + "\n\x1b[J"
 	if got := b.String(); got != want {
 		t.Errorf("drawn %q\nwant  %q", got, want)
 	}

@@ -65,24 +65,25 @@ func Symbol(state string) Text {
 	return t
 }
 
-// render appends the line, cut to width columns if width is not 0.
-func (l Line) render(b *strings.Builder, colour bool, width int) {
-	left := width
+// render appends the line, cut to width columns if width is not 0, and returns
+// how many it takes.
+func (l Line) render(b *strings.Builder, colour bool, width int) (columns int) {
 	for _, t := range l {
 		s := cleanLine(t.S)
 		if width > 0 {
-			s = cut(s, left)
-			left -= Width(s)
+			s = cut(s, width-columns)
 		}
 		if s == "" {
 			continue
 		}
+		columns += Width(s)
 		if !colour || t.Style == Regular {
 			b.WriteString(s)
 			continue
 		}
 		b.WriteString("\x1b[" + codes[t.Style] + "m" + s + "\x1b[0m")
 	}
+	return columns
 }
 
 // cut shortens clean text to at most width columns, with … in the last one.
