@@ -80,10 +80,7 @@ type tokenCache struct {
 // token returns a token that is good for a while. However many callers wait,
 // the source is asked once; a caller that gives up does not disturb the rest.
 func (c *tokenCache) token(ctx context.Context) (Token, error) {
-	c.mu.Lock()
-	current, fresh := c.current, c.current.Value != "" && time.Now().Before(c.until)
-	c.mu.Unlock()
-	if fresh {
+	if current, fresh := c.cached(); fresh {
 		return current, nil
 	}
 	done := c.flight.DoChan("token", func() (any, error) {
@@ -102,7 +99,16 @@ func (c *tokenCache) token(ctx context.Context) (Token, error) {
 	}
 }
 
+func (c *tokenCache) cached() (current Token, fresh bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.current, c.current.Value != "" && time.Now().Before(c.until)
+}
+
 func (c *tokenCache) fetch(ctx context.Context) (Token, error) {
+	if current, fresh := c.cached(); fresh { // got while this caller was on its way here
+		return current, nil
+	}
 	asked := time.Now() // before the request: the lifetime counts from there at the latest
 	token, err := c.source.Token(ctx)
 	if err != nil {

@@ -85,6 +85,19 @@ func TestTokenIsRefreshedOnce(t *testing.T) {
 	})
 }
 
+// TestLateComersTakeTheNewToken: who saw that there is none just before another
+// got it does not ask for one more.
+func TestLateComersTakeTheNewToken(t *testing.T) {
+	t.Parallel()
+	source := &identityProvider{life: time.Hour}
+	cache := &tokenCache{source: source}
+	for range 2 {
+		if token, err := cache.fetch(t.Context()); err != nil || string(token.Value) != "t1" {
+			t.Errorf("got %q: %v", string(token.Value), err)
+		}
+	}
+}
+
 func TestWaitingForATokenCanBeGivenUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

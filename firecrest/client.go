@@ -114,7 +114,7 @@ func newTransport(config *tls.Config) *http.Transport {
 	}
 	config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
 	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
+		Proxy:                 proxy,
 		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		TLSClientConfig:       config,
 		TLSHandshakeTimeout:   10 * time.Second,
@@ -122,7 +122,19 @@ func newTransport(config *tls.Config) *http.Transport {
 		MaxIdleConnsPerHost:   8,
 		IdleConnTimeout:       90 * time.Second,
 		ExpectContinueTimeout: time.Second,
+		// A connection that has silently died is noticed and replaced. Without
+		// pings every request would be sent into it until TCP gives up.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
 	}
+}
+
+// proxy is the proxy of the environment. It never sees what goes to loopback
+// hosts, as that may be unencrypted.
+func proxy(req *http.Request) (*url.URL, error) {
+	if isLoopback(req.URL.Hostname()) {
+		return nil, nil
+	}
+	return http.ProxyFromEnvironment(req)
 }
 
 // run carries out a call.

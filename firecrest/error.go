@@ -37,7 +37,7 @@ var (
 	// wait (429).
 	ErrRateLimited = errors.New("rate limited")
 	// ErrUnsupported: the system, or this release, does not offer the
-	// operation (405, 428, 501).
+	// operation (405, 428, 501, and the 404 of a path it does not know).
 	ErrUnsupported = errors.New("not supported")
 	// ErrUnavailable: the service, the scheduler, a file system or the
 	// connection is down (424, 502, 503, 504, no connection, or an answer that
@@ -195,6 +195,9 @@ func (e *Error) serverCondition() error {
 		}
 		return ErrForbidden
 	case http.StatusNotFound:
+		if e.Message == "Not Found" { // of the path itself, not of what it names
+			return ErrUnsupported
+		}
 		return ErrNotFound
 	case http.StatusMethodNotAllowed, http.StatusPreconditionRequired, http.StatusNotImplemented:
 		return ErrUnsupported

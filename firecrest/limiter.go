@@ -86,8 +86,8 @@ func withLimits(l *limiter, next exchange) exchange {
 		}
 		defer l.release()
 		failure := next(ctx, c)
-		if failure != nil && failure.Status == http.StatusTooManyRequests && failure.retryAfter > 0 {
-			l.close(failure.retryAfter)
+		if failure != nil && failure.Status == http.StatusTooManyRequests {
+			l.close(max(failure.retryAfter, minRetryAfter))
 		}
 		return failure
 	}

@@ -306,7 +306,7 @@ func TestRecordedJobs(t *testing.T) {
 func TestRecordedErrors(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]error{
-		"userinfo-unknown-system": ErrNotFound, "stat-missing": ErrNotFound, "rm-ops-missing": ErrNotFound, "get-unknown": ErrNotFound, "route-unknown": ErrNotFound,
+		"userinfo-unknown-system": ErrNotFound, "stat-missing": ErrNotFound, "rm-ops-missing": ErrNotFound, "get-unknown": ErrNotFound, "route-unknown": ErrUnsupported,
 		"ls-permission-denied": ErrForbidden, "mkdir-exists": ErrExists, "ls-bad-boolean": ErrInvalid, "view-too-large": ErrTooLarge, "upload-too-large": ErrTooLarge,
 		"checksum-timeout": ErrTimeout, "upload-empty-file": ErrTimeout, "submit-unhealthy-scheduler": ErrUnavailable,
 		"token-missing": ErrUnauthenticated, "token-bad-signature": ErrUnauthenticated, "token-without-username-claim": ErrUnauthenticated,

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -140,6 +141,37 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 			t.Errorf("repeated after %s", d)
 		}
 		<-done
+	})
+}
+
+// TestRefusalsWithoutRetryAfter: a gateway that only says "too many" is left
+// alone for a second by everybody.
+func TestRefusalsWithoutRetryAfter(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var at []time.Time
+		client := memoryClient(t, func(*http.Request) (*http.Response, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			at = append(at, time.Now())
+			if len(at) == 1 {
+				return gateway(answer(429, "")), nil
+			}
+			return answer(200, `{"systems":[]}`), nil
+		}, WithMaxInFlight(1))
+		var callers sync.WaitGroup
+		for range 3 {
+			callers.Go(func() {
+				if _, err := client.Status.Systems(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		callers.Wait()
+		if len(at) != 4 || at[1].Sub(at[0]) < time.Second {
+			t.Errorf("requests at %v, want three of them a second after the first", at)
+		}
 	})
 }
 

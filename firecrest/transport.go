@@ -104,7 +104,7 @@ func (c *Client) send(ctx context.Context, call *call) *Error {
 	failure := c.try(tryCtx, call, &info)
 	info.Duration = time.Since(info.Start)
 	if failure != nil {
-		if failure.Status == 0 || failure.Status < 300 {
+		if failure.Status < 300 {
 			failure.explainEnd(ctx, tryCtx)
 		}
 		failure.scrub(string(call.token.Value))
