@@ -278,9 +278,7 @@ func (p *AttemptStarted) apply(r *Run, e *Event) error {
 		if err := r.move(u, onStart, Running, e.At); err != nil {
 			return err
 		}
-		if r.ring.len() > 0 { // the next step has its turn
-			r.turn(u.Step)
-		}
+		r.turn(u.Step)
 		r.armDeadlines(u, time.Time{})
 		return nil
 	})

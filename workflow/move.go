@@ -10,21 +10,23 @@ func (r *Run) move(u *Unit, on stimulus, to State, at time.Time) error {
 		return err
 	}
 	s := u.Step
-	held := u.holdsJobPlace()
+	from, held := u.State, u.holdsJobPlace()
 	r.count(u, -1)
 	u.State, u.Since = to, at
 	u.gen++
 	r.count(u, +1)
 	r.countJob(u, held)
 	r.changed = append(r.changed, u)
+	if from == Ready {
+		s.ready.trim(func(u *Unit) bool { return u.State != Ready })
+	}
 	switch {
 	case to == Ready:
 		s.ready.push(u)
-		r.turn(s)
+		r.enlist(s)
 	case to.Done():
 		return r.done(u, at)
 	}
-	s.ready.trim(func(u *Unit) bool { return u.State != Ready })
 	return nil
 }
 
@@ -49,21 +51,21 @@ func (r *Run) countJob(u *Unit, held bool) {
 	}
 }
 
-// turn puts a step with ready units at the end of the round robin.
-func (r *Run) turn(s *StepRun) {
-	s.ready.trim(func(u *Unit) bool { return u.State != Ready })
-	if s.inRing {
-		// It stands at the head when one of its units has just started.
-		if r.ring.len() > 0 && r.ring.items[r.ring.head] == s {
-			r.ring.head++
-			s.inRing = false
-		} else {
-			return
-		}
-	}
-	if s.counts[Ready] > 0 {
+// enlist puts a step with ready units at the end of the round robin, if it is not
+// in it.
+func (r *Run) enlist(s *StepRun) {
+	if !s.inRing && s.counts[Ready] > 0 {
 		r.ring.push(s)
 		s.inRing = true
+	}
+}
+
+// turn ends the turn of a step, one of whose units has just started.
+func (r *Run) turn(s *StepRun) {
+	if r.ring.len() > 0 && r.ring.first() == s {
+		r.ring.pop()
+		s.inRing = false
+		r.enlist(s)
 	}
 }
 

@@ -2,8 +2,6 @@ package workflow
 
 import (
 	"encoding/json"
-	"maps"
-	"slices"
 	"time"
 )
 
@@ -32,9 +30,6 @@ var payloads = map[EventKind]func() Payload{
 	"submission.outcome":   func() Payload { return new(SubmissionOutcome) },
 	"job.observed":         func() Payload { return new(JobObserved) },
 }
-
-// EventKinds lists every kind this program writes, sorted.
-func EventKinds() []EventKind { return slices.Sorted(maps.Keys(payloads)) }
 
 // RunCreated is the first event of every run: what it executes and against
 // what, for good.

@@ -19,13 +19,21 @@ func (q *queue[T]) each(f func(T) bool) {
 	}
 }
 
+// first is the oldest item of a queue that is not empty.
+func (q *queue[T]) first() T { return q.items[q.head] }
+
+// pop drops the oldest item of a queue that is not empty.
+func (q *queue[T]) pop() {
+	var zero T
+	q.items[q.head] = zero
+	q.head++
+}
+
 // trim drops items from the head while void says so, and gives memory back when
 // most of the slice is dead.
 func (q *queue[T]) trim(void func(T) bool) {
-	var zero T
-	for q.head < len(q.items) && void(q.items[q.head]) {
-		q.items[q.head] = zero
-		q.head++
+	for q.len() > 0 && void(q.first()) {
+		q.pop()
 	}
 	if q.head == len(q.items) {
 		q.items, q.head = q.items[:0], 0

@@ -37,7 +37,7 @@ type Run struct {
 	running     int
 	jobs        map[string]int // by system: units that hold a place in its queue
 	inputs      map[string]any // decoded once
-	failedSteps []string
+	failedSteps []string       // in order of failure
 	badMain     bool
 	badFinally  bool
 	cancelled   bool // a unit of `steps` is cancelled
@@ -258,9 +258,6 @@ func (r *Run) Running() int { return r.running }
 
 // JobsOn is how many units of a system hold a place in its queue.
 func (r *Run) JobsOn(system string) int { return r.jobs[system] }
-
-// FailedSteps lists the ids of steps with a failed unit, in order of failure.
-func (r *Run) FailedSteps() []string { return r.failedSteps }
 
 // SystemOf evaluates which system the next attempt of a remote unit runs on,
 // once; "" for a unit that is not remote.

@@ -81,11 +81,6 @@ const (
 	WaitChild     WaitReason = "child"     // a run of a sub-workflow
 )
 
-// WaitReasons lists every reason.
-func WaitReasons() []WaitReason {
-	return []WaitReason{WaitJob, WaitApproval, WaitTimer, WaitBackoff, WaitOutage, WaitAttention, WaitChild}
-}
-
 // Remote reports whether work may be going on outside this process while the
 // unit waits, so that only evidence can end it.
 func (r WaitReason) Remote() bool {

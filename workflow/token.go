@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// TokenLength is the number of characters of a token.
-const TokenLength = 20
+// tokenLength is the number of characters of a token.
+const tokenLength = 20
 
 // jobNameLength bounds a job name; every scheduler takes that much.
 const jobNameLength = 64
@@ -29,7 +29,7 @@ func Token(nonce string, unit UnitRef, attempt int) string {
 	var n [8]byte
 	binary.BigEndian.PutUint64(n[:], uint64(attempt))
 	h.Write(n[:])
-	return "f" + tokenEncoding.EncodeToString(h.Sum(nil))[:TokenLength-1]
+	return "f" + tokenEncoding.EncodeToString(h.Sum(nil))[:tokenLength-1]
 }
 
 // JobName is the token, first, so that no truncation loses it, and a label for
