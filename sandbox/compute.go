@@ -178,7 +178,9 @@ func (s *Server) admitJob(spec *batch.Spec) error {
 	return s.cfg.Admit(spec)
 }
 
-// finishedWindow is how far back a list goes by default in release 2.5.6.
+// finishedWindow is how far back a list goes by default in release 2.5.6. That
+// release ignores time_window and name; the next one has them, with a window of
+// a day, and they are here so that clients of both can be tried out.
 const finishedWindow = 7 * 24 * time.Hour
 
 var timeWindows = map[string]time.Duration{

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"context"
 	"encoding/json"
 	"path/filepath"
 	"strings"
@@ -38,15 +37,28 @@ func (r *rig) end(id string) {
 	r.wait(id)
 }
 
+// until is the job once it is in a state that will do.
+func (r *rig) until(id string, does func(batch.State) bool) batch.Job {
+	r.t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(30 * time.Second); ; {
+		job, found := r.srv.jobs.Get("alps", id)
+		if found && does(job.State) {
+			return job
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			r.t.Errorf("job %s stays %s", id, job.State)
+			return job
+		}
+	}
+}
+
 func (r *rig) wait(id string) batch.Job {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	job, err := r.srv.jobs.Wait(ctx, "alps", id)
-	if err != nil {
-		r.t.Errorf("job %s: %v", id, err)
-	}
-	return job
+	return r.until(id, batch.State.Terminal)
 }
 
 // finished submits a script, waits for its end and returns the job's path.
@@ -61,16 +73,10 @@ func (r *rig) finished(script string, more ...any) string {
 func (r *rig) running(script string, more ...any) string {
 	r.t.Helper()
 	id := r.submit(script, more...)
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		switch job, _ := r.srv.jobs.Get("alps", id); {
-		case job.State == batch.Running:
-			return jobs + "/" + id
-		case job.State != batch.Pending || time.Now().After(deadline):
-			r.t.Fatalf("job %s is %s, want it running", id, job.State)
-		}
-		<-time.After(5 * time.Millisecond)
+	if job := r.until(id, func(s batch.State) bool { return s != batch.Pending }); job.State != batch.Running {
+		r.t.Fatalf("job %s is %s, want it running", id, job.State)
 	}
+	return jobs + "/" + id
 }
 
 // jobView is a job as a client reads it.

@@ -1,7 +1,6 @@
 package batch
 
 import (
-	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -103,12 +102,19 @@ func (b *bench) submitSpec(t *testing.T, spec Spec) string {
 
 func (b *bench) wait(t *testing.T, id string) Job {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	job, err := b.Wait(ctx, "alps", id)
-	if err != nil {
-		t.Fatalf("job %s is %s: %v", id, job.State, err)
-	}
+	return ended(t, b.Table, "alps", id)
+}
+
+// ended is a job once it is over.
+func ended(t *testing.T, table *Table, system, id string) (job Job) {
+	t.Helper()
+	until(t, "the end of job "+id, func() bool {
+		var found bool
+		if job, found = table.Get(system, id); !found {
+			t.Fatalf("no job %s on %s", id, system)
+		}
+		return job.State.Terminal()
+	})
 	return job
 }
 
@@ -403,9 +409,7 @@ func TestListIsPerSystemAndComplete(t *testing.T) {
 	if _, ok := b.Get("alps", other); ok {
 		t.Error("a job of daint is visible on alps")
 	}
-	if _, err := b.Wait(t.Context(), "daint", other); err != nil {
-		t.Fatal(err)
-	}
+	ended(t, b.Table, "daint", other)
 	for _, id := range ids {
 		b.wait(t, id)
 	}

@@ -365,11 +365,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	t.Logf("%d jobs accepted, %d known to their submitter", len(jobs), len(accepted))
 	for _, job := range jobs {
 		delete(accepted, job.ID)
-		done, err := table.Wait(t.Context(), "alps", job.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if done.State != Completed {
+		if done := ended(t, table, "alps", job.ID); done.State != Completed {
 			t.Errorf("job %s ended %s %s %s", job.ID, done.State, done.Reason, done.Detail)
 		}
 	}

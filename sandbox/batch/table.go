@@ -1,7 +1,6 @@
 package batch
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -31,13 +30,12 @@ type Table struct {
 	turn sync.Mutex
 	acts map[string]*acts
 
-	mu      sync.Mutex         // guards what follows; never held during I/O
-	jobs    map[string]*record // a record is replaced, never changed
-	order   []uint64           // all ids, ascending
-	live    []uint64           // those of the jobs that are not terminal, ascending
-	last    uint64             // the highest id given out
-	changed chan struct{}      // closed and replaced whenever a job changes
-	fault   error              // the last write that failed in the background
+	mu    sync.Mutex         // guards what follows; never held during I/O
+	jobs  map[string]*record // a record is replaced, never changed
+	order []uint64           // all ids, ascending
+	live  []uint64           // those of the jobs that are not terminal, ascending
+	last  uint64             // the highest id given out
+	fault error              // the last write that failed in the background
 
 	wake chan struct{}
 	quit chan struct{}
@@ -60,15 +58,14 @@ func Open(cfg Config) (*Table, error) {
 		return nil, err
 	}
 	t := &Table{
-		cfg:     cfg,
-		lock:    lock,
-		disk:    d,
-		acts:    map[string]*acts{},
-		jobs:    map[string]*record{},
-		changed: make(chan struct{}),
-		wake:    make(chan struct{}, 1),
-		quit:    make(chan struct{}),
-		done:    make(chan struct{}),
+		cfg:  cfg,
+		lock: lock,
+		disk: d,
+		acts: map[string]*acts{},
+		jobs: map[string]*record{},
+		wake: make(chan struct{}, 1),
+		quit: make(chan struct{}),
+		done: make(chan struct{}),
 	}
 	if err := t.read(); err != nil {
 		unlock(lock)
@@ -180,7 +177,6 @@ func (t *Table) Submit(spec Spec) (id string, err error) {
 	t.jobs[rec.ID] = rec
 	t.order = insert(t.order, n)
 	t.live = insert(t.live, n)
-	t.announce()
 	t.mu.Unlock()
 	t.rouse()
 	return rec.ID, nil
@@ -251,29 +247,6 @@ func scancelError(id, reason string) error {
 	return fmt.Errorf("scancel: Terminating job %s\nscancel: error: Kill job error on job id %s: %s", id, id, reason)
 }
 
-// Wait returns the job once it is terminal, or the error of ctx.
-func (t *Table) Wait(ctx context.Context, system, id string) (Job, error) {
-	for {
-		t.mu.Lock()
-		changed := t.changed
-		t.mu.Unlock()
-		job, ok := t.Get(system, id)
-		if !ok {
-			return Job{}, fmt.Errorf("no job %q on system %q", id, system)
-		}
-		if job.State.Terminal() {
-			return job, nil
-		}
-		select {
-		case <-changed:
-		case <-t.quit:
-			return job, errClosed
-		case <-ctx.Done():
-			return job, context.Cause(ctx)
-		}
-	}
-}
-
 // Close releases the folder and leaves running jobs running; the next Open
 // picks them up. A goroutine per job that this process started stays until
 // that job ends. The error is the last write that failed in the background,
@@ -316,7 +289,6 @@ func (t *Table) replace(rec *record) error {
 		delete(t.acts, rec.ID)
 		t.live = remove(t.live, rec.number())
 	}
-	t.announce()
 	return nil
 }
 
@@ -334,12 +306,6 @@ func (t *Table) failed(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.fault = err
-}
-
-// announce lets every Wait look again. The caller holds mu.
-func (t *Table) announce() {
-	close(t.changed)
-	t.changed = make(chan struct{})
 }
 
 // rouse makes the watcher look at once.

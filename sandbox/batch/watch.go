@@ -88,7 +88,6 @@ func (t *Table) explain(rec *record, reason string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.jobs[rec.ID] = &next
-	t.announce()
 }
 
 // start makes the decision to run a job durable and then launches it. A
