@@ -82,13 +82,13 @@ func (s *source) marks() int {
 	n := 0
 	for i := range len(s.text) {
 		switch s.text[i] {
-		case ',', '[', '#':
+		case ',', '[', '#', '?': // inside brackets a question mark needs no space
 			n++
 		case '{':
 			if before := s.text[max(0, i-2):i]; !strings.HasSuffix(before, "$") && before != "${" {
 				n++ // the braces of an expression are not YAML's
 			}
-		case ':', '-', '?':
+		case ':', '-':
 			if i+1 == len(s.text) || strings.IndexByte(" \t\r\n,[]{}\"'", s.text[i+1]) >= 0 {
 				n++
 			} else if s.text[i] == ':' && i > 0 && strings.IndexByte("\"'", s.text[i-1]) >= 0 {
