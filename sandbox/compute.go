@@ -59,7 +59,10 @@ func slurmFailed(stderr string, args ...any) error {
 }
 
 func readSubmission(c *call) (spec batch.Spec, scriptPath string, err error) {
-	job := c.object().inner("job")
+	job, err := c.object().inner("job")
+	if err != nil {
+		return batch.Spec{}, "", err
+	}
 	spec = batch.Spec{
 		System: c.system, User: c.user,
 		WorkingDir:  job.required("workingDirectory", "working_directory", "current_working_directory"),

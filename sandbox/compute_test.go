@@ -164,11 +164,11 @@ func TestSubmitRefused(t *testing.T) {
 		status int
 		text   string
 	}{
-		"empty body":              {nil, 400, ""},
-		"job is no object":        {members{"job": 5}, 400, ""},
-		"null script":             {members{"job": members{"workingDirectory": r.home, "script": nil}}, 400, ""},
-		"numeric name":            {members{"job": members{"workingDirectory": r.home, "script": script, "name": 5}}, 400, ""},
-		"env is text":             {members{"job": members{"workingDirectory": r.home, "script": script, "env": "A=b"}}, 400, ""},
+		"empty body":              {nil, 400, "1 validation error:"},
+		"job is no object":        {members{"job": 5}, 400, "1 validation error:"},
+		"null script":             {members{"job": members{"workingDirectory": r.home, "script": nil}}, 400, "1 validation error:"},
+		"numeric name":            {members{"job": members{"workingDirectory": r.home, "script": script, "name": 5}}, 400, "1 validation error:"},
+		"env is text":             {members{"job": members{"workingDirectory": r.home, "script": script, "env": "A=b"}}, 400, "2 validation errors:"},
 		"directory outside":       {members{"job": members{"workingDirectory": "/etc", "script": script}}, 500, "Permission denied"},
 		"directory through links": {members{"job": members{"workingDirectory": r.home + "/../../../..", "script": script}}, 500, "Permission denied"},
 		"script path outside":     {members{"job": members{"workingDirectory": r.home, "scriptPath": "/etc/passwd"}}, 500, "Unable to open file /etc/passwd"},

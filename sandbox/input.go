@@ -203,8 +203,9 @@ func (o object) boolean(names ...string) bool {
 	return false
 }
 
-// inner is a required member that is itself an object.
-func (o object) inner(name string) object {
+// inner is a required member that is itself an object. The error is the answer
+// without one: of what is not there no member is missed.
+func (o object) inner(name string) (object, error) {
 	in := object{checker: o.checker, within: name}
 	raw, ok := o.members[name]
 	if !ok {
@@ -212,7 +213,7 @@ func (o object) inner(name string) object {
 	} else if isNull(raw) || json.Unmarshal(raw, &in.members) != nil {
 		o.complain(name, "Input should be a valid dictionary or object to extract fields from")
 	}
-	return in
+	return in, o.err()
 }
 
 func decodeText(raw json.RawMessage) (text string, ok bool) {

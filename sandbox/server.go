@@ -201,8 +201,8 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
-// Close lets requests in flight finish for up to two seconds, writes out the
-// job table and gives up the lock. Running jobs keep running.
+// Close lets requests in flight finish for up to two seconds and gives up the
+// lock. Running jobs keep running.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	servers, done := s.servers, s.closed
