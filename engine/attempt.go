@@ -21,25 +21,33 @@ type entry struct {
 	cancel context.CancelCauseFunc
 }
 
-// reenter deals with the attempts that were running when the last owner ended:
-// those that can be continued are entered again; the others failed.
+// reenter deals with the attempts that the last owner left under way. What waits
+// for something remote is entered anyway; other waits are watched again.
 func (x *Execution) reenter() {
 	for _, s := range x.run.Steps {
 		for _, u := range s.Units {
-			if u.State != workflow.Running {
-				continue
+			switch {
+			case u.State == workflow.Running:
+				x.resume(u)
+			case u.State == workflow.Waiting && !u.Wait.Reason.Remote():
+				x.watchLater(u, u.Wait.Topic)
 			}
-			with, err := u.Attempt().With.Load(x.blob)
-			if err != nil || !continues(u.Step.Step.Spec(), with) {
-				x.conclude(u, false, with, Failure(workflow.CauseInterrupted,
-					"fcflow ended while this ran, and nobody knows how far it came"))
-				continue
-			}
-			x.acts = append(x.acts, func() { x.enter(u, workflow.WakeReopened) })
-			x.engine.pool.force()
-			x.slots++
 		}
 	}
+}
+
+// resume enters an attempt again that was running when the last owner ended, if
+// it can be continued; else it failed.
+func (x *Execution) resume(u *workflow.Unit) {
+	with, err := u.Attempt().With.Load(x.blob)
+	if err != nil || !continues(u.Step.Step.Spec(), with) {
+		x.conclude(u, false, with, Failure(workflow.CauseInterrupted,
+			"fcflow ended while this ran, and nobody knows how far it came"))
+		return
+	}
+	x.acts = append(x.acts, func() { x.enter(u, workflow.WakeReopened) })
+	x.engine.pool.force()
+	x.slots++
 }
 
 // continues reports whether an attempt with these inputs may be entered again
@@ -132,8 +140,15 @@ func (x *Execution) finish(e *entry, out Outcome) {
 func (x *Execution) conclude(u *workflow.Unit, told bool, with json.RawMessage, out Outcome) {
 	payload, blobs := conclude(x.run, u, told, out, with, time.Now().UTC())
 	x.emit(command{unit: u, attempt: len(u.Attempts), payload: payload, blobs: blobs})
-	if waiting, ok := payload.(*workflow.AttemptWaiting); ok && waiting.Topic != "" && x.engine.cfg.Watcher != nil {
-		x.acts = append(x.acts, func() { x.watch(u, waiting.Topic) })
+	if waiting, ok := payload.(*workflow.AttemptWaiting); ok {
+		x.watchLater(u, waiting.Topic)
+	}
+}
+
+// watchLater watches a topic, if there is one, once the wait for it is durable.
+func (x *Execution) watchLater(u *workflow.Unit, topic string) {
+	if topic != "" && x.engine.cfg.Watcher != nil {
+		x.acts = append(x.acts, func() { x.watch(u, topic) })
 	}
 }
 

@@ -211,3 +211,31 @@ func TestVerify(t *testing.T) {
 		}
 	})
 }
+
+// TestWatchAfterReopen: a wait that nothing remote stands behind is not entered
+// by the next owner, but watched again.
+func TestWatchAfterReopen(t *testing.T) {
+	t.Parallel()
+	lib := newScripted()
+	withText(lib, func(_ context.Context, inv *Invocation) Outcome {
+		if inv.Reason == workflow.WakeStart {
+			return Suspend(Wait{Reason: workflow.WaitApproval, Topic: "nod"})
+		}
+		return Success(map[string]string{"text": string(inv.Reason)})
+	})
+	w := load(t, lib, `
+		steps:
+		  - { id: a, uses: text }`)
+	synctest.Test(t, func(t *testing.T) {
+		s := &site{watches: map[string]func(){}}
+		time.AfterFunc(5*time.Minute, func() {
+			if !s.fire("nod") {
+				t.Error("nobody watches the topic")
+			}
+		})
+		run := interrupted(t, New(Config{Library: lib, Watcher: s}), memory.New(), w, time.Minute, time.Minute)
+		if got := string(run.Steps[0].Units[0].Outputs.JSON); got != `{"text":"woken"}` {
+			t.Error(got, states(run))
+		}
+	})
+}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -125,5 +126,24 @@ func TestLongTexts(t *testing.T) {
 				t.Errorf("%s, error %v", states(run), err)
 			}
 		})
+	}
+}
+
+// TestLargeInputs: inputs that do not fit into the first event are refused in
+// words, before there is a run.
+func TestLargeInputs(t *testing.T) {
+	t.Parallel()
+	lib := newScripted()
+	w := load(t, lib, `
+		steps:
+		  - { id: a, uses: act }`)
+	store := memory.New()
+	inputs := map[string]json.RawMessage{"list": []byte(`"` + strings.Repeat("x", maxInputs) + `"`)}
+	_, err := New(Config{Library: lib}).Create(t.Context(), store, w, workflow.RunCreated{Inputs: inputs})
+	if err == nil || !strings.Contains(err.Error(), "give large values as files") {
+		t.Errorf("error %v", err)
+	}
+	if ids, err := store.List(t.Context()); err != nil || len(ids) > 0 {
+		t.Errorf("runs %v, error %v", ids, err)
 	}
 }

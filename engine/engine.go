@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -74,7 +75,7 @@ func NewRunID(now time.Time) workflow.RunID {
 
 // Create makes a run of w durable, without starting it. The workflow's source
 // becomes the frozen definition. ID, Definition and Nonce of created are filled
-// in where they are empty.
+// in where they are empty. The inputs may take 32 KiB.
 func (e *Engine) Create(ctx context.Context, s workflow.Store, w *workflow.Workflow, created workflow.RunCreated) (*Execution, error) {
 	now := time.Now().UTC()
 	if created.ID == "" {
@@ -82,6 +83,9 @@ func (e *Engine) Create(ctx context.Context, s workflow.Store, w *workflow.Workf
 	}
 	if created.Nonce == "" {
 		created.Nonce = rand.Text()
+	}
+	if n := inputBytes(created.Inputs); n > maxInputs {
+		return nil, fmt.Errorf("the inputs of the run take %d bytes, and at most %d are kept with it: give large values as files", n, maxInputs)
 	}
 	created.Workflow = w.Name
 	created.Definition = workflow.NewBlob(w.Source).Digest
@@ -95,6 +99,17 @@ func (e *Engine) Create(ctx context.Context, s workflow.Store, w *workflow.Workf
 		return nil, fmt.Errorf("create run %s: %w", created.ID, err)
 	}
 	return newExecution(e, run, history), nil
+}
+
+// maxInputs bounds the inputs of a run, which are in its first event.
+const maxInputs = 32 << 10
+
+func inputBytes(inputs map[string]json.RawMessage) int {
+	n := 0
+	for name, value := range inputs {
+		n += len(name) + len(value)
+	}
+	return n
 }
 
 // Open takes a run over whose history this process has come to own: it folds

@@ -98,6 +98,45 @@ func TestDueWithoutSlot(t *testing.T) {
 	})
 }
 
+// TestTurns: a run with much to do leaves every other slot that frees to a run
+// that waits for one.
+func TestTurns(t *testing.T) {
+	t.Parallel()
+	lib := newScripted()
+	var text strings.Builder
+	text.WriteString("steps:\n")
+	for i := range 20 {
+		fmt.Fprintf(&text, "  - { id: s%d, uses: act, with: { do: [busy 1m] } }\n", i)
+	}
+	large, small := load(t, lib, text.String()), load(t, lib, `
+		steps:
+		  - { id: a, uses: act, with: { do: [busy 1m] } }
+		  - { id: b, uses: act, needs: a, with: { do: [busy 1m] } }`)
+	synctest.Test(t, func(t *testing.T) {
+		e := New(Config{Library: lib, Slots: 1})
+		var wg sync.WaitGroup
+		began := time.Now()
+		start := func(w *workflow.Workflow, latest time.Duration) {
+			x, err := e.Create(t.Context(), memory.New(), w, workflow.RunCreated{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			wg.Go(func() {
+				if err := x.Drive(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(began); took > latest {
+					t.Errorf("a run of %d steps was over after %s, want %s", len(w.Steps), took, latest)
+				}
+			})
+			synctest.Wait()
+		}
+		start(large, 22*time.Minute)
+		start(small, 5*time.Minute)
+		wg.Wait()
+	})
+}
+
 // TestLeaverFreesOthers: what a run holds that ends without being over goes to
 // those who wait for it.
 func TestLeaverFreesOthers(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 type scriptInput struct {
 	// Do says what each attempt does; the last entry repeats. An entry is a list
 	// of words: "ok", "fail CAUSE", "panic", "block" (until the attempt is told to
-	// stop), each after any number of "wait DURATION" (a timer), "job DURATION"
+	// stop), "busy DURATION" (that long in a slot), each after any number of "wait DURATION" (a timer), "job DURATION"
 	// (remote work that ends after that time), "queue DURATION" (a submitted job
 	// that runs after that time) or "attention DURATION" (remote work that cannot
 	// be ended before).
@@ -161,6 +161,17 @@ func play(ctx context.Context, inv *Invocation, in *scriptInput, words []string)
 		return Failure(workflow.Cause(words[1]), "as the script says")
 	case "panic":
 		panic("as the script says")
+	case "busy":
+		d, err := time.ParseDuration(words[1])
+		if err != nil {
+			return Failure(workflow.CausePanic, err.Error())
+		}
+		select {
+		case <-time.After(d):
+			return Success(map[string]int{"n": in.N})
+		case <-ctx.Done():
+			return Ended(fmt.Sprint(context.Cause(ctx)))
+		}
 	case "block":
 		<-ctx.Done()
 		return Ended(fmt.Sprint(context.Cause(ctx)))
