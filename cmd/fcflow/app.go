@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/user"
 	"runtime/debug"
@@ -76,6 +78,10 @@ func (a *app) openStore(s *settings.Settings, o store.Options) (*store.Store, er
 	}
 	o.Fold = a.foldSummary
 	st, err := store.Open(dir, o)
+	if wrong := new(fs.PathError); errors.As(err, &wrong) {
+		// Not what a person named: the exit code of a missing run would mislead.
+		return nil, withHint(errors.New(err.Error()), "choose another with --state-dir or FCFLOW_STATE_DIR")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -171,10 +177,13 @@ func releaseName() string {
 	return info.Main.Version
 }
 
-// command finishes a command: its arguments are usage, its body runs with the
-// context of the invocation.
+// command finishes a command: unless it checks them itself, its arguments are
+// those of its usage line, and its body runs with the context of the invocation.
 func (a *app) command(c *cobra.Command, body func(c *cobra.Command, args []string) error) *cobra.Command {
 	c.RunE = body
+	if c.Args == nil {
+		c.Args = fits
+	}
 	c.DisableFlagsInUseLine = true
 	return c
 }

@@ -27,7 +27,6 @@ func newCancelCommand(a *app) *cobra.Command {
 processes. A second one also skips "finally". A run that nobody drives is taken
 over for that. Cancelling a run that has ended does nothing.`,
 		Example:           "  fcflow cancel last\n  fcflow cancel K3X9QZ --no-wait",
-		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeRuns(unfinished),
 	}
 	c.Flags().BoolVar(&o.noWait, "no-wait", false, "return as soon as the request is durable")

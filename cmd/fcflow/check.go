@@ -21,7 +21,7 @@ type checkOptions struct {
 func newCheckCommand(a *app) *cobra.Command {
 	o := checkOptions{output: newOutput()}
 	c := &cobra.Command{
-		Use:   "check RUN",
+		Use:   "check RUN|--all",
 		Short: "Check that the history of a run is whole",
 		Long: `Reads every event of a run, checks it against its checksum, and computes the
 state of the run from them. Nothing is changed.`,

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -14,7 +16,12 @@ func newCompletionCommand(a *app) *cobra.Command {
 flags, runs, steps and step types.`,
 		Example: `  source <(fcflow completion bash)
   fcflow completion zsh > "${fpath[1]}/_fcflow"`,
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Args: func(c *cobra.Command, args []string) error {
+			if err := fits(c, args); err != nil || slices.Contains(c.ValidArgs, args[0]) {
+				return err
+			}
+			return withHint(fmt.Errorf("no completion for %q", args[0]), "want %s", strings.Join(c.ValidArgs, ", "))
+		},
 		ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
 	}
 	return a.command(c, func(c *cobra.Command, args []string) error {

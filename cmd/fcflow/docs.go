@@ -30,10 +30,9 @@ func newDocsCommand(a *app) *cobra.Command {
 		Long: `Writes cli/*.md, steps.md and errors.md into DIR. The meaning of a problem code
 is the first comment of the files that show it: CODE.yaml or CODE_detail.yaml.`,
 		Example: "  fcflow docs write docs",
-		Args:    cobra.ExactArgs(1),
 	}
 	write.Flags().StringArrayVar(&o.mistakes, "mistakes", mistakeDirs,
-		"directory of files with one mistake each; may be repeated")
+		"`DIR` of files with one mistake each; may be repeated")
 	a.command(write, func(c *cobra.Command, args []string) error {
 		o.dir = args[0]
 		return runDocs(a, c.Root(), o)

@@ -89,11 +89,21 @@ func withHint(err error, format string, args ...any) error {
 
 // usageError is a mistake on the command line of a command.
 func usageError(command *cobra.Command, args []string, err error) error {
-	hint := fmt.Sprintf("see %s --help", command.CommandPath())
+	var hint *hinted
+	if errors.As(err, &hint) {
+		return withHint(fmt.Errorf("%w: %w", errUsage, hint.error), "%s", hint.hint)
+	}
+	return withHint(fmt.Errorf("%w: %w", errUsage, err), "%s", usageHint(command, args, err))
+}
+
+func usageHint(command *cobra.Command, args []string, err error) string {
 	if strings.HasPrefix(err.Error(), "unknown command") {
 		for _, word := range args {
 			if near := command.SuggestionsFor(word); len(near) > 0 && !strings.HasPrefix(word, "-") {
-				hint = fmt.Sprintf("did you mean %s?", strings.Join(near, " or "))
+				return fmt.Sprintf("did you mean %s?", strings.Join(near, " or "))
+			}
+			if verb := verbNamed(command, word); verb != nil {
+				return fmt.Sprintf("did you mean %s?", verb.CommandPath())
 			}
 		}
 	}
@@ -101,10 +111,10 @@ func usageError(command *cobra.Command, args []string, err error) error {
 		var known []string
 		command.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
 		if near := workflow.Suggest(flag, known); near != "" {
-			hint = fmt.Sprintf("did you mean --%s?", near)
+			return fmt.Sprintf("did you mean --%s?", near)
 		}
 	}
-	return withHint(fmt.Errorf("%w: %w", errUsage, err), "%s", hint)
+	return fmt.Sprintf("see %s --help", command.CommandPath())
 }
 
 // problemsError is a workflow file with its mistakes.

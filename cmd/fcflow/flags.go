@@ -23,9 +23,30 @@ func (c *choice) Type() string   { return strings.Join(c.choices, "|") }
 
 func (c *choice) Set(text string) error {
 	if !slices.Contains(c.choices, text) {
-		return fmt.Errorf("want %s", strings.Join(c.choices, ", "))
+		return fmt.Errorf("want one of %s", strings.Join(c.choices, ", "))
 	}
 	c.value = text
+	return nil
+}
+
+// placeholder is a text flag for which help shows a word that says what the text
+// is.
+type placeholder struct {
+	word string
+	text *string
+}
+
+func (p placeholder) String() string {
+	if p.text == nil {
+		return ""
+	}
+	return *p.text
+}
+
+func (p placeholder) Type() string { return p.word }
+
+func (p placeholder) Set(text string) error {
+	*p.text = text
 	return nil
 }
 

@@ -27,7 +27,6 @@ func newGraphCommand(a *app) *cobra.Command {
 		Long: `Draws what depends on what. Of a run the drawing shows the state of each step.
 An argument that is a file, or ends in .yaml or .yml, is a workflow file.`,
 		Example:           "  fcflow graph examples/workflows/quickstart.yaml\n  fcflow graph last --format svg > run.svg",
-		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeGraph,
 	}
 	addChoice(c, &o.format, "format", "how to draw")

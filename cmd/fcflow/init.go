@@ -20,7 +20,6 @@ func newInitCommand(a *app) *cobra.Command {
 		Long: `Writes workflow.yaml, which runs on the sandbox at once, and the JSON Schema with
 which editors complete its keys. Files that exist are never overwritten.`,
 		Example: "  fcflow init demo\n  fcflow run --sandbox demo/workflow.yaml",
-		Args:    cobra.MaximumNArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveFilterDirs
 		},

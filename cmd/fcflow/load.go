@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/scheduler"
@@ -41,15 +43,57 @@ func (a *app) loadWorkflow(file, defaultSystem string) (*workflow.Workflow, erro
 
 func readWorkflow(file string) ([]byte, error) {
 	f, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("workflow file %q: %w", file, workflow.ErrNotFound)
+		if near := nearFile(file); near != "" {
+			err = withHint(err, "did you mean %q?", near)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		err := fmt.Errorf("%w: %s is a directory, not a workflow file", errUsage, file)
+		if names := workflowsIn(file); len(names) > 0 {
+			err = withHint(err, "in it is %s", filepath.Join(file, names[0]))
+		}
+		return nil, err
+	}
 	source, err := io.ReadAll(io.LimitReader(f, maxWorkflowBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
 	return source, nil
+}
+
+// nearFile finds the workflow file that somebody meant who named one that does
+// not exist.
+func nearFile(file string) string {
+	stem := func(name string) string { return strings.TrimSuffix(name, filepath.Ext(name)) }
+	dir := filepath.Dir(file)
+	names := workflowsIn(dir)
+	var stems []string
+	for _, name := range names {
+		stems = append(stems, stem(name))
+	}
+	near := workflow.Suggest(stem(filepath.Base(file)), stems)
+	if near == "" {
+		return ""
+	}
+	return filepath.Join(dir, names[slices.Index(stems, near)])
+}
+
+// workflowsIn lists what may be workflow files in a directory.
+func workflowsIn(dir string) []string {
+	var names []string
+	entries, _ := os.ReadDir(dir) // only for a suggestion
+	for _, e := range entries {
+		if ext := filepath.Ext(e.Name()); ext == ".yaml" || ext == ".yml" {
+			names = append(names, e.Name())
+		}
+	}
+	return names
 }
 
 // frozen parses the definition that a run executes.

@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/fcflow/fcflow/internal/console"
 )
@@ -43,6 +44,9 @@ func run(args []string, streams *console.Streams) (code int) {
 	return a.report(command, err)
 }
 
+// oneWish is how long further signals belong to the first one.
+const oneWish = 200 * time.Millisecond
+
 // interruptible returns a context that ends with errInterrupted at the first
 // interrupt, so that a command can leave things in order. The second one ends
 // the process at once.
@@ -61,6 +65,16 @@ func interruptible(stderr *console.Stream) (context.Context, func()) {
 			return
 		}
 		cancel(errInterrupted)
+		// One wish may arrive twice: as a signal to us and to our process group.
+		for over := time.After(oneWish); over != nil; {
+			select {
+			case <-signals:
+			case <-over:
+				over = nil
+			case <-done:
+				return
+			}
+		}
 		select {
 		case <-signals:
 			stderr.Printf("stopped at once\n")

@@ -38,7 +38,7 @@ type unitKey struct {
 // activity is an instance that is under way.
 type activity struct {
 	order   int // of its step in the file
-	state   workflow.State
+	symbol  console.Text
 	attempt int
 	text    string // what it does, as last printed
 	passing string // from the step itself, not durable
@@ -218,7 +218,10 @@ func (p *progress) unit(run workflow.RunID, u *workflow.Unit, at time.Time) {
 			p.add(p.line(at, u, console.State("running"), attemptNote(attempt.Number)))
 		}
 	}
-	now.state, now.passing = u.State, ""
+	now.symbol, now.passing = console.Symbol(string(u.State)), ""
+	if job := attempt.Job; job != nil && job.Active {
+		now.symbol = console.Symbol("running") // the instance waits; what a person waits for runs
+	}
 	text := doing(u)
 	if text == "" || text == now.text {
 		return
@@ -387,7 +390,7 @@ func (p *progress) activeLine(key unitKey, now time.Time) console.Line {
 	}
 	ref := key.unit.String()
 	return console.Line{
-		console.Symbol(string(a.state)), console.Say(" "), {S: ref, Style: console.Bold},
+		a.symbol, console.Say(" "), {S: ref, Style: console.Bold},
 		console.Say(pad(ref, 16) + "  " + fmt.Sprintf("%7s", console.Duration(now.Sub(a.since))) + "  "), {S: text, Style: console.Dim},
 	}
 }

@@ -124,7 +124,9 @@ func (a *app) printFailure(out *console.Stream, v *workflow.RunView, u *workflow
 		}
 		printTail(out, last.Tail)
 	}
-	fact("next", fmt.Sprintf("fcflow runs logs %s %s", a.refer(v.ID), shellQuote(ref.String())))
+	if n := len(u.Attempts); n > 0 && (u.Attempts[n-1].JobID != "" || u.Attempts[n-1].Tail != "") {
+		fact("next", fmt.Sprintf("fcflow runs logs %s %s", a.refer(v.ID), shellQuote(ref.String())))
+	}
 }
 
 func unitRef(u *workflow.UnitView) workflow.UnitRef {

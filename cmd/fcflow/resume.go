@@ -24,7 +24,7 @@ type resumeOptions struct {
 func newResumeCommand(a *app) *cobra.Command {
 	o := resumeOptions{output: newOutput()}
 	c := &cobra.Command{
-		Use:   "resume RUN",
+		Use:   "resume RUN|--all",
 		Short: "Continue an interrupted run",
 		Long: `Takes over a run that nobody drives and continues it where it was, with the
 workflow, the inputs and the service it began with. What is done stays done;
@@ -44,22 +44,6 @@ jobs that went on meanwhile are found again.`,
 		o.run = args[0]
 		return runResume(c.Context(), a, o)
 	})
-}
-
-// oneRunOr wants one argument, or none with a flag.
-func oneRunOr(flag string) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		all, err := c.Flags().GetBool(flag)
-		switch {
-		case err != nil:
-			return err
-		case all && len(args) > 0:
-			return fmt.Errorf("--%s takes no RUN", flag)
-		case !all && len(args) != 1:
-			return fmt.Errorf("want one RUN, or --%s", flag)
-		}
-		return nil
-	}
 }
 
 func runResume(ctx context.Context, a *app, o resumeOptions) error {

@@ -35,7 +35,12 @@ sandbox built in, on which the same file runs with no supercomputer at all.`,
 		if s.Env != "" {
 			help += " (environment " + s.Env + ")"
 		}
-		a.flags[s.Flag] = root.PersistentFlags().String(s.Flag, "", help)
+		value := placeholder{word: "NAME", text: new(string)}
+		if s.Kind == settings.Path {
+			value.word = "DIR"
+		}
+		a.flags[s.Flag] = value.text
+		root.PersistentFlags().Var(value, s.Flag, help)
 	}
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "log what happens, each request included")
 	root.PersistentFlags().Var(&a.logFormat, "log-format", "how to log on stderr")
@@ -53,6 +58,7 @@ sandbox built in, on which the same file runs with no supercomputer at all.`,
 	add(groupFiles, newInitCommand(a), newValidateCommand(a), newGraphCommand(a), newStepsCommand(a), newSchemaCommand(a))
 	add(groupMore, newSandboxCommand(a), newCompletionCommand(a), newVersionCommand(a))
 	root.AddCommand(newDocsCommand(a))
+	root.SetHelpCommandGroupID(groupMore)
 	return root
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,16 +40,22 @@ with "fcflow resume". The second one stops at once. To end the remote work use
 "fcflow cancel".`,
 		Example: `  fcflow run --sandbox examples/workflows/quickstart.yaml
   fcflow run sweep.yaml -i levels='[40, 60]' -i walltime=2h --profile alps`,
-		Args: cobra.ExactArgs(1),
+		Args: func(c *cobra.Command, args []string) error {
+			err := fits(c, args)
+			if len(args) > 1 && o.sandbox == here {
+				return withHint(err, "the directory of a sandbox is written --sandbox=%s", args[0])
+			}
+			return err
+		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
 		},
 	}
 	f := c.Flags()
-	f.StringArrayVarP(&o.inputs, "input", "i", nil, "value of an input, as `name=value`; may be repeated")
+	f.StringArrayVarP(&o.inputs, "input", "i", nil, "value of an input, as `NAME=VALUE`; may be repeated")
 	f.StringVar(&o.sandbox, "sandbox", "", "run on the sandbox in `DIR`, by default in the state directory")
 	f.Lookup("sandbox").NoOptDefVal = here
-	f.StringVar(&o.outputDir, "output-dir", "", "where downloads go; default results/RUN beside the file")
+	f.StringVar(&o.outputDir, "output-dir", "", "`DIR` where downloads go; default results/RUN beside the file")
 	addExitOnAttention(c, &o.exitOnAttention)
 	o.output.add(c)
 	completeFlag(c, "input", a.completeInputs)
@@ -99,12 +106,26 @@ func runRun(ctx context.Context, a *app, o runOptions) error {
 func (a *app) loadRunnable(file, defaultSystem string) (*workflow.Workflow, error) {
 	w, err := a.loadWorkflow(file, defaultSystem)
 	if err != nil {
-		return nil, err
+		return nil, sayHowToNameSystem(err)
 	}
 	if problems := workflow.Unsupported(w); len(problems) > 0 {
 		return nil, &problemsError{file, w.Source, problems}
 	}
 	return w, nil
+}
+
+// sayHowToNameSystem adds to the problems of a workflow what only the command
+// line knows: a system can be named outside the file.
+func sayHowToNameSystem(err error) error {
+	var invalid *problemsError
+	if errors.As(err, &invalid) {
+		for i := range invalid.problems {
+			if p := &invalid.problems[i]; p.Code == workflow.CodeMissingSystem {
+				p.Hint = "choose one with --system or FIRECREST_SYSTEM, or " + p.Hint
+			}
+		}
+	}
+	return err
 }
 
 // newRun gathers what a run records at its creation.
@@ -177,7 +198,7 @@ func fileFacts(w *workflow.Workflow, inputs map[string]json.RawMessage) (map[str
 		for i, path := range paths {
 			info, err := os.Stat(path)
 			if err != nil {
-				return nil, fmt.Errorf("input %q: %w: %w", in.Name, errInvalid, err)
+				return nil, withHint(fmt.Errorf("input %q: %w", in.Name, invalidFile(path, err)), "give another file with -i %s=…", in.Name)
 			}
 			key := in.Name
 			if in.Type.Kind == workflow.List {
@@ -188,6 +209,19 @@ func fileFacts(w *workflow.Workflow, inputs map[string]json.RawMessage) (map[str
 	}
 	return facts, nil
 }
+
+// invalidFile says why an input cannot be the file it names.
+func invalidFile(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return &inputError{fmt.Errorf("there is no file %s", path)}
+	}
+	return &inputError{err}
+}
+
+// inputError is a value of an input that is not valid.
+type inputError struct{ error }
+
+func (e *inputError) Unwrap() error { return errInvalid }
 
 // start creates the run and drives it to its end.
 func (e *session) start(ctx context.Context, s *settings.Settings, w *workflow.Workflow, created workflow.RunCreated, f format) error {

@@ -28,7 +28,6 @@ func newRunsEventsCommand(a *app) *cobra.Command {
 		Long: `Prints everything that is durable of a run, in order. As JSON each event is one
 line: {seq, at, epoch, kind, v, step, instance, attempt, data}.`,
 		Example:           "  fcflow runs events last\n  fcflow runs events last --follow --output json",
-		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeRuns(nil),
 	}
 	c.Flags().BoolVarP(&o.follow, "follow", "f", false, "go on with what happens until the run ends")

@@ -20,20 +20,19 @@ type runsListOptions struct {
 }
 
 func newRunsListCommand(a *app) *cobra.Command {
-	states := []string{""}
+	var states []string
 	for _, s := range workflow.RunStates() {
 		states = append(states, string(s))
 	}
-	o := runsListOptions{state: newChoice(append(states, "interrupted")...), output: newOutput()}
+	o := runsListOptions{state: choice{choices: append(states, "interrupted")}, output: newOutput()}
 	c := &cobra.Command{
 		Use:     "list",
 		Short:   "List runs, newest first",
 		Example: "  fcflow runs list --state failed --workflow sweep\n  fcflow runs list --output json",
-		Args:    cobra.NoArgs,
 	}
-	c.Flags().IntVar(&o.limit, "limit", 50, "how many runs to list at most; 0 lists all")
+	c.Flags().IntVar(&o.limit, "limit", 50, "the newest `N` runs; 0 lists all")
 	addChoice(c, &o.state, "state", "only runs in this state")
-	c.Flags().StringVar(&o.workflow, "workflow", "", "only runs of the workflow of this `name`")
+	c.Flags().StringVar(&o.workflow, "workflow", "", "only runs of the workflow of this `NAME`")
 	completeFlag(c, "workflow", a.completeWorkflows)
 	o.output.add(c)
 	return a.command(c, func(c *cobra.Command, _ []string) error { return runRunsList(c.Context(), a, o) })
@@ -76,12 +75,16 @@ func runRunsList(ctx context.Context, a *app, o runsListOptions) error {
 		return nil
 	}
 	if len(found) == 0 {
-		a.note("no runs%s", map[bool]string{true: fmt.Sprintf(" among %d", scanned)}[scanned > 0])
+		if scanned == 0 {
+			a.note("no runs yet")
+		} else {
+			a.note("none of %s", count(scanned, "run"))
+		}
 		return nil
 	}
 	a.streams.Out.Table([]string{"RUN", "WORKFLOW", "STATE", "STEPS", "STARTED", "TOOK", "NOTE"}, listRows(found, time.Now()))
 	if o.limit > 0 && len(found) == o.limit {
-		a.note("the newest %d are listed, of %d that were looked at; see --limit", o.limit, scanned)
+		a.note("the newest %d; --limit 0 lists all", o.limit)
 	}
 	return nil
 }

@@ -33,7 +33,6 @@ func newRunsLogsCommand(a *app) *cobra.Command {
 		Long: `Prints what is kept here of the output of a run, step by step, or of one step.
 The output of a job that is not kept here is fetched from its system.`,
 		Example: "  fcflow runs logs last\n  fcflow runs logs last simulate --tail 50",
-		Args:    cobra.RangeArgs(1, 2),
 		ValidArgsFunction: func(c *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
 			if len(args) == 1 {
 				return a.completeUnits(c.Context(), args[0])
@@ -41,7 +40,7 @@ The output of a job that is not kept here is fetched from its system.`,
 			return a.completeRuns(nil)(c, args, text)
 		},
 	}
-	c.Flags().IntVar(&o.attempt, "attempt", 0, "only this attempt; default the newest")
+	c.Flags().IntVar(&o.attempt, "attempt", 0, "only attempt `N`; default the newest")
 	c.Flags().IntVar(&o.tail, "tail", 0, "only the last `N` lines of each; 0 prints all")
 	return a.command(c, func(c *cobra.Command, args []string) error {
 		o.run = args[0]

@@ -26,7 +26,6 @@ func newRunsShowCommand(a *app) *cobra.Command {
 		Use:               "show RUN",
 		Short:             "Show a run: its steps, jobs and failures",
 		Example:           "  fcflow runs show last\n  fcflow runs show quickstart --output json",
-		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeRuns(nil),
 	}
 	o.output.add(c)
@@ -181,6 +180,8 @@ func unitNote(u *workflow.UnitView) string {
 		parts = append(parts, fmt.Sprintf("attempt %d", n))
 	}
 	switch {
+	case u.Wait != nil && u.Wait.Reason == workflow.WaitJob && u.Wait.Message != "":
+		parts = append(parts, u.Wait.Message)
 	case u.Wait != nil:
 		parts = append(parts, strings.Trim(fmt.Sprintf("%s: %s", u.Wait.Reason, u.Wait.Message), ": "))
 	case u.Cause != "":

@@ -26,7 +26,6 @@ func newRunsWatchCommand(a *app) *cobra.Command {
 		Long: `Shows a run as "fcflow run" does, from any terminal. Leaving with Ctrl-C does
 nothing to the run. The exit code is that of the run.`,
 		Example:           "  fcflow runs watch last",
-		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeRuns(unfinished),
 	}
 	o.output.add(c)

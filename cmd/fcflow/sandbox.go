@@ -35,11 +35,10 @@ credentials are still there when it is started again on the same root.
 to look at. No request reaches outside the root; job scripts run with your rights.`,
 		Example: `  fcflow sandbox --root /tmp/sandbox --listen 127.0.0.1:8080 --system daint
   . /tmp/sandbox/client.env && fcflow run workflow.yaml`,
-		Args: cobra.NoArgs,
 	}
-	c.Flags().StringVar(&o.root, "root", "", "directory of the sandbox; default in the state directory")
-	c.Flags().StringVar(&o.listen, "listen", "127.0.0.1:0", "loopback `address` to listen on; port 0 takes a free one")
-	c.Flags().StringArrayVar(&o.systems, "system", nil, "`name` of a system to serve; may be repeated")
+	c.Flags().StringVar(&o.root, "root", "", "`DIR` of the sandbox; default in the state directory")
+	c.Flags().StringVar(&o.listen, "listen", "127.0.0.1:0", "loopback `ADDRESS` to listen on; port 0 takes a free one")
+	c.Flags().StringArrayVar(&o.systems, "system", nil, "`NAME` of a system to serve; may be repeated")
 	completeFlag(c, "system", cobra.NoFileCompletions)
 	return a.command(c, func(c *cobra.Command, _ []string) error { return runSandbox(c.Context(), a, o) })
 }
@@ -61,9 +60,9 @@ func runSandbox(ctx context.Context, a *app, o sandboxOptions) (err error) {
 	defer func() { err = errors.Join(err, srv.Close()) }()
 	l, err := net.Listen("tcp", o.listen)
 	if err != nil {
-		return fmt.Errorf("%w: --listen: %w", errUsage, err)
+		return withHint(fmt.Errorf("%w: --listen: %w", errUsage, err), "--listen 127.0.0.1:0 takes a free port")
 	}
-	envFile, err := writeClientEnv(srv, "http://"+l.Addr().String())
+	envFile, err := writeClientEnv(srv, "http://"+l.Addr().String(), o.systems)
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
@@ -79,14 +78,16 @@ func runSandbox(ctx context.Context, a *app, o sandboxOptions) (err error) {
 	}
 }
 
-// writeClientEnv writes how to log in, in the names of the official client, to a
-// file that only we can read.
-func writeClientEnv(srv *sandbox.Server, url string) (string, error) {
+// writeClientEnv writes how to log in and the first system, in the names of the
+// official client, to a file that only we can read.
+func writeClientEnv(srv *sandbox.Server, url string, systems []string) (string, error) {
 	c := srv.Credentials()
+	system := append(systems, sandboxSystem)[0]
 	var b strings.Builder
 	for _, v := range [][2]string{
 		{"FIRECREST_URL", url}, {"AUTH_TOKEN_URL", url + c.TokenPath},
 		{"FIRECREST_CLIENT_ID", c.ClientID}, {"FIRECREST_CLIENT_SECRET", c.ClientSecret},
+		{"FIRECREST_SYSTEM", system},
 	} {
 		fmt.Fprintf(&b, "export %s=%s\n", v[0], shellQuote(v[1]))
 	}

@@ -14,7 +14,6 @@ func newSchemaCommand(a *app) *cobra.Command {
 them. Editors that speak YAML complete keys with it, when the first line of the
 workflow reads: # yaml-language-server: $schema=workflow.schema.json`,
 		Example: "  fcflow schema > workflow.schema.json",
-		Args:    cobra.NoArgs,
 	}
 	return a.command(c, func(*cobra.Command, []string) error {
 		text, err := schema.Generate(a.catalogue)

@@ -246,10 +246,23 @@ func (e *session) conclude(run *workflow.Run, err error) error {
 		e.app.sayAttention(&view)
 		return &ended{err}
 	case err != nil:
-		return withHint(err, "the run can be continued: fcflow resume %s", e.app.refer(view.ID))
+		return withHint(err, "%s", e.app.afterError(&view, err))
 	}
 	e.app.printEnd(&view, time.Now())
 	return endOf(&view)
+}
+
+// afterError says what to do when a run could not go on.
+func (a *app) afterError(v *workflow.RunView, err error) string {
+	resume := "fcflow resume " + a.refer(v.ID)
+	first := len(v.Sites) == 0 && v.Profile.URL != "" // the service never gave a good answer
+	switch {
+	case first && errors.Is(err, engine.ErrLogin):
+		return "check FIRECREST_CLIENT_ID, FIRECREST_CLIENT_SECRET and AUTH_TOKEN_URL, or the profile; then " + resume
+	case first && errors.Is(err, engine.ErrUnavailable):
+		return fmt.Sprintf("if %s is right, try later with %s; if not, set FIRECREST_URL and run again", v.Profile.URL, resume)
+	}
+	return "the run can be continued: " + resume
 }
 
 // endOf is the end of a command that waited for a run.

@@ -21,7 +21,7 @@ func newStepsCommand(a *app) *cobra.Command {
 func newStepsListCommand(a *app) *cobra.Command {
 	o := newOutput()
 	c := &cobra.Command{
-		Use: "list", Short: "List the step types", Example: "  fcflow steps list --output name", Args: cobra.NoArgs,
+		Use: "list", Short: "List the step types", Example: "  fcflow steps list --output name",
 	}
 	o.add(c)
 	return a.command(c, func(*cobra.Command, []string) error { return runStepsList(a, o.format()) })
@@ -50,7 +50,7 @@ func newStepsShowCommand(a *app) *cobra.Command {
 	o := newOutput()
 	c := &cobra.Command{
 		Use: "show TYPE", Short: "Describe a step type: inputs, outputs, causes of failure, an example",
-		Example: "  fcflow steps show job", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeStepTypes,
+		Example: "  fcflow steps show job", ValidArgsFunction: a.completeStepTypes,
 	}
 	o.add(c)
 	return a.command(c, func(_ *cobra.Command, args []string) error { return runStepsShow(a, args[0], o.format()) })

@@ -22,7 +22,6 @@ func newValidateCommand(a *app) *cobra.Command {
 		Long: `Finds every mistake that can be found without a run: keys, types, expressions,
 references, cycles, schedules. Nothing is sent anywhere.`,
 		Example: "  fcflow validate examples/workflows/*.yaml",
-		Args:    cobra.MinimumNArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
 		},

@@ -12,7 +12,7 @@ type versionOptions struct{ output output }
 func newVersionCommand(a *app) *cobra.Command {
 	o := versionOptions{output: newOutput()}
 	c := &cobra.Command{
-		Use: "version", Short: "Print the version", Example: "  fcflow version --output json", Args: cobra.NoArgs,
+		Use: "version", Short: "Print the version", Example: "  fcflow version --output json",
 	}
 	o.output.add(c)
 	return a.command(c, func(*cobra.Command, []string) error { return runVersion(a, o) })
