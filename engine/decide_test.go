@@ -169,7 +169,7 @@ func TestDecideEqualsFullScan(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		lib := newScripted()
-		w := newWorld(t, drawWorkflow(t, lib, shape{uses: lib.Names(), scripts: []string{"ok"}, timeout: true}))
+		w := newWorld(t, drawWorkflow(t, lib, shape{most: 9, uses: lib.Names(), scripts: []string{"ok"}, timeout: true}))
 		for range rapid.IntRange(5, 60).Draw(t, "length") {
 			for {
 				commands := decide(w.run, w.input(1000))

@@ -11,6 +11,7 @@ import (
 
 // shape says what a random workflow may contain.
 type shape struct {
+	most    int // steps, without those of finally
 	uses    []string
 	scripts []string
 	timeout bool // deadlines of all kinds
@@ -25,7 +26,7 @@ func drawWorkflow(t *rapid.T, lib *scripted, s shape) *workflow.Workflow {
 	if s.timeout && rapid.IntRange(0, 4).Draw(t, "run timeout") == 0 {
 		b.WriteString("timeout: 20m\n")
 	}
-	steps := rapid.IntRange(1, 9).Draw(t, "steps")
+	steps := rapid.IntRange(1, s.most).Draw(t, "steps")
 	b.WriteString("steps:\n")
 	for i := range steps {
 		drawStep(t, &b, s, "s", i)

@@ -14,7 +14,6 @@ const reopenGrace = 30 * time.Second
 // so far, and uses neither the queues nor the counters of the fold. It returns
 // commands as printed does.
 func scan(w *world) []string {
-	s := scanner{world: w, run: w.run}
 	switch {
 	case w.run.State.Terminal():
 		return []string{}
@@ -29,44 +28,39 @@ func scan(w *world) []string {
 			mainDone = mainDone && (u.State.Done() || step.Step.Finally)
 		}
 	}
-	if t := w.run.Workflow.Timeout; t > 0 && !mainDone && !s.timedOut() && w.run.CancelRequests == 0 && !w.now.Before(w.run.StartedAt.Add(t)) {
+	if t := w.run.Workflow.Timeout; t > 0 && !mainDone && !w.timedOut() && w.run.CancelRequests == 0 && !w.now.Before(w.run.StartedAt.Add(t)) {
 		return []string{"run.timed_out"}
 	}
-	if at, ok := s.finallyDeadline(mainDone); ok && !w.now.Before(at) {
+	if at, ok := w.finallyDeadline(mainDone); ok && !w.now.Before(at) {
 		return []string{"run.cancel_requested"}
 	}
 	for _, step := range w.run.Steps {
 		for _, u := range step.Units {
-			commands = append(commands, s.unit(u, mainDone)...)
+			commands = append(commands, w.unit(u, mainDone)...)
 		}
 	}
 	if done {
-		commands = append(commands, command{payload: &workflow.RunFinished{State: s.end()}})
+		commands = append(commands, command{payload: &workflow.RunFinished{State: w.end()}})
 	}
 	return printed(commands)
 }
 
-type scanner struct {
-	*world
-	run *workflow.Run
-}
-
-func (s scanner) unit(u *workflow.Unit, mainDone bool) []command {
+func (w *world) unit(u *workflow.Unit, mainDone bool) []command {
 	switch u.State {
 	case workflow.Pending:
-		return s.pending(u, mainDone)
+		return w.pending(u, mainDone)
 	case workflow.Ready:
 		return []command{{unit: u, payload: &workflow.AttemptStarted{}}}
 	case workflow.Waiting:
 		if u.Wait.Reason == workflow.WaitBackoff {
-			if s.now.Before(u.Wait.Until) {
+			if w.now.Before(u.Wait.Until) {
 				return nil
 			}
 			return []command{{unit: u, payload: &workflow.BackoffEnded{}}}
 		}
-		return s.waiting(u)
+		return w.waiting(u)
 	case workflow.Running:
-		if cause := s.deadline(u); cause != "" {
+		if cause := w.deadline(u); cause != "" {
 			return []command{{unit: u, payload: &workflow.AttemptExpired{Cause: cause}}}
 		}
 	}
@@ -74,24 +68,24 @@ func (s scanner) unit(u *workflow.Unit, mainDone bool) []command {
 }
 
 // pending judges a unit from the states of what it depends on.
-func (s scanner) pending(u *workflow.Unit, mainDone bool) []command {
+func (w *world) pending(u *workflow.Unit, mainDone bool) []command {
 	step := u.Step.Step
 	if step.Finally && !mainDone {
 		return nil
 	}
 	var bad, missing *workflow.Unit
 	for _, b := range step.Barriers {
-		for _, dep := range s.run.Steps[b].Units {
+		for _, dep := range w.run.Steps[b].Units {
 			if !dep.State.Done() {
 				return nil
 			}
-			if bad == nil && !s.good(dep) {
+			if bad == nil && !w.good(dep) {
 				bad = root(dep)
 			}
 		}
 	}
 	for _, v := range step.Values {
-		for _, dep := range s.run.Steps[v].Units {
+		for _, dep := range w.run.Steps[v].Units {
 			if missing == nil && dep.State != workflow.Succeeded {
 				missing = root(dep)
 			}
@@ -104,7 +98,7 @@ func (s scanner) pending(u *workflow.Unit, mainDone bool) []command {
 	case missing != nil:
 		p = skipped(workflow.CauseSourceMissing, missing)
 	default:
-		yes, err := s.run.Workflow.EvalIf(step, s.run.Scope(u, nil))
+		yes, err := w.run.Workflow.EvalIf(step, w.run.Scope(u, nil))
 		if err != nil {
 			p = &workflow.UnitFailed{Cause: workflow.CauseExpression}
 		} else if !yes {
@@ -122,7 +116,7 @@ func root(u *workflow.Unit) *workflow.Unit {
 }
 
 // good applies the definition of a good unit.
-func (s scanner) good(u *workflow.Unit) bool {
+func (w *world) good(u *workflow.Unit) bool {
 	switch u.State {
 	case workflow.Succeeded:
 		return true
@@ -136,8 +130,8 @@ func (s scanner) good(u *workflow.Unit) bool {
 			return false
 		}
 		for _, v := range u.Step.Step.Values {
-			for _, dep := range s.run.Steps[v].Units {
-				if dep.State != workflow.Succeeded && !s.good(dep) {
+			for _, dep := range w.run.Steps[v].Units {
+				if dep.State != workflow.Succeeded && !w.good(dep) {
 					return false
 				}
 			}
@@ -149,12 +143,12 @@ func (s scanner) good(u *workflow.Unit) bool {
 
 // waiting wakes a unit that must be told something since it began to wait, or
 // whose topic fired or whose instant passed; else its deadline may have come.
-func (s scanner) waiting(u *workflow.Unit) []command {
-	since := s.last(u, "attempt.waiting")
+func (w *world) waiting(u *workflow.Unit) []command {
+	since := w.last(u, "attempt.waiting")
 	var commands []command
 	why := workflow.WakeReason("")
 	observed := true
-	for i, e := range s.events {
+	for i, e := range w.events {
 		if i < since {
 			continue
 		}
@@ -164,7 +158,7 @@ func (s scanner) waiting(u *workflow.Unit) []command {
 				why, observed = workflow.WakeReopened, false
 			}
 		case *workflow.CancelRequested, *workflow.RunTimedOut:
-			if u.Wait.Reason.Remote() && s.cancelling(u, i) && why == "" {
+			if u.Wait.Reason.Remote() && w.cancelling(u, i) && why == "" {
 				why = workflow.WakeCancelled
 			}
 		case *workflow.AttemptExpired:
@@ -174,15 +168,15 @@ func (s scanner) waiting(u *workflow.Unit) []command {
 		}
 	}
 	if observed {
-		if cause := s.deadline(u); cause != "" {
+		if cause := w.deadline(u); cause != "" {
 			commands = append(commands, command{unit: u, payload: &workflow.AttemptExpired{Cause: cause}})
 			return commands
 		}
 	}
 	switch {
-	case !u.Wait.Until.IsZero() && !s.now.Before(u.Wait.Until):
+	case !u.Wait.Until.IsZero() && !w.now.Before(u.Wait.Until):
 		why = workflow.WakeDue
-	case why == "" && slices.Contains(s.fired, u):
+	case why == "" && slices.Contains(w.fired, u):
 		why = workflow.WakeTopic
 	}
 	if why != "" {
@@ -193,9 +187,9 @@ func (s scanner) waiting(u *workflow.Unit) []command {
 
 // cancelling reports whether the unit's part of the workflow was to be cancelled
 // once event i had happened.
-func (s scanner) cancelling(u *workflow.Unit, i int) bool {
+func (w *world) cancelling(u *workflow.Unit, i int) bool {
 	requests := 0
-	for _, e := range s.events[:i+1] {
+	for _, e := range w.events[:i+1] {
 		switch e.Data.(type) {
 		case *workflow.CancelRequested:
 			requests++
@@ -213,13 +207,13 @@ func (s scanner) cancelling(u *workflow.Unit, i int) bool {
 
 // deadline returns the cause when the time of a live attempt is up, that of the
 // earlier deadline if there are two.
-func (s scanner) deadline(u *workflow.Unit) workflow.Cause {
+func (w *world) deadline(u *workflow.Unit) workflow.Cause {
 	a := u.Attempt()
 	if a.Expired != "" {
 		return ""
 	}
-	timeout, inTime := s.armed(u, a.Deadline)
-	queue, inQueue := s.armed(u, s.queueDeadline(u))
+	timeout, inTime := w.armed(u, a.Deadline)
+	queue, inQueue := w.armed(u, w.queueDeadline(u))
 	switch {
 	case inTime && (!inQueue || !queue.Before(timeout)):
 		return workflow.CauseTimedOut
@@ -231,9 +225,9 @@ func (s scanner) deadline(u *workflow.Unit) workflow.Cause {
 
 // queueDeadline is when queue_timeout ends the newest attempt; zero if its job
 // has left the queue, or is not known.
-func (s scanner) queueDeadline(u *workflow.Unit) time.Time {
+func (w *world) queueDeadline(u *workflow.Unit) time.Time {
 	var since time.Time
-	for _, e := range s.events[s.last(u, "attempt.started"):] {
+	for _, e := range w.events[w.last(u, "attempt.started"):] {
 		if e.Step != u.Step.Step.ID {
 			continue
 		}
@@ -254,37 +248,37 @@ func (s scanner) queueDeadline(u *workflow.Unit) time.Time {
 
 // armed says when a deadline of a live attempt fires, and whether it has come.
 // An attempt that is entered again after a reopen has at least the grace.
-func (s scanner) armed(u *workflow.Unit, deadline time.Time) (at time.Time, due bool) {
+func (w *world) armed(u *workflow.Unit, deadline time.Time) (at time.Time, due bool) {
 	if deadline.IsZero() {
 		return at, false
 	}
 	at = deadline
-	for i := s.last(u, "attempt.started"); i < len(s.events); i++ {
-		if _, ok := s.events[i].Data.(*workflow.RunOpened); !ok {
+	for i := w.last(u, "attempt.started"); i < len(w.events); i++ {
+		if _, ok := w.events[i].Data.(*workflow.RunOpened); !ok {
 			continue
 		}
 		at = deadline
 		entered := i
-		if reason := s.waitedFor(u, i); reason != "" {
+		if reason := w.waitedFor(u, i); reason != "" {
 			if !reason.Remote() {
 				continue
 			}
-			if entered = s.next(u, "attempt.woken", i); entered < 0 {
+			if entered = w.next(u, "attempt.woken", i); entered < 0 {
 				return at, false
 			}
 		}
-		if grace := s.events[entered].At.Add(reopenGrace); at.Before(grace) {
+		if grace := w.events[entered].At.Add(reopenGrace); at.Before(grace) {
 			at = grace
 		}
 	}
-	return at, !s.now.Before(at)
+	return at, !w.now.Before(at)
 }
 
 // waitedFor is what the unit's newest attempt waited for when event i happened;
 // "" if it was running.
-func (s scanner) waitedFor(u *workflow.Unit, i int) workflow.WaitReason {
+func (w *world) waitedFor(u *workflow.Unit, i int) workflow.WaitReason {
 	reason := workflow.WaitReason("")
-	for _, e := range s.events[:i] {
+	for _, e := range w.events[:i] {
 		if e.Step != u.Step.Step.ID {
 			continue
 		}
@@ -300,9 +294,9 @@ func (s scanner) waitedFor(u *workflow.Unit, i int) workflow.WaitReason {
 
 // next is the index of the first event of a kind about the unit after event i;
 // -1 if there is none.
-func (s scanner) next(u *workflow.Unit, kind workflow.EventKind, i int) int {
-	for j := i + 1; j < len(s.events); j++ {
-		if e := s.events[j]; e.Data.Kind() == kind && e.Step == u.Step.Step.ID {
+func (w *world) next(u *workflow.Unit, kind workflow.EventKind, i int) int {
+	for j := i + 1; j < len(w.events); j++ {
+		if e := w.events[j]; e.Data.Kind() == kind && e.Step == u.Step.Step.ID {
 			return j
 		}
 	}
@@ -310,17 +304,17 @@ func (s scanner) next(u *workflow.Unit, kind workflow.EventKind, i int) int {
 }
 
 // last is the index of the newest event of a kind about the unit, or 0.
-func (s scanner) last(u *workflow.Unit, kind workflow.EventKind) int {
-	for i := len(s.events) - 1; i >= 0; i-- {
-		if e := s.events[i]; e.Data.Kind() == kind && e.Step == u.Step.Step.ID {
+func (w *world) last(u *workflow.Unit, kind workflow.EventKind) int {
+	for i := len(w.events) - 1; i >= 0; i-- {
+		if e := w.events[i]; e.Data.Kind() == kind && e.Step == u.Step.Step.ID {
 			return i
 		}
 	}
 	return 0
 }
 
-func (s scanner) timedOut() bool {
-	return slices.ContainsFunc(s.events, func(e workflow.Event) bool {
+func (w *world) timedOut() bool {
+	return slices.ContainsFunc(w.events, func(e workflow.Event) bool {
 		_, ok := e.Data.(*workflow.RunTimedOut)
 		return ok
 	})
@@ -328,9 +322,9 @@ func (s scanner) timedOut() bool {
 
 // finallyDeadline is when `finally` is cut short: some time after both the first
 // cancel and the end of `steps`.
-func (s scanner) finallyDeadline(mainDone bool) (time.Time, bool) {
+func (w *world) finallyDeadline(mainDone bool) (time.Time, bool) {
 	requests, at := 0, time.Time{}
-	for _, e := range s.events {
+	for _, e := range w.events {
 		if _, ok := e.Data.(*workflow.CancelRequested); ok {
 			if requests++; requests == 1 {
 				at = e.At
@@ -340,16 +334,16 @@ func (s scanner) finallyDeadline(mainDone bool) (time.Time, bool) {
 	if requests != 1 || !mainDone {
 		return time.Time{}, false
 	}
-	if end := s.mainEnd(); end.After(at) {
+	if end := w.mainEnd(); end.After(at) {
 		at = end
 	}
-	return at.Add(s.run.Workflow.FinallyTimeout), true
+	return at.Add(w.run.Workflow.FinallyTimeout), true
 }
 
 // mainEnd is when the last unit of `steps` was done.
-func (s scanner) mainEnd() time.Time {
+func (w *world) mainEnd() time.Time {
 	var end time.Time
-	for _, step := range s.run.Steps {
+	for _, step := range w.run.Steps {
 		if step.Step.Finally {
 			continue
 		}
@@ -363,25 +357,25 @@ func (s scanner) mainEnd() time.Time {
 }
 
 // end applies the definition of a run's result.
-func (s scanner) end() workflow.RunState {
+func (w *world) end() workflow.RunState {
 	bad, cancelled, badFinally := false, false, false
-	for _, step := range s.run.Steps {
+	for _, step := range w.run.Steps {
 		for _, u := range step.Units {
 			switch {
 			case step.Step.Finally:
-				badFinally = badFinally || !s.good(u)
+				badFinally = badFinally || !w.good(u)
 			default:
-				bad = bad || !s.good(u)
+				bad = bad || !w.good(u)
 				cancelled = cancelled || u.State == workflow.Cancelled
 			}
 		}
 	}
-	asked := slices.ContainsFunc(s.events, func(e workflow.Event) bool {
+	asked := slices.ContainsFunc(w.events, func(e workflow.Event) bool {
 		_, ok := e.Data.(*workflow.CancelRequested)
-		return ok && !e.At.After(s.mainEnd())
+		return ok && !e.At.After(w.mainEnd())
 	})
 	switch {
-	case s.timedOut():
+	case w.timedOut():
 		return workflow.RunFailed
 	case asked && cancelled:
 		return workflow.RunCancelled
