@@ -7,6 +7,8 @@ type BlobReader func(digest string) ([]byte, error)
 
 // Scope returns the values that expressions of a unit may name; nil is the scope
 // of the workflow's own outputs. Secrets read in their recorded form.
+// run.remote_dir is that on the unit's system; in `finally` and in outputs, and
+// for units of no system, that on the default one.
 func (r *Run) Scope(u *Unit, blobs BlobReader) *Scope {
 	sc := &Scope{
 		Inputs: r.inputs,
