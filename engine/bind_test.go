@@ -239,3 +239,40 @@ func TestWatchAfterReopen(t *testing.T) {
 		}
 	})
 }
+
+// TestRemoteDirWithoutRemoteStep: what names run.remote_dir outside a remote step
+// waits until the run is bound to the default system.
+func TestRemoteDirWithoutRemoteStep(t *testing.T) {
+	t.Parallel()
+	var seen []remoteInput
+	lib := remoteLibrary(&seen)
+	w := load(t, lib, `
+		inputs: { where: { type: string, default: daint } }
+		defaults: { system: "${{ inputs.where }}" }
+		steps:
+		  - { id: a, uses: act, if: "${{ run.remote_dir == '/home/demo/test' }}" }
+		  - { id: b, uses: act, with: { do: ["${{ run.remote_dir == '' ? 'fail exit(1)' : 'ok' }}"] } }
+		finally:
+		  - { id: f, uses: act, with: { do: ["${{ run.remote_dir == '' ? 'fail exit(1)' : 'ok' }}"] } }
+		outputs:
+		  dir: ${{ run.remote_dir }}`)
+	synctest.Test(t, func(t *testing.T) {
+		s := &site{answers: []error{fmt.Errorf("dial: %w", ErrUnavailable), nil}}
+		x, err := New(Config{Library: lib, Binder: s}).Create(t.Context(), memory.New(), w, workflow.RunCreated{
+			Inputs: map[string]json.RawMessage{"where": json.RawMessage(`"daint"`)},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Drive(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		run := x.Run()
+		if got := states(run); got != "a=succeeded b=succeeded f=succeeded" || string(run.Outputs.JSON) != `{"dir":"/home/demo/test"}` {
+			t.Errorf("%s, outputs %s", got, run.Outputs.JSON)
+		}
+		if s.binds != 2 {
+			t.Errorf("bound %d times", s.binds)
+		}
+	})
+}

@@ -138,7 +138,7 @@ func TestLargeInputs(t *testing.T) {
 		steps:
 		  - { id: a, uses: act }`)
 	store := memory.New()
-	inputs := map[string]json.RawMessage{"list": []byte(`"` + strings.Repeat("x", maxInputs) + `"`)}
+	inputs := map[string]json.RawMessage{"list": []byte(`"` + strings.Repeat("x", workflow.MaxInputBytes) + `"`)}
 	_, err := New(Config{Library: lib}).Create(t.Context(), store, w, workflow.RunCreated{Inputs: inputs})
 	if err == nil || !strings.Contains(err.Error(), "give large values as files") {
 		t.Errorf("error %v", err)

@@ -59,8 +59,10 @@ func decide(run *workflow.Run, in input) []command {
 	}
 	d.due(due)
 	d.wake()
-	d.judge()
-	d.start()
+	if d.siteKnown() {
+		d.judge()
+		d.start()
+	}
 	if run.Finishable() {
 		d.finish()
 	}
@@ -79,6 +81,17 @@ type decision struct {
 func (d *decision) add(c command) { d.commands = append(d.commands, c) }
 
 func (d *decision) full() bool { return len(d.commands) >= maxCommands }
+
+// siteKnown reports whether expressions may be evaluated that name the remote
+// directory on the default system, and has the run bound to it if not.
+func (d *decision) siteKnown() bool {
+	system := d.run.MissingSite()
+	if system == "" || d.in.unbindable[system] != nil {
+		return true
+	}
+	d.bind(system)
+	return false
+}
 
 // stop ends what has run out of time: the run, or `finally` after a cancel.
 func (d *decision) stop(due []workflow.Timer) bool {

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -84,8 +83,8 @@ func (e *Engine) Create(ctx context.Context, s workflow.Store, w *workflow.Workf
 	if created.Nonce == "" {
 		created.Nonce = rand.Text()
 	}
-	if n := inputBytes(created.Inputs); n > maxInputs {
-		return nil, fmt.Errorf("the inputs of the run take %d bytes, and at most %d are kept with it: give large values as files", n, maxInputs)
+	if n := workflow.InputBytes(created.Inputs); n > workflow.MaxInputBytes {
+		return nil, fmt.Errorf("the inputs of the run take %d bytes, and at most %d are kept with it: give large values as files", n, workflow.MaxInputBytes)
 	}
 	created.Workflow = w.Name
 	created.Definition = workflow.NewBlob(w.Source).Digest
@@ -99,17 +98,6 @@ func (e *Engine) Create(ctx context.Context, s workflow.Store, w *workflow.Workf
 		return nil, fmt.Errorf("create run %s: %w", created.ID, err)
 	}
 	return newExecution(e, run, history), nil
-}
-
-// maxInputs bounds the inputs of a run, which are in its first event.
-const maxInputs = 32 << 10
-
-func inputBytes(inputs map[string]json.RawMessage) int {
-	n := 0
-	for name, value := range inputs {
-		n += len(name) + len(value)
-	}
-	return n
 }
 
 // Open takes a run over whose history this process has come to own: it folds

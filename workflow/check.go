@@ -51,6 +51,9 @@ type index struct {
 	programs programs // of defaults, outputs and concurrency.group
 	steps    []*Step  // as AllSteps lists them
 	defaults map[string]*Value
+	// defaultSite: an expression names run.remote_dir where only the default
+	// system can be meant.
+	defaultSite bool
 }
 
 // programs are the expressions of one place. The same text may stand in several
@@ -260,7 +263,7 @@ func (c *checker) checkDefaults() {
 
 // checkWorkflow looks at what stands beside the steps.
 func (c *checker) checkWorkflow() {
-	at := place{where: "outputs", steps: true, remoteDir: true, failedSteps: true}
+	at := place{where: "outputs", steps: true, remoteDir: true, defaultSite: true, failedSteps: true}
 	for _, o := range c.w.Outputs {
 		c.value(o.Value, Field{Type: Type{Kind: Any}}, at, "outputs."+o.Name, c.index.programs)
 	}

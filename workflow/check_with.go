@@ -87,8 +87,12 @@ func fieldHint(f Field) string {
 	return strings.TrimSuffix(lowerFirst(text), ".")
 }
 
+func (c *checker) hasDefaultSystem() bool {
+	return c.options.DefaultSystem != "" || c.index.defaults["system"] != nil
+}
+
 func (c *checker) checkSystem(s *stepCheck) {
-	if !s.step.spec.Remote || c.options.DefaultSystem != "" || c.index.defaults["system"] != nil {
+	if !s.step.spec.Remote || c.hasDefaultSystem() {
 		return
 	}
 	if _, ok := s.step.With.Member("system"); ok {

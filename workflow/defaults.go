@@ -22,3 +22,9 @@ func (w *Workflow) EvalDefault(name string, sc *Scope) (string, error) {
 	}
 	return text, nil
 }
+
+// NeedsDefaultSite reports whether an expression names run.remote_dir where only
+// the default system can be meant: in a step that is not remote, a condition,
+// finally or the outputs. A run then is bound to that system before anything of
+// it starts.
+func (w *Workflow) NeedsDefaultSite() bool { return w.index != nil && w.index.defaultSite }

@@ -361,3 +361,16 @@ func TestWorkdirStartsAtDefault(t *testing.T) {
 		}
 	}
 }
+
+// TestBindInputsBounded: inputs that a run could not record are refused before it
+// begins.
+func TestBindInputsBounded(t *testing.T) {
+	t.Parallel()
+	w := load(t, "version: 1\nname: w\ninputs: { text: { type: string } }\nsteps: [{ id: a, uses: noop }]\n")
+	for size, want := range map[int]int{MaxInputBytes - 100: 0, MaxInputBytes: 1} {
+		_, problems := w.BindInputs(map[string]string{"text": strings.Repeat("x", size)}, BindOptions{})
+		if len(problems) != want || want > 0 && problems[0].Code != CodeInputValue {
+			t.Errorf("%d bytes: %v", size, problems)
+		}
+	}
+}

@@ -14,6 +14,18 @@ type BindOptions struct {
 	CallerDir   string // of given values: where the person stands
 }
 
+// MaxInputBytes bounds the inputs of a run, which are in its first event.
+const MaxInputBytes = 32 << 10
+
+// InputBytes is what inputs count against MaxInputBytes.
+func InputBytes(inputs map[string]json.RawMessage) int {
+	n := 0
+	for name, value := range inputs {
+		n += len(name) + len(value)
+	}
+	return n
+}
+
 // BindInputs returns the inputs of a run in canonical JSON: the given texts
 // (as `-i name=text` has them) converted to the declared types, defaults for the
 // others. Lists and maps are written as in a workflow file: [40, 60]. It reports
@@ -38,6 +50,10 @@ func (w *Workflow) BindInputs(given map[string]string, o BindOptions) (map[strin
 			}
 			b.report(CodeInputUnknown, hint, "the workflow has no input %q", name)
 		}
+	}
+	if n := InputBytes(b.out); n > MaxInputBytes {
+		b.report(CodeInputValue, "give large values in a file, by an input of type file",
+			"the inputs take %d bytes together; a run records at most %d", n, MaxInputBytes)
 	}
 	return b.out, b.problems
 }

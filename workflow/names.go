@@ -211,6 +211,12 @@ func (r *nameReader) runMember(members []member) (Type, bool) {
 		r.fail(CodeUnavailableName, m.offset, "other steps may still fail", "run.failed_steps is known only in finally and in outputs")
 	case m.name == "remote_dir" && !r.at.remoteDir:
 		r.fail(CodeUnavailableName, m.offset, "", "run.remote_dir cannot be named in %s", r.at.where)
+	case m.name == "remote_dir" && r.at.defaultSite:
+		if !r.check.hasDefaultSystem() {
+			r.fail(CodeMissingSystem, m.offset, "write `defaults: { system: … }` at the top of the file",
+				"run.remote_dir is a directory on a system, and none is named")
+		}
+		r.check.index.defaultSite = true
 	}
 	r.refs.run = true
 	return follow(f.Type, members[1:])

@@ -41,6 +41,7 @@ type place struct {
 	attempt     bool
 	status      bool // success() and its like
 	remoteDir   bool // run.remote_dir
+	defaultSite bool // run.remote_dir is that of the default system
 	failedSteps bool // run.failed_steps
 }
 

@@ -27,12 +27,15 @@ func (r *Run) Scope(u *Unit, blobs BlobReader) *Scope {
 		sc.Success, sc.Failure = r.dependencies(u)
 		sc.Cancelled = r.CancelRequests > 0
 	}
-	system := r.defaultSystem()
+	system := ""
 	if u != nil {
 		sc.Attempt = len(u.Attempts) + 1
-		if u.system != "" && !u.Step.Step.Finally {
+		if !u.Step.Step.Finally {
 			system = u.system
 		}
+	}
+	if system == "" {
+		system = r.defaultSystem(sc)
 	}
 	sc.Run.RemoteDir = r.Sites[system].RemoteDir
 	return sc
@@ -94,16 +97,26 @@ func (u *Unit) decodedOutputs(blobs BlobReader) map[string]any {
 	return u.outputs
 }
 
-// defaultSystem is where steps run that name no system.
-func (r *Run) defaultSystem() string {
-	if r.Workflow.Defaults != nil {
-		for _, d := range r.Workflow.Defaults.Values {
-			if d.Name == "system" && d.Value.Template == nil {
-				return d.Value.Text
-			}
-		}
+// defaultSystem is where steps run that name no system: the workflow's default,
+// or the profile's. The scope lacks run.remote_dir, which follows from it.
+func (r *Run) defaultSystem(sc *Scope) string {
+	if system, err := r.Workflow.EvalDefault("system", sc); err == nil && system != "" {
+		return system
 	}
 	return r.Created.Profile.System
+}
+
+// MissingSite returns the default system as long as the run must be bound to it
+// before anything starts, and is not; "" otherwise.
+func (r *Run) MissingSite() string {
+	if !r.Workflow.NeedsDefaultSite() {
+		return ""
+	}
+	system := r.defaultSystem(r.Scope(nil, nil))
+	if _, bound := r.Sites[system]; bound {
+		return ""
+	}
+	return system
 }
 
 // evalSystem evaluates a unit's system: its own input, the workflow's default,

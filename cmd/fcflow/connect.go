@@ -197,6 +197,9 @@ func checkPinned(s *settings.Settings, pinned workflow.Profile) error {
 
 // needsService reports whether a step of the workflow runs on a system.
 func needsService(w *workflow.Workflow) bool {
+	if w.NeedsDefaultSite() {
+		return true
+	}
 	for _, s := range w.AllSteps() {
 		if spec := s.Spec(); spec != nil && spec.Remote {
 			return true
@@ -215,6 +218,9 @@ func systemsOf(w *workflow.Workflow, inputs map[string]json.RawMessage) []string
 		}
 	}
 	var systems []string
+	if name, err := w.EvalDefault("system", &scope); err == nil && name != "" {
+		systems = append(systems, name)
+	}
 	for _, step := range w.AllSteps() {
 		if spec := step.Spec(); spec == nil || !spec.Remote {
 			continue
