@@ -203,28 +203,35 @@ func (p *logPrinter) heading(u *workflow.UnitView, t workflow.AttemptView, what 
 	p.app.streams.Err.Println(console.Text{S: fmt.Sprintf("── %s, attempt %d, %s", unitRef(u), t.Attempt, what), Style: console.Bold})
 }
 
-// lines prints a text, or its last lines.
+// printedAtOnce is how much of a log is printed in one go.
+const printedAtOnce = 64 << 10
+
+// lines prints a text, or its last lines. What is printed at once ends with a
+// line, so that no secret is cut in two.
 func (p *logPrinter) lines(r io.Reader) error {
+	out := p.app.streams.Out
 	in := bufio.NewReader(r)
 	var last []string
+	size := 0
+	flush := func() {
+		out.Printf("%s", strings.Join(last, ""))
+		last, size = last[:0], 0
+	}
 	for {
 		line, err := in.ReadString('\n')
-		if line != "" {
-			if p.tail == 0 {
-				p.app.streams.Out.Printf("%s", line)
-			} else if last = append(last, line); len(last) > p.tail {
-				last = last[1:]
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			break
+		last, size = append(last, line), size+len(line)
+		switch {
+		case p.tail > 0 && len(last) > p.tail && line != "":
+			last = last[1:]
+		case p.tail == 0 && size >= printedAtOnce:
+			flush()
 		}
 		if err != nil {
-			return err
+			flush()
+			if errors.Is(err, io.EOF) {
+				err = nil
+			}
+			return errors.Join(err, out.Err())
 		}
 	}
-	for _, line := range last {
-		p.app.streams.Out.Printf("%s", line)
-	}
-	return nil
 }

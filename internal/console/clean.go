@@ -48,7 +48,9 @@ func acts(r rune) bool {
 	switch {
 	case r == '\n' || r == '\t':
 		return false
-	case r < 0x20, r >= 0x7f && r < 0xa0: // C0, delete, C1
+	case r >= 0x20 && r < 0x7f:
+		return false
+	case r < 0xa0: // C0, delete, C1
 		return true
 	case r == 0x2028 || r == 0x2029: // line and paragraph separator
 		return true
