@@ -59,14 +59,11 @@ func died(owner, self workflow.Owner) bool {
 	return errors.Is(syscall.Kill(owner.PID, 0), syscall.ESRCH)
 }
 
-// shownRun is a run as `runs show` prints it. Its JSON form is a contract that
-// only grows.
+// shownRun is a run as `runs show` prints it.
 type shownRun struct {
 	workflow.RunView
-	// Live: a process drives the run now. Interrupted: it is not over and none
-	// does; `fcflow resume` continues it.
-	Live        bool `json:"live"`
-	Interrupted bool `json:"interrupted"`
+	Live        bool // a process drives the run now
+	Interrupted bool // it is not over and none does; `fcflow resume` continues it
 }
 
 func shown(view workflow.RunView, interrupted, live bool) shownRun {

@@ -63,7 +63,7 @@ func (l *lab) endedWell(p *process, what, run string) {
 	if s.State != "succeeded" {
 		l.t.Errorf("run %s of %s is %s", run, what, s.State)
 	}
-	if d := cmp.Diff(map[string]any{"text": what + " is done\n"}, s.Outputs.JSON); d != "" {
+	if d := cmp.Diff(map[string]any{"text": what + " is done\n"}, s.Outputs); d != "" {
 		l.t.Error(d)
 	}
 	n := 0

@@ -36,7 +36,7 @@ func undisturbed(t *testing.T) *clean {
 	l := newLab(t)
 	began := time.Now()
 	l.run(l.everything()...)
-	c := &clean{took: time.Since(began), commits: l.commits(), outputs: l.show("last").Outputs.JSON, files: l.downloaded(), jobs: map[string]bool{}}
+	c := &clean{took: time.Since(began), commits: l.commits(), outputs: l.show("last").Outputs, files: l.downloaded(), jobs: map[string]bool{}}
 	for _, s := range l.ledger() {
 		if _, twice := c.jobs[s.name]; twice {
 			t.Fatalf("%s was started twice: %v", s.name, l.ledger())
@@ -85,7 +85,7 @@ func (c *clean) judge(l *lab, p *process, stored ...[]event) result {
 	result := endedWell
 	switch {
 	case code == 0:
-		if d := cmp.Diff(c.outputs, run.Outputs.JSON); d != "" {
+		if d := cmp.Diff(c.outputs, run.Outputs); d != "" {
 			l.t.Errorf("outputs: %s", d)
 		}
 		if d := cmp.Diff(c.files, l.downloaded()); d != "" {

@@ -66,9 +66,7 @@ type shown struct {
 	Attention []struct {
 		Step string `json:"step"`
 	} `json:"attention"`
-	Outputs struct {
-		JSON map[string]any `json:"json"`
-	} `json:"outputs"`
+	Outputs map[string]any `json:"outputs"`
 }
 
 func (l *lab) show(run string) shown {
