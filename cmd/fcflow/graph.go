@@ -196,17 +196,17 @@ func (g *graph) text(out *console.Stream) {
 		if n.finally && len(needs) == 0 {
 			needs = []string{"everything"}
 		}
-		row := []console.Text{console.Say(n.id), console.Say(n.uses), console.Say(strings.Join(needs, ", "))}
+		row := []console.Text{console.Say(n.id), console.Say(n.uses)}
 		if n.state != "" {
-			row = append([]console.Text{console.State(n.state)}, row...)
+			row = append(row, console.State(n.state))
 		}
-		rows = append(rows, row)
+		rows = append(rows, append(row, console.Say(strings.Join(needs, ", "))))
 	}
-	header := []string{"STEP", "USES", "AFTER"}
+	header := []string{"STEP", "USES"}
 	if len(g.nodes) > 0 && g.nodes[0].state != "" {
-		header = append([]string{"STATE"}, header...)
+		header = append(header, "STATE")
 	}
-	out.Table(header, rows)
+	out.Table(append(header, "AFTER"), rows)
 }
 
 // order sorts the steps so that each comes after what it needs; the order of the

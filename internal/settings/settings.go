@@ -136,7 +136,7 @@ func (v Value) check() error {
 		}
 	case URL:
 		if u, e := url.Parse(v.Text); e != nil || u.Host == "" {
-			err = errors.New("not a URL such as https://host/path")
+			err = errors.New("not a URL; write it in full, such as https://host/path")
 		}
 	}
 	if err != nil {
