@@ -1,0 +1,95 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// page reads a page that is written by hand.
+func page(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// blocks returns the fenced blocks of a language.
+func blocks(text, language string) []string {
+	var found []string
+	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(text, -1) {
+		found = append(found, m[1])
+	}
+	return found
+}
+
+// TestReadmeShowsTheQuickstart: the file that everybody reads first is the one
+// that `make demo` runs.
+func TestReadmeShowsTheQuickstart(t *testing.T) {
+	t.Parallel()
+	_, file, _ := strings.Cut(page(t, "examples/workflows/quickstart.yaml"), "version: 1\n")
+	if shown := blocks(page(t, "README.md"), "yaml"); len(shown) != 1 || shown[0] != "version: 1\n"+file {
+		t.Errorf("README.md shows another file than quickstart.yaml: %q", shown)
+	}
+}
+
+// TestPagesShowValidWorkflows: what a reader copies passes the checker.
+func TestPagesShowValidWorkflows(t *testing.T) {
+	t.Parallel()
+	a, _, _ := testApp(t)
+	whole := 0
+	for _, text := range blocks(page(t, "docs/workflows.md"), "yaml") {
+		if !strings.Contains(text, "version: 1\n") {
+			continue
+		}
+		whole++
+		file := filepath.Join(t.TempDir(), "flow.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.loadWorkflow(file, ""); err != nil {
+			invalid := new(problemsError)
+			errors.As(err, &invalid)
+			t.Errorf("%v: %v", err, invalid.problems)
+		}
+	}
+	if whole == 0 {
+		t.Error("docs/workflows.md shows no workflow")
+	}
+}
+
+// TestPageOfJSON: what docs/json.md shows is JSON, of known members.
+func TestPageOfJSON(t *testing.T) {
+	t.Parallel()
+	known := map[string]any{
+		"fcflow run": &runJSON{}, "fcflow runs list": &[]listedRun{}, "fcflow check": &[]checkedRun{}, "fcflow validate": &[]validated{},
+		"fcflow steps show": &stepType{}, "fcflow version": &versionInfo{}, "fcflow runs show": &errorJSON{}, "fcflow runs events": &map[string]any{},
+	}
+	for _, text := range blocks(page(t, "docs/json.md"), "") {
+		command, shown, ok := strings.Cut(strings.TrimPrefix(text, "$ "), "\n")
+		if !ok || !strings.HasPrefix(text, "$ ") {
+			continue
+		}
+		for prefix, form := range known {
+			if !strings.HasPrefix(command, prefix+" ") {
+				continue
+			}
+			decoder := json.NewDecoder(strings.NewReader(shown))
+			decoder.DisallowUnknownFields()
+			if err := decoder.Decode(form); err != nil {
+				t.Errorf("%s: %v", command, err)
+			}
+			delete(known, prefix)
+			break
+		}
+	}
+	for prefix := range known {
+		t.Errorf("docs/json.md shows nothing of %s", prefix)
+	}
+}
