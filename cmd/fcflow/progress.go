@@ -165,6 +165,12 @@ func (p *progress) observe(run *workflow.Run, events []workflow.Event, changed [
 	if now := time.Now(); now.Sub(t.counted) >= drawEvery {
 		t.counted = now // it costs more the more steps there are
 		t.done, t.units = countUnits(run)
+	} else {
+		for _, u := range changed {
+			if u.State.Done() {
+				t.done++
+			}
+		}
 	}
 	for _, e := range events {
 		if c, ok := e.Data.(*workflow.CancelRequested); ok {

@@ -103,18 +103,33 @@ func TestProgressRegion(t *testing.T) {
 	tell := newTeller(t, show)
 	tell.event("prepare", 1, &workflow.AttemptStarted{})
 	show.passing(tell.run.ID, workflow.UnitRef{Step: "prepare"}, engine.Progress{Text: "sent", Done: 1 << 20, Total: 4 << 20})
+	want := []string{"▶ prepare             1m30s  sent 1.0 MiB of 4.0 MiB", "story ESTABC  0 of 3 done · 1m31s"}
+	if diff := cmp.Diff(want, region(show, tell.now.Add(90*time.Second))); diff != "" {
+		t.Errorf("region (-want +got):\n%s", diff)
+	}
+	// At once, what is done is counted, and an instance that waits for a running
+	// job is shown as running.
+	tell.event("prepare", 1, &workflow.AttemptFinished{State: workflow.Succeeded})
+	tell.event("simulate", 1, &workflow.AttemptStarted{System: "daint"})
+	tell.event("simulate", 1, &workflow.JobObserved{JobID: "7", State: "RUNNING", Active: true})
+	tell.event("simulate", 1, &workflow.AttemptWaiting{Reason: workflow.WaitJob})
+	want = []string{"▶ simulate            1m02s  job 7 on daint RUNNING", "story ESTABC  1 of 3 done · 1m05s"}
+	if diff := cmp.Diff(want, region(show, tell.now.Add(time.Minute))); diff != "" {
+		t.Errorf("region with a job (-want +got):\n%s", diff)
+	}
+}
+
+// region is what a terminal would show, without its styles.
+func region(show *progress, now time.Time) []string {
 	var got []string
-	for _, line := range show.region(tell.now.Add(90 * time.Second)) {
+	for _, line := range show.region(now) {
 		var b strings.Builder
 		for _, part := range line {
 			b.WriteString(part.S)
 		}
 		got = append(got, b.String())
 	}
-	want := []string{"▶ prepare             1m30s  sent 1.0 MiB of 4.0 MiB", "story ESTABC  0 of 3 done · 1m31s"}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("region (-want +got):\n%s", diff)
-	}
+	return got
 }
 
 func TestNeedsAttention(t *testing.T) {
