@@ -35,27 +35,40 @@ const maxGateWait = time.Minute
 // acquire waits for a turn. The caller gives it back with release.
 func (l *limiter) acquire(ctx context.Context) (wait time.Duration, err error) {
 	for {
-		wait := l.closedFor()
-		if wait <= 0 {
-			break
+		if wait, err := l.pass(ctx); err != nil {
+			return wait, err
 		}
-		if wait > maxGateWait {
+		if l.rate != nil {
+			if err := l.rate.Wait(ctx); err != nil {
+				return 0, err
+			}
+		}
+		select {
+		case l.slots <- struct{}{}:
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		}
+		if l.closedFor() <= 0 {
+			return 0, nil
+		}
+		l.release() // the gate was closed while this waited for its slot
+	}
+}
+
+// pass waits until the gate is open. If that would take too long it fails at
+// once, and says how long.
+func (l *limiter) pass(ctx context.Context) (wait time.Duration, err error) {
+	for {
+		wait := l.closedFor()
+		switch {
+		case wait <= 0:
+			return 0, nil
+		case wait > maxGateWait:
 			return wait, fmt.Errorf("the service asked for a pause of %s", wait.Round(time.Second))
 		}
 		if err := sleep(ctx, wait); err != nil {
 			return 0, err
 		}
-	}
-	if l.rate != nil {
-		if err := l.rate.Wait(ctx); err != nil {
-			return 0, err
-		}
-	}
-	select {
-	case l.slots <- struct{}{}:
-		return 0, nil
-	case <-ctx.Done():
-		return 0, context.Cause(ctx)
 	}
 }
 
