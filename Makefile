@@ -9,7 +9,7 @@ GO       := CGO_ENABLED=0 go
 FUZZTIME ?= 30s
 KILLS    ?= 60
 
-.PHONY: help build test race lint generate verify fuzz bench demo clean
+.PHONY: help build test race lint generate verify fuzz bench crash demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

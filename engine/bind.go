@@ -66,6 +66,9 @@ func (x *Execution) bindPatiently(system string, try func() (*workflow.RunBound,
 		if patience := x.engine.cfg.Patience; first && patience >= 0 && time.Since(began)+pause > patience {
 			return nil, err
 		}
+		if x.ctx.Err() != nil {
+			return nil, context.Cause(x.ctx)
+		}
 		x.logger.Warn().Err(err).Str("system", system).Int64("retry_in_ms", pause.Milliseconds()).Msg("system not reachable")
 		select {
 		case <-time.After(pause):

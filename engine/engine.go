@@ -76,7 +76,7 @@ func NewRunID(now time.Time) workflow.RunID {
 // becomes the frozen definition. ID, Definition and Nonce of created are filled
 // in where they are empty. The inputs may take 32 KiB.
 func (e *Engine) Create(ctx context.Context, s workflow.Store, w *workflow.Workflow, created workflow.RunCreated) (*Execution, error) {
-	now := time.Now().UTC()
+	now := time.Now().UTC().Truncate(time.Millisecond)
 	if created.ID == "" {
 		created.ID = NewRunID(now)
 	}

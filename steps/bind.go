@@ -83,7 +83,8 @@ func bindError(err error) error {
 	switch {
 	case errors.Is(err, firecrest.ErrUnauthenticated), errors.Is(err, firecrest.ErrForbidden):
 		return fmt.Errorf("%w: %w", engine.ErrLogin, err)
-	case errors.As(err, &answer) && (answer.Retryable() || answer.Status == 0):
+	case errors.Is(err, firecrest.ErrUnsupported), // that address serves something else
+		errors.As(err, &answer) && (answer.Retryable() || answer.Status == 0):
 		return fmt.Errorf("%w: %w", engine.ErrUnavailable, err)
 	}
 	return err

@@ -94,7 +94,8 @@ func (c *call) observation(j firecrest.Job) workflow.JobObserved {
 	state := j.Status.State
 	o := workflow.JobObserved{
 		JobID: string(j.ID), State: string(state), Active: state.IsActive(), Terminal: state.IsTerminal(), Reason: j.Status.Reason,
-		Nodes: int(j.AllocationNodes), Elapsed: int64(j.Time.Elapsed / time.Second), Start: j.Time.Start, End: j.Time.End,
+		Nodes: int(j.AllocationNodes), ElapsedMS: j.Time.Elapsed.Milliseconds(),
+		StartedAt: j.Time.Start, EndedAt: j.Time.End,
 	}
 	if j.Status.ExitCode != nil && o.Terminal {
 		code := int(*j.Status.ExitCode)
@@ -248,9 +249,13 @@ func (c *call) fetchLog(ctx context.Context, remote, name string) string {
 		c.Logger.Warn().Err(err).Str("path", remote).Msg("output of the job not fetched")
 		return ""
 	}
+	text := content.Content
+	if len(text) >= maxJobLog {
+		text = fmt.Sprintf("[the last %d KiB; all of it is in %s on %s]\n%s", maxJobLog>>10, remote, c.system(), text)
+	}
 	file, err := c.LogPath(name)
 	if err == nil {
-		err = os.WriteFile(file, []byte(content.Content), 0o600)
+		err = os.WriteFile(file, []byte(text), 0o600)
 	}
 	if err != nil {
 		c.Logger.Warn().Err(err).Msg("output of the job not kept")

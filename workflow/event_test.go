@@ -35,7 +35,7 @@ var samples = map[EventKind]string{
 	"submission.intent":    `{"token":"t","job_name":"t-x","system":"daint","work_dir":"/w","script":"abc","remote_script":"/s","account":"a"}`,
 	"submission.sending":   `{"k":1}`,
 	"submission.outcome":   `{"k":1,"class":"accepted","job_id":"7","status":201,"message":"m","request_id":"r"}`,
-	"job.observed":         `{"job_id":"7","state":"RUNNING","active":true,"terminal":true,"reason":"None","exit_code":0,"signal":9,"nodes":2,"elapsed_s":3,"start":"2026-01-02T03:04:05Z","end":"2026-01-02T03:04:06Z","stdout":"/o","stderr":"/e"}`,
+	"job.observed":         `{"job_id":"7","state":"RUNNING","active":true,"terminal":true,"reason":"None","exit_code":0,"signal":9,"nodes":2,"elapsed_ms":3000,"started_at":"2026-01-02T03:04:05Z","ended_at":"2026-01-02T03:04:06Z","stdout":"/o","stderr":"/e"}`,
 }
 
 func storedEvent(kind EventKind, data string) string {

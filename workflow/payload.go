@@ -241,19 +241,19 @@ type SubmissionOutcome struct {
 
 // JobObserved is a job as the scheduler last showed it.
 type JobObserved struct {
-	JobID    string    `json:"job_id"`
-	State    string    `json:"state"`
-	Active   bool      `json:"active,omitempty"`   // left the queue
-	Terminal bool      `json:"terminal,omitempty"` // will not change again
-	Reason   string    `json:"reason,omitempty"`
-	ExitCode *int      `json:"exit_code,omitempty"`
-	Signal   int       `json:"signal,omitempty"`
-	Nodes    int       `json:"nodes,omitempty"`
-	Elapsed  int64     `json:"elapsed_s,omitempty"`
-	Start    time.Time `json:"start,omitzero"`
-	End      time.Time `json:"end,omitzero"`
-	Stdout   string    `json:"stdout,omitempty"` // path on the system
-	Stderr   string    `json:"stderr,omitempty"`
+	JobID     string    `json:"job_id"`
+	State     string    `json:"state"`
+	Active    bool      `json:"active,omitempty"`   // left the queue
+	Terminal  bool      `json:"terminal,omitempty"` // will not change again
+	Reason    string    `json:"reason,omitempty"`
+	ExitCode  *int      `json:"exit_code,omitempty"`
+	Signal    int       `json:"signal,omitempty"`
+	Nodes     int       `json:"nodes,omitempty"`
+	ElapsedMS int64     `json:"elapsed_ms,omitempty"`
+	StartedAt time.Time `json:"started_at,omitzero"`
+	EndedAt   time.Time `json:"ended_at,omitzero"`
+	Stdout    string    `json:"stdout,omitempty"` // path on the system
+	Stderr    string    `json:"stderr,omitempty"`
 }
 
 // Kind names the event.

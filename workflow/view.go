@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
 	"time"
@@ -62,8 +63,10 @@ type RunView struct {
 	Profile   Profile        `json:"profile"`
 	Inputs    map[string]any `json:"inputs,omitempty"`
 	Sites     []RunBound     `json:"sites,omitempty"`
-	Outputs   Body           `json:"outputs,omitzero"`
-	Steps     []StepView     `json:"steps"`
+	// Outputs is null, as every value of a view is that takes more than 32 KiB and
+	// therefore is kept apart.
+	Outputs json.RawMessage `json:"outputs,omitempty"`
+	Steps   []StepView      `json:"steps"`
 }
 
 // StepView is a step of a run with its instances.
@@ -79,16 +82,16 @@ type StepView struct {
 
 // UnitView is an instance of a step.
 type UnitView struct {
-	Step     string        `json:"step"`
-	Instance string        `json:"instance,omitempty"`
-	State    State         `json:"state"`
-	Since    time.Time     `json:"since"`
-	Cause    Cause         `json:"cause,omitempty"`
-	Message  string        `json:"message,omitempty"`
-	Root     *UnitRef      `json:"root,omitempty"` // the unit where the trouble began
-	Wait     *WaitView     `json:"wait,omitempty"`
-	Outputs  Body          `json:"outputs,omitzero"`
-	Attempts []AttemptView `json:"attempts,omitempty"`
+	Step     string          `json:"step"`
+	Instance string          `json:"instance,omitempty"`
+	State    State           `json:"state"`
+	Since    time.Time       `json:"since"`
+	Cause    Cause           `json:"cause,omitempty"`
+	Message  string          `json:"message,omitempty"`
+	Root     *UnitRef        `json:"root,omitempty"` // the unit where the trouble began
+	Wait     *WaitView       `json:"wait,omitempty"`
+	Outputs  json.RawMessage `json:"outputs,omitempty"`
+	Attempts []AttemptView   `json:"attempts,omitempty"`
 }
 
 // WaitView is what a waiting instance waits for.
@@ -100,26 +103,26 @@ type WaitView struct {
 
 // AttemptView is one try of an instance.
 type AttemptView struct {
-	Attempt   int          `json:"attempt"`
-	StartedAt time.Time    `json:"started_at"`
-	EndedAt   time.Time    `json:"ended_at,omitzero"`
-	State     State        `json:"state,omitempty"` // once it ended
-	Cause     Cause        `json:"cause,omitempty"`
-	Message   string       `json:"message,omitempty"`
-	Evidence  string       `json:"evidence,omitempty"`
-	Tail      string       `json:"tail,omitempty"`
-	System    string       `json:"system,omitempty"`
-	With      Body         `json:"with,omitzero"`
-	Token     string       `json:"token,omitempty"`
-	JobID     string       `json:"job_id,omitempty"`
-	Job       *JobObserved `json:"job,omitempty"`
+	Attempt   int             `json:"attempt"`
+	StartedAt time.Time       `json:"started_at"`
+	EndedAt   time.Time       `json:"ended_at,omitzero"`
+	State     State           `json:"state,omitempty"` // once it ended
+	Cause     Cause           `json:"cause,omitempty"`
+	Message   string          `json:"message,omitempty"`
+	Evidence  string          `json:"evidence,omitempty"`
+	Tail      string          `json:"tail,omitempty"`
+	System    string          `json:"system,omitempty"`
+	With      json.RawMessage `json:"with,omitempty"` // secrets as {"secret":"NAME"}
+	Token     string          `json:"token,omitempty"`
+	JobID     string          `json:"job_id,omitempty"`
+	Job       *JobObserved    `json:"job,omitempty"`
 }
 
 // Describe derives the full picture of the run.
 func (r *Run) Describe() RunView {
 	v := RunView{
 		Summary: r.Summarize(), Dir: r.Created.Dir, OutputDir: r.Created.OutputDir,
-		Profile: r.Created.Profile, Inputs: r.inputs, Outputs: r.Outputs,
+		Profile: r.Created.Profile, Inputs: r.inputs, Outputs: r.Outputs.shown(),
 	}
 	for _, system := range slices.Sorted(maps.Keys(r.Sites)) {
 		v.Sites = append(v.Sites, r.Sites[system])
@@ -143,7 +146,7 @@ func (r *Run) Describe() RunView {
 func (u *Unit) Describe() UnitView {
 	v := UnitView{
 		Step: u.Step.Step.ID, Instance: u.Instance, State: u.State, Since: u.Since,
-		Cause: u.Cause, Message: u.Message, Outputs: u.Outputs,
+		Cause: u.Cause, Message: u.Message, Outputs: u.Outputs.shown(),
 	}
 	if u.Root != nil && u.Root != u {
 		ref := u.Root.Ref()
@@ -161,7 +164,7 @@ func (u *Unit) Describe() UnitView {
 func (a *Attempt) describe() AttemptView {
 	v := AttemptView{
 		Attempt: a.Number, StartedAt: a.StartedAt, EndedAt: a.EndedAt,
-		System: a.System, With: a.With, Job: a.Job,
+		System: a.System, With: a.With.shown(), Job: a.Job,
 	}
 	if a.End != nil {
 		v.State, v.Cause, v.Message = a.End.State, a.End.Cause, a.End.Message
@@ -174,4 +177,12 @@ func (a *Attempt) describe() AttemptView {
 		v.JobID = a.Job.JobID
 	}
 	return v
+}
+
+// shown is a value as views hold it: null if it is kept apart.
+func (b Body) shown() json.RawMessage {
+	if b.Blob != "" {
+		return json.RawMessage("null")
+	}
+	return b.JSON
 }

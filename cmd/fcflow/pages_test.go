@@ -68,7 +68,7 @@ func TestPagesShowValidWorkflows(t *testing.T) {
 func TestPageOfJSON(t *testing.T) {
 	t.Parallel()
 	known := map[string]any{
-		"fcflow run": &runJSON{}, "fcflow runs list": &[]listedRun{}, "fcflow check": &[]checkedRun{}, "fcflow validate": &[]validated{},
+		"fcflow run": &shownRun{}, "fcflow runs list": &[]listedRun{}, "fcflow check": &[]checkedRun{}, "fcflow validate": &[]validated{},
 		"fcflow steps show": &stepType{}, "fcflow version": &versionInfo{}, "fcflow runs show": &errorJSON{}, "fcflow runs events": &map[string]any{},
 	}
 	for _, text := range blocks(page(t, "docs/json.md"), "") {

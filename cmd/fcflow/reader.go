@@ -62,8 +62,8 @@ func died(owner, self workflow.Owner) bool {
 // shownRun is a run as `runs show` prints it.
 type shownRun struct {
 	workflow.RunView
-	Live        bool // a process drives the run now
-	Interrupted bool // it is not over and none does; `fcflow resume` continues it
+	Live        bool `json:"live"`        // a process drives the run now
+	Interrupted bool `json:"interrupted"` // it is not over and none does; `fcflow resume` continues it
 }
 
 func shown(view workflow.RunView, interrupted, live bool) shownRun {

@@ -64,7 +64,7 @@ func tally(units map[workflow.State]int) string {
 // printOutputs prints the outputs of the workflow, one a line.
 func (a *app) printOutputs(v *workflow.RunView) {
 	var outputs map[string]json.RawMessage
-	if v.Outputs.JSON == nil || json.Unmarshal(v.Outputs.JSON, &outputs) != nil {
+	if json.Unmarshal(v.Outputs, &outputs) != nil {
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(outputs)) {

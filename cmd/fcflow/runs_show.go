@@ -119,7 +119,7 @@ func (a *app) printRun(v *shownRun, now time.Time) {
 		out.Println()
 		a.printFailure(out, &v.RunView, u)
 	}
-	if !v.Outputs.IsZero() {
+	if len(v.Outputs) > 0 {
 		out.Println()
 		a.printOutputs(&v.RunView)
 	}

@@ -158,7 +158,7 @@ func testPayloads(t *testing.T, open func() workflow.Store) {
 		&workflow.RunBound{System: "alps", User: "ada", RemoteDir: "/scratch/ada"},
 		&workflow.AttemptStarted{With: workflow.Body{JSON: []byte(`{"n":1}`)}, Deadline: instant(99)},
 		&workflow.Checkpoint{Key: "k", Value: workflow.Body{Blob: workflow.NewBlob(nil).Digest}},
-		&workflow.JobObserved{JobID: "17", State: "FAILED", ExitCode: &code, End: instant(7)},
+		&workflow.JobObserved{JobID: "17", State: "FAILED", ExitCode: &code, EndedAt: instant(7)},
 		&workflow.AttemptFinished{State: workflow.Failed, Cause: workflow.CauseExit, Message: "é \u2028 <&>", Retry: &workflow.Retry{Rule: -1}},
 		workflow.Unknown{Name: "from.the.future", V: 9, Data: []byte(`{"a":[1,2]}`)},
 	}
