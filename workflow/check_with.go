@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -137,6 +138,9 @@ func (c *checker) value(v *Value, f Field, at place, label string, into programs
 // literal converts a value without expressions; code replaces the code of what
 // is wrong.
 func (c *checker) literal(v *Value, f Field, label string, code ProblemCode) {
+	if c.unquotedTime(v, f.Type) {
+		return
+	}
 	conv := converter{written: true}
 	if _, err := conv.field(v.plain(), f); err != nil {
 		at := v
@@ -148,6 +152,31 @@ func (c *checker) literal(v *Value, f Field, label string, code ProblemCode) {
 		}
 		c.report(code, at.Pos, err.hint, "%s %s", joinLabel(label, err.path...), err.message)
 	}
+}
+
+// unquotedTime reports times with colons that are not quoted, as reading does
+// for the keys of the language itself.
+func (c *checker) unquotedTime(v *Value, t Type) bool {
+	found := false
+	switch {
+	case t.Kind == Duration && v.Kind == TextValue && !v.Quoted && strings.Contains(v.Text, ":"):
+		c.report(CodeBadDuration, v.Pos, fmt.Sprintf("write %q or use units, such as 1h30m", v.Text),
+			"a time with colons must stand in quotes, because YAML readers disagree on it")
+		return true
+	case t.Kind == List:
+		for _, item := range v.Items {
+			found = c.unquotedTime(item, t.element()) || found
+		}
+	case t.Kind == Map, t.Kind == Object:
+		for _, m := range v.Members {
+			elem := t.element()
+			if f, ok := t.field(m.Name); ok {
+				elem = f.Type
+			}
+			found = c.unquotedTime(m.Value, elem) || found
+		}
+	}
+	return found
 }
 
 // inside returns the member or element of that name.

@@ -199,7 +199,7 @@ func (c *converter) size(v any, t Type) (any, *valueError) {
 	if s, ok := v.(string); ok {
 		n, err := ParseSize(s)
 		if err != nil {
-			return nil, wrongType(t, v, "")
+			return nil, wrongType(t, v, sizeHint(s))
 		}
 		return json.Number(strconv.FormatInt(n, 10)), nil
 	}
@@ -207,6 +207,15 @@ func (c *converter) size(v any, t Type) (any, *valueError) {
 		return nil, wrongType(t, v, fmt.Sprintf("write the unit: %sMiB or %sGiB", number, number))
 	}
 	return c.integer(v, t)
+}
+
+// sizeHint completes a unit such as G, which schedulers take.
+func sizeHint(text string) string {
+	number := strings.TrimRight(text, "kKMGTP")
+	if len(text)-len(number) != 1 || !isNumber(number) {
+		return ""
+	}
+	return fmt.Sprintf("write %siB", strings.ToUpper(text))
 }
 
 func (c *converter) list(v any, t Type) (any, *valueError) {

@@ -74,7 +74,11 @@ func unknownKeyHint(s *Shape, name string) string {
 	if hint := didYouMean(name, s.names()); hint != "" {
 		return hint
 	}
-	return "known keys: " + strings.Join(s.names(), ", ")
+	known := "known keys: " + strings.Join(s.names(), ", ")
+	if s.Title == "step" {
+		return "what its type takes goes under `with`; " + known
+	}
+	return known
 }
 
 // fitsOpen checks the members of a mapping that are named freely.
