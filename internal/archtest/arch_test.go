@@ -45,7 +45,7 @@ var rules = map[string]rule{
 	"internal/dagsvg":    {},
 	"internal/archtest":  {},
 	"internal/crashtest": {},
-	"bench":              {own: []string{"workflow", "engine", "store", "steps"}},
+	"bench":              {own: []string{"workflow", "engine", "store"}},
 	"cmd/fcflow": {
 		own: []string{
 			"workflow", "engine", "store", "firecrest", "steps", "scheduler", "server", "sandbox", "schema",
