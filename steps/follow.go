@@ -227,9 +227,9 @@ func jobCause(state string, code, signal int64) workflow.Cause {
 	}
 	switch {
 	case code != 0:
-		return exitCause(code)
+		return workflow.ExitCause(int(code))
 	case signal != 0:
-		return exitCause(128 + signal) // as shells count
+		return workflow.ExitCause(int(128 + signal)) // as shells count
 	}
 	return workflow.CauseExit
 }

@@ -211,7 +211,7 @@ func commandFailed(cmd *exec.Cmd, err error) engine.Outcome {
 	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		return engine.Failure(workflow.CauseKilled, fmt.Sprintf("%s was ended by signal %d (%s)", cmd.Path, status.Signal(), status.Signal()))
 	}
-	return engine.Failure(exitCause(int64(exit.ExitCode())), fmt.Sprintf("%s exited with %d", cmd.Path, exit.ExitCode()))
+	return engine.Failure(workflow.ExitCause(exit.ExitCode()), fmt.Sprintf("%s exited with %d", cmd.Path, exit.ExitCode()))
 }
 
 func exitText(cmd *exec.Cmd, err error) string {
@@ -219,11 +219,6 @@ func exitText(cmd *exec.Cmd, err error) string {
 		return cmd.ProcessState.String()
 	}
 	return fmt.Sprint(err)
-}
-
-// exitCause is the cause of a non-zero exit code.
-func exitCause(code int64) workflow.Cause {
-	return workflow.Cause(fmt.Sprintf("%s(%d)", workflow.CauseExit, code))
 }
 
 // openLog opens a log file of the attempt, which only its owner may read, to
