@@ -40,7 +40,7 @@ verify: generate ## prove that generated files, go.mod, import rules and operati
 	$(GO) test -count=1 -run 'Operation' ./firecrest/... ./sandbox
 	$(GO) test -count=1 ./steps
 
-fuzz: ## fuzz each target for FUZZTIME (30s)
+fuzz: ## fuzz each target for FUZZTIME (30s), a time or a count such as 4000x
 	@for pkg in $$(go list ./...); do \
 	  for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 	    echo "== $$pkg $$target"; \
