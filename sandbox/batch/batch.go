@@ -42,6 +42,8 @@ type Spec struct {
 	// Env is what the job sees besides the variables every job gets;
 	// nil stands for {"F7T_version": "v2.0.0"}.
 	Env map[string]string `json:"env,omitempty"`
+	// Builtin, if set, is carried out in the place of Script.
+	Builtin *BuiltinCall `json:"builtin,omitempty"`
 }
 
 // State is a job state in the words of Slurm.
@@ -106,7 +108,10 @@ type Config struct {
 	// Dir is where the table lives. One process at a time can open it.
 	Dir    string
 	Runner Runner
+	// Builtins are the payloads that a Spec may name instead of bringing one.
+	Builtins map[string]Builtin
 	// Slots is how many jobs run at once over all systems; 0 stands for 8.
+	// Builtins, which wait more than they work, need none.
 	Slots int
 	// Bin is the folder put first in PATH of every job. Open writes the
 	// stand-ins srun, sbatch, scontrol, squeue and module into it.

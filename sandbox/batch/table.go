@@ -20,6 +20,8 @@ type Table struct {
 	disk   disk
 	ledger *ledger
 
+	builtins *builtins
+
 	// life is held for reading by every call that writes, so that Close does
 	// not release the folder under one of them.
 	life   sync.RWMutex
@@ -58,14 +60,15 @@ func Open(cfg Config) (*Table, error) {
 		return nil, err
 	}
 	t := &Table{
-		cfg:  cfg,
-		lock: lock,
-		disk: d,
-		acts: map[string]*acts{},
-		jobs: map[string]*record{},
-		wake: make(chan struct{}, 1),
-		quit: make(chan struct{}),
-		done: make(chan struct{}),
+		cfg:      cfg,
+		lock:     lock,
+		disk:     d,
+		acts:     map[string]*acts{},
+		builtins: newBuiltins(cfg.Builtins, cfg.Now),
+		jobs:     map[string]*record{},
+		wake:     make(chan struct{}, 1),
+		quit:     make(chan struct{}),
+		done:     make(chan struct{}),
 	}
 	if err := t.read(); err != nil {
 		unlock(lock)
@@ -248,7 +251,8 @@ func scancelError(id, reason string) error {
 }
 
 // Close releases the folder and leaves running jobs running; the next Open
-// picks them up. A goroutine per job that this process started stays until
+// picks them up. Builtins are interrupted; the next Open repeats them. A
+// goroutine per other job that this process started stays until
 // that job ends. The error is the last write that failed in the background,
 // whether or not repeating it has helped since.
 func (t *Table) Close() error {
@@ -260,6 +264,7 @@ func (t *Table) Close() error {
 	t.closed = true
 	close(t.quit)
 	<-t.done
+	t.builtins.close()
 	return errors.Join(t.fault, t.ledger.file.Close(), unlock(t.lock))
 }
 
@@ -287,6 +292,7 @@ func (t *Table) replace(rec *record) error {
 	t.jobs[rec.ID] = rec
 	if rec.State.Terminal() {
 		delete(t.acts, rec.ID)
+		t.builtins.forget(rec.ID)
 		t.live = remove(t.live, rec.number())
 	}
 	return nil
@@ -314,6 +320,14 @@ func (t *Table) rouse() {
 	case t.wake <- struct{}{}:
 	default:
 	}
+}
+
+// runner is who executes the payload of a job.
+func (t *Table) runner(job Job) Runner {
+	if job.Spec.Builtin != nil {
+		return t.builtins
+	}
+	return t.cfg.Runner
 }
 
 func (t *Table) now() time.Time { return t.cfg.Now().UTC() }

@@ -57,7 +57,8 @@ func (t *Table) advance() (again bool) {
 	used := 0
 	for _, rec := range live {
 		if rec.State == Running && !t.follow(rec).State.Terminal() {
-			used++
+			again = true
+			used += slots(rec.Job)
 		}
 	}
 	for _, rec := range live {
@@ -67,14 +68,23 @@ func (t *Table) advance() (again bool) {
 		switch {
 		case rec.Held:
 			t.explain(rec, "JobHeldUser")
-		case used >= t.cfg.Slots:
+		case used+slots(rec.Job) > t.cfg.Slots:
 			t.explain(rec, "Resources")
 		default:
-			used++
+			again = true
+			used += slots(rec.Job)
 			t.start(rec)
 		}
 	}
-	return used > 0
+	return again
+}
+
+// slots is how many of Config.Slots a running job takes.
+func slots(job Job) int {
+	if job.Spec.Builtin != nil {
+		return 0
+	}
+	return 1
 }
 
 // explain says why a job is still pending. It is not worth a write: the next
@@ -111,7 +121,7 @@ func nodeList(nodes int) string {
 
 func (t *Table) launch(rec *record) *record {
 	t.act(rec).launches++
-	err := t.cfg.Runner.Start(Launch{
+	err := t.runner(rec.Job).Start(Launch{
 		Job:   rec.Job,
 		Dir:   t.disk.runDir(rec.ID),
 		Env:   t.environment(rec.Job),
@@ -138,7 +148,7 @@ func (t *Table) act(rec *record) *acts {
 // follow does what a running job needs now and returns its record after that.
 // The caller holds turn.
 func (t *Table) follow(rec *record) *record {
-	end, over := t.cfg.Runner.Poll(rec.Job, t.disk.runDir(rec.ID))
+	end, over := t.runner(rec.Job).Poll(rec.Job, t.disk.runDir(rec.ID))
 	switch {
 	case over && end.Kind == NeverStarted && rec.Stop.Cause == "" && t.act(rec).launches < maxLaunches:
 		// Usually an earlier process decided to start it and got no further.
@@ -186,7 +196,7 @@ func (t *Table) press(rec *record) {
 }
 
 func (t *Table) kill(rec *record, target Target, sig syscall.Signal) error {
-	return t.cfg.Runner.Kill(rec.Job, t.disk.runDir(rec.ID), target, sig)
+	return t.runner(rec.Job).Kill(rec.Job, t.disk.runDir(rec.ID), target, sig)
 }
 
 // finish records the end of a job. If that cannot be written the job stays
