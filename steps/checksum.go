@@ -8,7 +8,7 @@ import (
 
 type checksumIn struct {
 	inWorkdir
-	Path string `json:"path" is:"required,remote" doc:"File to read; its path holds no white space."`
+	Path string `json:"path" is:"required,remote,source" doc:"File to read; its path holds no white space."`
 }
 
 type checksumOut struct {

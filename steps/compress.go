@@ -9,7 +9,7 @@ import (
 
 type compressIn struct {
 	inWorkdir
-	Source       string `json:"source" is:"required,remote" doc:"File or directory to pack; members of the archive begin with its last part."`
+	Source       string `json:"source" is:"required,remote,source" doc:"File or directory to pack; members of the archive begin with its last part."`
 	Target       string `json:"target" is:"required,remote" doc:"Archive to write; an existing one is replaced."`
 	Compression  string `json:"compression" enum:"gzip bzip2 xz none" default:"gzip" doc:"Servers before 2.4.0 always write gzip."`
 	Dereference  bool   `json:"dereference" default:"false" doc:"Store what links point to, instead of the links."`

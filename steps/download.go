@@ -18,7 +18,7 @@ import (
 
 type downloadIn struct {
 	inWorkdir
-	From     string `json:"from" is:"required,remote" doc:"Remote file."`
+	From     string `json:"from" is:"required,remote,source" doc:"Remote file."`
 	To       string `json:"to" is:"local" default:"./" doc:"Path below the output directory of the run; ending in a slash it is the directory, and the file keeps its name. Missing directories are made."`
 	OnExists string `json:"on_exists" enum:"skip_same fail replace" default:"skip_same" doc:"What to do if the local file exists. skip_same accepts a file of the same content and fails otherwise. What an earlier attempt of this step left is always replaced."`
 }

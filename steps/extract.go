@@ -10,7 +10,7 @@ import (
 
 type extractIn struct {
 	inWorkdir
-	Source      string `json:"source" is:"required,remote" doc:"Tar archive to unpack."`
+	Source      string `json:"source" is:"required,remote,source" doc:"Tar archive to unpack."`
 	Target      string `json:"target" is:"remote" default:"." doc:"Directory to unpack into; it must exist. Files of the same name are replaced."`
 	Compression string `json:"compression" enum:"auto gzip bzip2 xz none" default:"auto" doc:"Of the archive; auto goes by its name and takes gzip for others."`
 }

@@ -41,7 +41,8 @@ var (
 //	enum     the allowed texts, separated by blanks
 //	unit     what a number counts
 //	is       words: required, secret, literal (no expression), local or remote
-//	         (a path there), defaults (falls back to the workflow's `defaults`)
+//	         (a path there), source (something must be at that path), defaults
+//	         (falls back to the workflow's `defaults`)
 //
 // Embedded structs give their fields as if they stood here. A struct that this
 // cannot describe is a mistake in this package, hence a panic.
@@ -87,6 +88,8 @@ func field(f reflect.StructField) workflow.Field {
 			d.Path = workflow.LocalPath
 		case "remote":
 			d.Path = workflow.RemotePath
+		case "source":
+			d.Source = true
 		case "defaults":
 			d.FromDefaults = true
 		default:

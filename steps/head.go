@@ -11,7 +11,7 @@ import (
 // partIn are the inputs of head and tail.
 type partIn struct {
 	inWorkdir
-	Path  string `json:"path" is:"required,remote" doc:"Text file to read."`
+	Path  string `json:"path" is:"required,remote,source" doc:"Text file to read."`
 	Lines int64  `json:"lines" unit:"lines" doc:"How many lines; 10 if neither lines nor bytes is given."`
 	Bytes int64  `json:"bytes" unit:"bytes" doc:"How many bytes, instead of lines."`
 	Skip  bool   `json:"skip" default:"false" doc:"Turn the number round: head leaves out the last n, tail starts at the n-th."`

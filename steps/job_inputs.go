@@ -17,8 +17,8 @@ import (
 type batchIn struct {
 	inWorkdir
 	Script       string            `json:"script" is:"literal" doc:"Text of the job, beginning with #!. Values come in through env."`
-	ScriptFile   string            `json:"script_file" is:"local" doc:"Local file with that text, instead; relative to the directory of the workflow file. It is read once, before the job is submitted."`
-	RemoteScript string            `json:"remote_script" is:"remote" doc:"Script on the system, instead. It is submitted as it is, with its own directives and without env."`
+	ScriptFile   string            `json:"script_file" is:"local,source" doc:"Local file with that text, instead; relative to the directory of the workflow file. It is read once, before the job is submitted."`
+	RemoteScript string            `json:"remote_script" is:"remote,source" doc:"Script on the system, instead. It is submitted as it is, with its own directives and without env."`
 	Name         string            `json:"name" doc:"Label in the name of the job, after the token by which it is found again. Default: the id of the step."`
 	Account      string            `json:"account" is:"defaults" doc:"Account to charge, unless resources.account says otherwise."`
 	Env          map[string]string `json:"env" doc:"Exported to the script, byte for byte. The scheduler keeps scripts readable, so no secrets here."`

@@ -9,7 +9,7 @@ import (
 
 type listFilesIn struct {
 	inWorkdir
-	Path        string `json:"path" is:"remote" default:"." doc:"Directory to list; a file gives its own entry."`
+	Path        string `json:"path" is:"remote,source" default:"." doc:"Directory to list; a file gives its own entry."`
 	ShowHidden  bool   `json:"show_hidden" default:"false" doc:"Also names that start with a dot."`
 	Recursive   bool   `json:"recursive" default:"false" doc:"Everything below; names are then relative to the directory."`
 	Dereference bool   `json:"dereference" default:"false" doc:"Describe what links point to. One dangling link fails the step."`

@@ -11,7 +11,7 @@ import (
 
 type statIn struct {
 	inWorkdir
-	Path        string `json:"path" is:"required,remote" doc:"File or directory."`
+	Path        string `json:"path" is:"required,remote,source" doc:"File or directory."`
 	Dereference bool   `json:"dereference" default:"false" doc:"Describe what a link points to, instead of the link."`
 }
 

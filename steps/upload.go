@@ -14,7 +14,7 @@ import (
 
 type uploadIn struct {
 	inWorkdir
-	From     string `json:"from" is:"required,local" doc:"Local file; relative to the directory of the workflow file."`
+	From     string `json:"from" is:"required,local,source" doc:"Local file; relative to the directory of the workflow file."`
 	To       string `json:"to" is:"remote" default:"./" doc:"Remote path; ending in a slash it is the directory, and the file keeps its name. Missing directories are made."`
 	OnExists string `json:"on_exists" enum:"skip_same fail replace" default:"skip_same" doc:"What to do if the remote file exists. skip_same accepts a file of the same content and fails otherwise. What an earlier attempt of this step left is always replaced."`
 }

@@ -9,7 +9,7 @@ import (
 
 type viewIn struct {
 	inWorkdir
-	Path   string `json:"path" is:"required,remote" doc:"Text file to read."`
+	Path   string `json:"path" is:"required,remote,source" doc:"Text file to read."`
 	Offset int64  `json:"offset" default:"0" unit:"bytes" doc:"Where to begin. Exact for ASCII text only."`
 }
 

@@ -7,7 +7,7 @@ import (
 )
 
 type subWorkflowIn struct {
-	File   string                     `json:"file" is:"required,local,literal" doc:"Workflow file; relative to the directory of this one."`
+	File   string                     `json:"file" is:"required,local,literal,source" doc:"Workflow file; relative to the directory of this one."`
 	Inputs map[string]json.RawMessage `json:"inputs" doc:"Its inputs, by name."`
 }
 

@@ -68,6 +68,8 @@ type Field struct {
 	// Local fields are paths on the machine fcflow runs on, Remote ones paths on
 	// the system.
 	Path PathKind
+	// Source paths are read: something must be there when the step starts.
+	Source bool
 	// Default as canonical JSON; nil = none. FromDefaults fields fall back to the
 	// workflow's `defaults` before that.
 	Default      json.RawMessage
