@@ -30,11 +30,25 @@ type Value struct {
 	Source string
 }
 
+// Shown is the text for people and logs: a secret is only said to be set, and a
+// command loses its arguments.
+func (v Value) Shown() string {
+	switch command, arguments, _ := strings.Cut(v.Text, " "); {
+	case v.Secret && v.Text != "":
+		return "(set, not shown)"
+	case v.Command && arguments != "":
+		return command + " … (arguments not shown)"
+	}
+	return v.Text
+}
+
 // Settings are the values for one invocation.
 type Settings struct {
-	values  map[string]Value
-	profile string
-	getenv  func(string) string
+	values   map[string]Value
+	profile  string
+	file     string
+	profiles []string
+	getenv   func(string) string
 }
 
 // Sources are where settings come from.
@@ -51,7 +65,8 @@ type Sources struct {
 var ErrInvalid = errors.New("invalid setting")
 
 // Load reads all settings and checks each of them. Its error lists everything
-// that is wrong.
+// that is wrong. If only values are wrong they are returned with it, to be
+// looked at; without the configuration file or the profile there is nothing.
 func Load(from Sources) (*Settings, error) {
 	if from.ConfigFile == "" {
 		from.ConfigFile = ConfigFile(from.Getenv)
@@ -60,8 +75,8 @@ func Load(from Sources) (*Settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Settings{values: map[string]Value{}, getenv: from.Getenv}
-	profile := from.find(All()[slices.IndexFunc(All(), func(x Setting) bool { return x.Key == keyProfile })], file.global)
+	s := &Settings{values: map[string]Value{}, getenv: from.Getenv, file: from.ConfigFile, profiles: file.names()}
+	profile := from.find(profileSetting, file.global)
 	values, known := file.profiles[profile.Text]
 	if profile.Text != "" && !known {
 		return nil, unknownProfile(profile, from.ConfigFile, file.names())
@@ -168,6 +183,22 @@ func (s *Settings) checkLogin() error {
 // Profile is the name of the profile in use, "" for none.
 func (s *Settings) Profile() string { return s.profile }
 
+// File is where the configuration file was looked for.
+func (s *Settings) File() string { return s.file }
+
+// Profiles lists the profiles of the configuration file, sorted.
+func (s *Settings) Profiles() []string { return s.profiles }
+
+// Profiles lists the profiles of the configuration file of from, sorted, also
+// when a setting is wrong.
+func Profiles(from Sources) ([]string, error) {
+	if from.ConfigFile == "" {
+		from.ConfigFile = ConfigFile(from.Getenv)
+	}
+	file, err := readConfig(from.ConfigFile)
+	return file.names(), err
+}
+
 // Value returns a setting by key; the key must be one of the table.
 func (s *Settings) Value(key string) Value {
 	v, known := s.values[key]
@@ -201,6 +232,9 @@ func (s *Settings) Duration(key string) time.Duration {
 	d, _ := workflow.ParseDuration(s.Text(key)) // checked by Load
 	return d
 }
+
+// Verify reports whether the certificates of servers are verified.
+func (s *Settings) Verify() bool { return s.Text("verify") != "false" }
 
 // Count returns the value of a number setting.
 func (s *Settings) Count(key string) int {

@@ -116,6 +116,7 @@ func TestMistakes(t *testing.T) {
 		{"duration", "profile: a\nprofiles:\n  a:\n    poll: {min: 20}\n", 0o644, env(), `poll.min (`},
 		{"number", "profile: a\nprofiles:\n  a:\n    limits: {jobs: many}\n", 0o644, env(), `limits.jobs (`},
 		{"choice", "", 0o644, env("FIRECREST_CLIENT_AUTH_METHOD", "client_secret_jwt"), `auth_method (environment FIRECREST_CLIENT_AUTH_METHOD): "client_secret_jwt" is none of`},
+		{"verify", "profile: a\nprofiles: {a: {verify: maybe}}\n", 0o644, env(), `"maybe" is none of true, false`},
 		{"half an account", "", 0o644, env("FIRECREST_CLIENT_ID", "me"), `but not client_secret (environment FIRECREST_CLIENT_SECRET), token_url (environment AUTH_TOKEN_URL)`},
 		{"two logins", "", 0o644, env("FIRECREST_TOKEN_COMMAND", "x", "FIRECREST_CLIENT_ID", "me"), `exclude each other`},
 		{"readable secret", "profiles:\n  a:\n    client_secret: hush\n", 0o640, env(), `holds a secret and others may use it (mode 0640); run: chmod 600`},
@@ -172,6 +173,43 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// TestWrongValuesAreReturned: who looks for a mistake sees all values.
+func TestWrongValuesAreReturned(t *testing.T) {
+	t.Parallel()
+	file := write(t, filepath.Join(t.TempDir(), "config.yaml"), twoProfiles, 0o644)
+	s, err := Load(Sources{Getenv: env("FCFLOW_PATIENCE", "soon"), ConfigFile: file})
+	if !errors.Is(err, ErrInvalid) || s == nil || s.Text("patience") != "soon" {
+		t.Fatalf("%v, %v", s, err)
+	}
+	if diff := cmp.Diff([]string{"alps", "test"}, s.Profiles()); diff != "" || s.File() != file || s.Profile() != "alps" {
+		t.Errorf("profiles of %s, in use %q (-want +got):\n%s", s.File(), s.Profile(), diff)
+	}
+	names, err := Profiles(Sources{Getenv: env("FCFLOW_PROFILE", "none"), ConfigFile: file})
+	if diff := cmp.Diff([]string{"alps", "test"}, names); diff != "" || err != nil {
+		t.Errorf("profiles: %v (-want +got):\n%s", err, diff)
+	}
+}
+
+func TestShown(t *testing.T) {
+	t.Parallel()
+	s, err := Load(Sources{ConfigFile: filepath.Join(t.TempDir(), "none"), Getenv: env(
+		"FIRECREST_TOKEN_COMMAND", "pass show hush", "FIRECREST_URL", "https://alps.example")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]string{
+		"token_command": "pass … (arguments not shown)", "url": "https://alps.example", "client_secret": "", "poll.max": "5m",
+	} {
+		if got := s.Value(key).Shown(); got != want {
+			t.Errorf("%s is shown as %q, want %q", key, got, want)
+		}
+	}
+	secret := Value{Setting: Setting{Secret: true}, Text: "hush"}
+	if got := secret.Shown(); got != "(set, not shown)" {
+		t.Errorf("a secret is shown as %q", got)
+	}
+}
+
 func TestPath(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{"~/runs": "/home/ada/runs", "/abs/x/..": "/abs"} {
@@ -219,12 +257,16 @@ func TestSecret(t *testing.T) {
 func FuzzConfig(f *testing.F) {
 	f.Add(twoProfiles)
 	f.Add("profiles: &a [*a]")
+	known := map[string]bool{}
+	for _, s := range All() {
+		known[s.Key] = !s.Global
+	}
 	f.Fuzz(func(t *testing.T, text string) {
 		r := reader{file: "f", config: config{global: map[string]Value{}, profiles: map[string]map[string]Value{}}}
 		r.read([]byte(text))
 		for _, values := range r.config.profiles {
 			for key := range values {
-				if !strings.Contains(" url system client_id client_secret token_url auth_method token_command ca_bundle remote_root secrets_dir limits.jobs limits.in_flight limits.requests_per_minute patience poll.min poll.max ", " "+key+" ") {
+				if !known[key] {
 					t.Errorf("unknown key %q was accepted", key)
 				}
 			}

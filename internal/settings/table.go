@@ -26,19 +26,25 @@ type Setting struct {
 	Help    string
 	// Global settings stand at the top of the file, the others in a profile.
 	Global bool
-	// Secret values have no flag, and a file that holds one must be private.
+	// Secret values have no flag, are not shown, and a file that holds one must be
+	// private.
 	Secret bool
+	// Command values are shown without their arguments, which may hold a secret.
+	Command bool
 
 	derive func(getenv func(string) string) string // a default that is no constant
 }
 
-const keyProfile = "profile"
+// profileSetting chooses the profile that the others may come from.
+var profileSetting = Setting{
+	Key: "profile", Env: "FCFLOW_PROFILE", Flag: "profile", Kind: Text, Global: true,
+	Help: "profile of the configuration file to use",
+}
 
 // All lists every setting.
 func All() []Setting {
 	return []Setting{
-		{Key: keyProfile, Env: "FCFLOW_PROFILE", Flag: "profile", Kind: Text, Global: true,
-			Help: "profile of the configuration file to use"},
+		profileSetting,
 		{Key: "state_dir", Env: "FCFLOW_STATE_DIR", Flag: "state-dir", Kind: Path, Global: true, derive: stateDir,
 			Help: "directory where runs are kept"},
 
@@ -46,6 +52,8 @@ func All() []Setting {
 			Help: "base URL of the FirecREST service"},
 		{Key: "system", Env: "FIRECREST_SYSTEM", Flag: "system", Kind: Text,
 			Help: "system of steps that name none"},
+		{Key: "account", Env: "FCFLOW_ACCOUNT", Kind: Text,
+			Help: "account that jobs and transfers are charged to when the workflow names none"},
 		{Key: "client_id", Env: "FIRECREST_CLIENT_ID", Kind: Text,
 			Help: "id of the service account"},
 		{Key: "client_secret", Env: "FIRECREST_CLIENT_SECRET", Kind: Text, Secret: true,
@@ -55,10 +63,12 @@ func All() []Setting {
 		{Key: "auth_method", Env: "FIRECREST_CLIENT_AUTH_METHOD", Kind: Choice,
 			Default: "client_secret_post", Choices: []string{"client_secret_post", "client_secret_basic"},
 			Help: "how the account is sent to the token endpoint"},
-		{Key: "token_command", Env: "FIRECREST_TOKEN_COMMAND", Kind: Text,
+		{Key: "token_command", Env: "FIRECREST_TOKEN_COMMAND", Kind: Text, Command: true,
 			Help: "shell command that prints a token, instead of an account"},
-		{Key: "ca_bundle", Kind: Path,
+		{Key: "ca_bundle", Env: "FCFLOW_CA_BUNDLE", Kind: Path,
 			Help: "PEM file of the certificates to trust instead of the system's"},
+		{Key: "verify", Kind: Choice, Default: "true", Choices: []string{"true", "false"},
+			Help: "whether the certificates of servers are verified; false lets anybody in between read the token"},
 		{Key: "remote_root", Kind: Text,
 			Help: "directory on the system under which runs get their own; default <work directory>/<user>/fcflow"},
 		{Key: "secrets_dir", Kind: Path,
