@@ -32,16 +32,14 @@ func (s *Server) postCompress(c *call) (reply, error) {
 		return reply{}, err
 	}
 	defer done()
-	pack := packing{session: x, dereference: dereference}
-	name := strings.TrimRight(c.path, "/")
-	pack.parent, pack.base = path.Dir(name), path.Base(name)
 	if pattern != "" {
 		kind = "gzip" // what the command of the reference uses, always
-		if pack.match, err = findPattern(pattern); err != nil {
-			return reply{}, commandFailed(1, "find: %s", err)
-		}
 	}
-	if err := pack.write(target, kind); err != nil {
+	pack, err := x.packing(c.path, pattern, dereference)
+	if err == nil {
+		err = pack.write(target, kind)
+	}
+	if err != nil {
 		return reply{}, err
 	}
 	return reply{status: 204}, nil
@@ -56,6 +54,19 @@ type packing struct {
 
 	archive fs.FileInfo // the file being written, which is left out
 	out     *tar.Writer
+	matched []string // members picked by pattern
+}
+
+// packing prepares an archive of source, or with a pattern of what is beside it.
+func (x session) packing(source, pattern string, dereference bool) (k *packing, err error) {
+	name := strings.TrimRight(source, "/")
+	k = &packing{session: x, parent: path.Dir(name), base: path.Base(name), dereference: dereference}
+	if pattern != "" {
+		if k.match, err = findPattern(pattern); err != nil {
+			return nil, commandFailed(1, "find: %s", err)
+		}
+	}
+	return k, nil
 }
 
 func (k *packing) write(target, compression string) error {
@@ -165,6 +176,7 @@ func (k *packing) addMatching(p place, name string) error {
 		case child.info.IsDir():
 			err = k.addMatching(child, shown)
 		case child.info.Mode().IsRegular() && k.match(shown) && !os.SameFile(child.info, k.archive):
+			k.matched = append(k.matched, shown)
 			err = k.member(child, shown)
 		}
 		if err != nil {

@@ -111,10 +111,18 @@ func (s *Server) deleteRm(c *call) (reply, error) {
 		return reply{}, err
 	}
 	defer done()
-	if base := path.Base(c.path); base == ".." || strings.HasSuffix(c.path, "/.") {
-		return reply{}, commandFailed(1, "rm: refusing to remove '.' or '..' directory: skipping '%s'", c.path)
+	if err := x.rm(c.path); err != nil {
+		return reply{}, err
 	}
-	p, err := x.changeable(strings.TrimRight(c.path, "/"), false)
+	return reply{status: 204}, nil
+}
+
+// rm removes what is at name, whatever it is.
+func (x session) rm(name string) error {
+	if base := path.Base(name); base == ".." || strings.HasSuffix(name, "/.") {
+		return commandFailed(1, "rm: refusing to remove '.' or '..' directory: skipping '%s'", name)
+	}
+	p, err := x.changeable(strings.TrimRight(name, "/"), false)
 	if err == nil && p.info == nil {
 		err = syscall.ENOENT
 	}
@@ -122,9 +130,9 @@ func (s *Server) deleteRm(c *call) (reply, error) {
 		err = x.removeAll(p)
 	}
 	if err != nil {
-		return reply{}, commandError(err, 1, "rm: cannot remove '%s': %s", c.path)
+		return commandError(err, 1, "rm: cannot remove '%s': %s", name)
 	}
-	return reply{status: 204}, nil
+	return nil
 }
 
 // removeAll removes p and what is below it, never following a link.

@@ -36,19 +36,28 @@ func (s *Server) postJob(c *call) (reply, error) {
 	case spec.Script == "":
 		return reply{}, errCommandTime // sbatch waits for a script until the deadline
 	}
-	id, err := s.jobs.Submit(spec)
-	var rejected *batch.RejectedError
-	switch {
-	case errors.As(err, &rejected) && policyLimit.MatchString(rejected.Stderr):
-		return reply{}, fail(403, "Job submission rejected: accounting/QOS policy limit exceeded. %s", strings.TrimSpace(rejected.Stderr))
-	case errors.As(err, &rejected):
-		return reply{}, slurmFailed("%s", rejected.Stderr)
-	case err != nil:
-		return reply{}, fmt.Errorf("submit job: %w", err)
+	id, err := s.submit(spec)
+	if err != nil {
+		return reply{}, err
 	}
 	return jsonReply(201, struct {
 		JobID string `json:"jobId"`
 	}{id}), nil
+}
+
+// submit hands a job to the batch system. The error is the answer to a refusal.
+func (s *Server) submit(spec batch.Spec) (id string, err error) {
+	id, err = s.jobs.Submit(spec)
+	var rejected *batch.RejectedError
+	switch {
+	case errors.As(err, &rejected) && policyLimit.MatchString(rejected.Stderr):
+		return "", fail(403, "Job submission rejected: accounting/QOS policy limit exceeded. %s", strings.TrimSpace(rejected.Stderr))
+	case errors.As(err, &rejected):
+		return "", slurmFailed("%s", rejected.Stderr)
+	case err != nil:
+		return "", fmt.Errorf("submit job: %w", err)
+	}
+	return id, nil
 }
 
 var policyLimit = regexp.MustCompile(`(QOS|Assoc)(Max|Min)\w*Limit`)

@@ -32,7 +32,9 @@ func commandFailed(rc int, format string, args ...any) error {
 			break
 		}
 	}
-	return fail(status, "Remote process failed with exit status:%d and error message:%s", rc, stderr)
+	e := fail(status, "Remote process failed with exit status:%d and error message:%s", rc, stderr)
+	e.stderr = stderr
+	return e
 }
 
 var (
@@ -70,10 +72,19 @@ func (s *Server) command(c *call, more ...string) (x session, done func(), err e
 	if strings.Contains(c.path+strings.Join(more, ""), "'") {
 		return session{}, nil, commandFailed(2, "bash: -c: line 1: unexpected EOF while looking for matching `''")
 	}
-	u, known := s.users.find(c.user)
-	if !known {
-		return session{}, nil, fail(500, "('No SSH credentials found for user:%s',)", c.user)
+	u, err := s.loginUser(c)
+	if err != nil {
+		return session{}, nil, err
 	}
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(c.r.Context()), s.cfg.CommandTimeout, errCommandTime)
 	return session{s.volumes, u, ctx}, cancel, nil
+}
+
+// loginUser is who the caller is on the login node.
+func (s *Server) loginUser(c *call) (user, error) {
+	u, known := s.users.find(c.user)
+	if !known {
+		return user{}, fail(500, "('No SSH credentials found for user:%s',)", c.user)
+	}
+	return u, nil
 }

@@ -31,6 +31,7 @@ type apiError struct {
 	causedBy []string
 	fields   []fieldError // of a validation error
 	header   http.Header
+	stderr   string // of a command that failed
 
 	// unhandled marks what the reference server answers when an exception
 	// escapes its handlers: no user in body or header, no request ids.
