@@ -52,21 +52,29 @@ func newApp(streams *console.Streams, getenv func(string) string) *app {
 // settings loads the settings, with a profile to prefer where the person named
 // none.
 func (a *app) settings(profile string) (*settings.Settings, error) {
+	from := a.sources()
+	if _, named := from.Flags["profile"]; !named && profile != "" && a.getenv("FCFLOW_PROFILE") == "" {
+		from.Flags["profile"] = profile
+	}
+	s, err := settings.Load(from)
+	if s != nil {
+		a.streams.Secrets.Add(s.Text("client_secret"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// sources are the flags that were given, the environment and the file.
+func (a *app) sources() settings.Sources {
 	flags := map[string]string{}
 	for name, value := range a.flags {
 		if a.given(name) {
 			flags[name] = *value
 		}
 	}
-	if _, named := flags["profile"]; !named && profile != "" && a.getenv("FCFLOW_PROFILE") == "" {
-		flags["profile"] = profile
-	}
-	s, err := settings.Load(settings.Sources{Flags: flags, Getenv: a.getenv})
-	if err != nil {
-		return nil, err
-	}
-	a.streams.Secrets.Add(s.Text("client_secret"))
-	return s, nil
+	return settings.Sources{Flags: flags, Getenv: a.getenv}
 }
 
 // openStore opens the state directory for reading, or for owning runs when

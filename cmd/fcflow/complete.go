@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fcflow/fcflow/internal/settings"
 	"github.com/fcflow/fcflow/store"
 	"github.com/fcflow/fcflow/workflow"
 )
@@ -136,6 +137,15 @@ func (a *app) completeInputs(_ *cobra.Command, args []string, text string) ([]st
 		names = append(names, cobra.CompletionWithDesc(in.Name+"=", strings.TrimSpace(in.Type.String()+" "+in.Description)))
 	}
 	return withPrefix(names, text), directive
+}
+
+// completeProfiles offers the profiles of the configuration file.
+func (a *app) completeProfiles(_ *cobra.Command, _ []string, text string) ([]string, cobra.ShellCompDirective) {
+	names, err := settings.Profiles(a.sources())
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return withPrefix(names, text), cobra.ShellCompDirectiveNoFileComp
 }
 
 // completeStepTypes offers the step types.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/firecrest"
+	"github.com/fcflow/fcflow/internal/console"
 	"github.com/fcflow/fcflow/internal/settings"
 	"github.com/fcflow/fcflow/sandbox"
 	"github.com/fcflow/fcflow/steps"
@@ -55,7 +57,7 @@ func (a *app) connect(ctx context.Context, s *settings.Settings, p workflow.Prof
 		base, options, err = a.attach(ctx, v, systems, options)
 	} else {
 		base = p.URL
-		options, err = login(s, options)
+		options, err = a.login(s, options)
 	}
 	if err == nil {
 		v.client, err = firecrest.New(base, append(options, firecrest.WithPollSettings(poll))...)
@@ -63,7 +65,9 @@ func (a *app) connect(ctx context.Context, s *settings.Settings, p workflow.Prof
 	if err != nil {
 		return nil, errors.Join(err, v.close())
 	}
-	v.library = steps.New(steps.Config{Client: v.client, RemoteRoot: s.Text("remote_root"), Poll: poll})
+	v.library = steps.New(steps.Config{
+		Client: v.client, RemoteRoot: s.Text("remote_root"), Account: s.Text("account"), Poll: poll,
+	})
 	return v, nil
 }
 
@@ -96,7 +100,7 @@ func sandboxPoll() firecrest.PollSettings {
 }
 
 // login adds how to get tokens, and whom to trust.
-func login(s *settings.Settings, options []firecrest.Option) ([]firecrest.Option, error) {
+func (a *app) login(s *settings.Settings, options []firecrest.Option) ([]firecrest.Option, error) {
 	switch {
 	case s.Text("token_command") != "":
 		options = append(options, firecrest.WithTokenSource(firecrest.TokenCommand(s.Text("token_command"))))
@@ -108,6 +112,11 @@ func login(s *settings.Settings, options []firecrest.Option) ([]firecrest.Option
 	default:
 		return nil, withHint(fmt.Errorf("%w: no login for %s", settings.ErrInvalid, s.Text("url")),
 			"set FIRECREST_CLIENT_ID, FIRECREST_CLIENT_SECRET and AUTH_TOKEN_URL, or FIRECREST_TOKEN_COMMAND")
+	}
+	if !s.Verify() {
+		a.streams.Err.Println(console.Text{S: "warning: ", Style: console.Yellow},
+			console.Say(fmt.Sprintf("certificates are not verified (%s); anybody in between can read the token", s.Value("verify").Source)))
+		return append(options, firecrest.WithTLSConfig(&tls.Config{InsecureSkipVerify: true})), nil
 	}
 	bundle, err := s.Path("ca_bundle")
 	if err != nil || bundle == "" {

@@ -80,6 +80,12 @@ func (o *output) add(c *cobra.Command) {
 	addChoice(c, &o.choice, "output", "what to print: text for people, json for programs, name for names only")
 }
 
+// addSandbox declares --sandbox, whose directory may be left out.
+func addSandbox(c *cobra.Command, dir *string) {
+	c.Flags().StringVar(dir, "sandbox", "", "use the sandbox in `DIR`, by default in the state directory, as the service")
+	c.Flags().Lookup("sandbox").NoOptDefVal = here
+}
+
 // completeFlag registers a completion; that can only fail for a flag that does
 // not exist.
 func completeFlag(c *cobra.Command, name string, f cobra.CompletionFunc) {

@@ -20,7 +20,7 @@ import (
 func TestJSONKeys(t *testing.T) {
 	t.Parallel()
 	for name, form := range map[string]any{
-		"runs_list": listedRun{}, "runs_show": shownRun{}, "steps_show": stepType{}, "validate": validated{},
+		"config_show": shownConfig{}, "runs_list": listedRun{}, "runs_show": shownRun{}, "steps_show": stepType{}, "validate": validated{},
 		"check": checkedRun{}, "version": versionInfo{}, "error": errorJSON{},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -42,6 +42,7 @@ sandbox built in, on which the same file runs with no supercomputer at all.`,
 		a.flags[s.Flag] = value.text
 		root.PersistentFlags().Var(value, s.Flag, help)
 	}
+	completeFlag(root, "profile", a.completeProfiles)
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "log what happens, each request included")
 	root.PersistentFlags().Var(&a.logFormat, "log-format", "how to log on stderr")
 	completeFlag(root, "log-format", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -56,7 +57,7 @@ sandbox built in, on which the same file runs with no supercomputer at all.`,
 	}
 	add(groupRuns, newRunCommand(a), newResumeCommand(a), newCancelCommand(a), newRunsCommand(a), newCheckCommand(a))
 	add(groupFiles, newInitCommand(a), newValidateCommand(a), newGraphCommand(a), newStepsCommand(a), newSchemaCommand(a))
-	add(groupMore, newSandboxCommand(a), newCompletionCommand(a), newVersionCommand(a))
+	add(groupMore, newSandboxCommand(a), newConfigCommand(a), newCompletionCommand(a), newVersionCommand(a))
 	root.AddCommand(newDocsCommand(a))
 	root.SetHelpCommandGroupID(groupMore)
 	return root

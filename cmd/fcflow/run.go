@@ -53,8 +53,7 @@ with "fcflow resume". The second one stops at once. To end the remote work use
 	}
 	f := c.Flags()
 	f.StringArrayVarP(&o.inputs, "input", "i", nil, "value of an input, as `NAME=VALUE`; may be repeated")
-	f.StringVar(&o.sandbox, "sandbox", "", "run on the sandbox in `DIR`, by default in the state directory")
-	f.Lookup("sandbox").NoOptDefVal = here
+	addSandbox(c, &o.sandbox)
 	f.StringVar(&o.outputDir, "output-dir", "", "`DIR` where downloads go; default results/RUN beside the file")
 	addExitOnAttention(c, &o.exitOnAttention)
 	o.output.add(c)
