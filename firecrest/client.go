@@ -27,6 +27,8 @@ type Client struct {
 	Compute *ComputeService
 	// Filesystem works on files of a system.
 	Filesystem *FilesystemService
+	// Transfer works on large files, in batch jobs.
+	Transfer *TransferService
 
 	base      *url.URL
 	settings  settings
@@ -73,6 +75,7 @@ func New(baseURL string, options ...Option) (*Client, error) {
 	c.Status = &StatusService{c}
 	c.Compute = &ComputeService{c}
 	c.Filesystem = &FilesystemService{c}
+	c.Transfer = &TransferService{c}
 	return c, nil
 }
 
@@ -150,6 +153,22 @@ func (c *Client) run(ctx context.Context, call *call) error {
 
 // BaseURL returns the base URL without a trailing slash.
 func (c *Client) BaseURL() string { return c.base.String() }
+
+// Token returns the token that a request sent now would carry, from the cache
+// if there is one that lasts. Without a token source it is the zero Token.
+//
+// Errors: those of the token source, wrapped.
+func (c *Client) Token(ctx context.Context) (Token, error) {
+	if c.tokens == nil {
+		return Token{}, nil
+	}
+	return c.tokens.token(ctx)
+}
+
+// Transport returns the HTTP transport below everything else the client does,
+// with its TLS settings and its proxy but without tokens, limits and retries:
+// for the hosts that presigned URLs name.
+func (c *Client) Transport() http.RoundTripper { return c.http.Transport }
 
 // ServerVersion returns the release of the server as its last answer gave it,
 // such as "2.5.6", or "" before the first one. Development builds say "2.x.x",

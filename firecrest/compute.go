@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // ComputeService submits, reads and cancels batch jobs. All its operations
@@ -162,6 +163,37 @@ func (s *ComputeService) Cancel(ctx context.Context, system string, id JobID) er
 		return nil
 	}
 	return err
+}
+
+// Attach runs a command inside a running job, beside what the job does, and
+// waits for it, which must take no longer than the server lets a command run.
+// Its output is lost; have it write to a file. The command stands unquoted on a
+// command line of the login node, so what follows a ; or a | runs there.
+//
+// Slurm reached over REST answers success and does nothing. Attach is not
+// repeated after a failure of unknown outcome.
+//
+// Errors: ErrTimeout. A command that fails, and a job that does not run, are a
+// 500 with the scheduler's words; PBS servers always answer 500.
+//
+//firecrest:operation PUT /compute/{system_name}/jobs/{job_id}/attach
+func (s *ComputeService) Attach(ctx context.Context, system string, id JobID, command string) error {
+	if err := checkJobID(id); err != nil {
+		return err
+	}
+	if strings.TrimSpace(command) == "" || strings.ContainsAny(command, "\n\r\x00") {
+		return fmt.Errorf("command %q is not one line of text", command)
+	}
+	body, err := jsonBody(struct {
+		Command string `json:"command"`
+	}{command})
+	if err != nil {
+		return err
+	}
+	return s.client.run(ctx, &call{
+		method: http.MethodPut, template: jobsTemplate + "/{job_id}/attach", system: system, jobID: string(id),
+		body: body, replay: replayUnsent, want: http.StatusNoContent,
+	})
 }
 
 func checkJobID(id JobID) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 )
 
 // Releases differ in how they write the same fact: job ids became strings in
@@ -65,6 +66,66 @@ func (n number) ptr() *int64 {
 		return nil
 	}
 	return &n.n
+}
+
+// words reads a string, a list of strings, or null. Schedulers also write
+// "(null)" for none and commas between several.
+type words []string
+
+func (w *words) UnmarshalJSON(b []byte) error {
+	var list []text
+	if len(b) > 0 && b[0] == '[' {
+		if err := json.Unmarshal(b, &list); err != nil {
+			return err
+		}
+	} else {
+		var t text
+		if err := t.UnmarshalJSON(b); err != nil {
+			return err
+		}
+		list = []text{t}
+	}
+	*w = nil
+	for _, t := range list {
+		for word := range strings.SplitSeq(string(t), ",") {
+			if word = strings.TrimSpace(word); word != "" && word != "(null)" {
+				*w = append(*w, word)
+			}
+		}
+	}
+	return nil
+}
+
+// states are the words as states: "mixed+drain*" is MIXED and DRAIN. The marks
+// behind a state (*, ~, # and so on) say how the node is doing otherwise.
+func (w words) states() []string {
+	var states []string
+	for _, word := range w {
+		for state := range strings.SplitSeq(strings.ToUpper(word), "+") {
+			if state = strings.TrimRight(state, "*~#!%$@^-"); state != "" {
+				states = append(states, state)
+			}
+		}
+	}
+	return states
+}
+
+// folded reads an object into a struct whose tags are written in lower case
+// without underscores, whichever way the release spells its members.
+func folded(b []byte, into any) error {
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(b, &object); err != nil {
+		return err
+	}
+	same := make(map[string]json.RawMessage, len(object))
+	for name, raw := range object {
+		same[strings.ToLower(strings.ReplaceAll(name, "_", ""))] = raw
+	}
+	b, err := json.Marshal(same)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, into)
 }
 
 // member reads one member of an object. Without it the answer is not an

@@ -163,6 +163,9 @@ func (e *Error) condition() error {
 	if !e.FromServer() || e.Status < 300 { // a gateway's answer, or one that cannot be read
 		return ErrUnavailable
 	}
+	if e.lacksMethod() {
+		return ErrUnsupported
+	}
 	return e.serverCondition()
 }
 
@@ -279,6 +282,9 @@ func (e *Error) notExecuted() bool {
 	}
 	if !e.FromServer() {
 		return false
+	}
+	if e.refusedTransfer() {
+		return true
 	}
 	switch e.Status {
 	case http.StatusBadRequest:

@@ -3,9 +3,11 @@ package firecrest
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 )
 
 // FilesystemService works on the files of a system, as the user of the token.
@@ -240,6 +242,29 @@ func (s *FilesystemService) Checksum(ctx context.Context, system, path string) (
 	}
 	err := s.read(ctx, "checksum", system, path, url.Values{}, &sum)
 	return sum.Checksum, err
+}
+
+// FileType returns what file(1) says of a path: "ASCII text", "directory",
+// "broken symbolic link to x", "empty". The words are those of the login node.
+//
+// Errors: ErrNotFound and ErrForbidden, which servers answer as a success with
+// the reason in place of the type.
+//
+//firecrest:operation GET /filesystem/{system_name}/ops/file
+func (s *FilesystemService) FileType(ctx context.Context, system, path string) (string, error) {
+	var kind string
+	if err := s.read(ctx, "file", system, path, url.Values{}, &kind); err != nil {
+		return "", err
+	}
+	kind = strings.TrimSpace(kind)
+	if strings.HasPrefix(kind, "cannot open `"+path+"'") {
+		condition := ErrNotFound
+		if strings.HasSuffix(kind, "(Permission denied)") {
+			condition = ErrForbidden
+		}
+		return "", fmt.Errorf("file type: %w: %s", condition, clean(kind))
+	}
+	return kind, nil
 }
 
 // read is an operation that reads: GET, a path, an "output".

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode"
 )
 
 // ErrPath matches, with errors.Is, every [PathError].
@@ -73,6 +74,59 @@ func checkFileName(name string) error {
 func checkNoSpace(path string) error {
 	if strings.ContainsAny(path, " \t\r\v\f") {
 		return &PathError{path, "contains white space, which this operation cannot handle on the server"}
+	}
+	return nil
+}
+
+// checkPasted refuses what is lost when the server pastes a path into the
+// script of a transfer job: it escapes these characters as if for a web page.
+func checkPasted(path string) error {
+	if err := CheckPath(path); err != nil {
+		return err
+	}
+	return checkUnescaped(path)
+}
+
+func checkUnescaped(text string) error {
+	if i := strings.IndexAny(text, `&<>"`); i >= 0 {
+		return &PathError{text, fmt.Sprintf("contains %q, which the server mangles in the script of a transfer job", text[i])}
+	}
+	return checkQuoting(text)
+}
+
+// checkExpanded is checkPasted for a path that the script of the job has in
+// double quotes.
+func checkExpanded(path string) error {
+	if err := checkPasted(path); err != nil {
+		return err
+	}
+	if i := strings.IndexAny(path, "$`\\"); i >= 0 {
+		return &PathError{path, fmt.Sprintf("contains %q, which the shell of this kind of transfer job expands", path[i])}
+	}
+	return nil
+}
+
+// checkUnquoted is checkPasted for a path that the script of the job has in no
+// quotes at all: only characters that mean nothing to a shell pass.
+func checkUnquoted(path string) error {
+	if err := checkPasted(path); err != nil {
+		return err
+	}
+	for _, r := range path {
+		if r <= ' ' || unicode.IsSpace(r) || strings.ContainsRune("$`\\*?[](){};|", r) {
+			return &PathError{path, fmt.Sprintf("contains %q, which this kind of transfer job cannot handle", r)}
+		}
+	}
+	return nil
+}
+
+// checkName refuses what is not one word, such as the name of a user or an
+// account. Empty is fine.
+func checkName(what, name string) error {
+	if strings.HasPrefix(name, "-") || strings.ContainsFunc(name, func(r rune) bool {
+		return r <= ' ' || unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune("'\"`$&<>;|:", r)
+	}) {
+		return fmt.Errorf("%s %q is not a name", what, name)
 	}
 	return nil
 }

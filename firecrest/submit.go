@@ -207,8 +207,10 @@ func (e *Error) refusedForGood() bool {
 	switch e.Status {
 	case http.StatusBadRequest, http.StatusNotFound, http.StatusNotImplemented:
 		return true
+	case http.StatusForbidden:
+		return e.condition() == ErrForbidden
 	}
-	return false
+	return e.condition() == ErrUnsupported
 }
 
 // reply is what the scheduler said to a submission.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,8 @@ type call struct {
 	replay   replay
 	bulk     bool // moves the bytes of a file: has longer
 	unsigned bool // an answer without release header counts
+
+	anonymous bool // goes without token
 
 	want int                   // status of success
 	into any                   // JSON answer goes here; nil: none
@@ -86,7 +89,10 @@ type RequestInfo struct {
 	Duration      time.Duration // to the last byte read
 	Sent          int64         // bytes of the body
 	Received      int64         // bytes of the answer's body
-	Err           error         // nil on success
+	// ServerTime is the server's clock as it answered; zero if it did not say.
+	// Between Start and Start plus Duration, if both clocks are right.
+	ServerTime time.Time
+	Err        error // nil on success
 }
 
 // send makes one request and reads its answer.
@@ -146,6 +152,7 @@ func (c *Client) try(ctx context.Context, call *call, info *RequestInfo) *Error 
 	info.Status, failure.Status = resp.StatusCode, resp.StatusCode
 	info.ServerVersion = clean(resp.Header.Get("F7T-AppVersion"))
 	failure.ServerVersion = info.ServerVersion
+	info.ServerTime = serverTime(resp.Header)
 	if v := info.ServerVersion; v != "" {
 		c.version.Store(&v)
 	}
@@ -158,6 +165,17 @@ func (c *Client) try(ctx context.Context, call *call, info *RequestInfo) *Error 
 	}
 	failure.readFailure(resp, answer)
 	return failure
+}
+
+// serverTime reads the clock of whoever answered: FirecREST gives it to the
+// fraction of a second, others to the second.
+func serverTime(h http.Header) time.Time {
+	seconds, err := strconv.ParseFloat(h.Get("F7T-Timestamp"), 64)
+	if err == nil && seconds > 0 && seconds < 1<<40 {
+		return time.UnixMicro(int64(seconds * 1e6)).UTC()
+	}
+	date, _ := http.ParseTime(h.Get("Date")) // zero if there is none
+	return date
 }
 
 // request builds one request. The token is put on it here and goes nowhere
@@ -203,6 +221,9 @@ func withToken(tokens *tokenCache, next exchange) exchange {
 		return next
 	}
 	return func(ctx context.Context, c *call) *Error {
+		if c.anonymous {
+			return next(ctx, c)
+		}
 		var refused Token
 		for {
 			token, err := tokens.token(ctx)
