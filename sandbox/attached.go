@@ -209,9 +209,10 @@ func (a *Attached) serveOrRead() (address, error) {
 }
 
 func (s *Server) address(hostPort string) address {
+	client := s.Credentials()
 	return address{
 		URL: "http://" + hostPort, PID: os.Getpid(),
-		ClientID: s.site.ClientID, ClientSecret: s.site.ClientSecret, AdminSecret: s.site.AdminSecret,
+		ClientID: client.ClientID, ClientSecret: client.ClientSecret, AdminSecret: s.site.AdminSecret,
 	}
 }
 

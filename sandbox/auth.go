@@ -72,10 +72,11 @@ func (s *Server) postToken(c *call) (reply, error) {
 	if !basic {
 		id, secret = c.r.PostForm.Get("client_id"), c.r.PostForm.Get("client_secret")
 	}
-	if !sameText(id, s.site.ClientID) || !sameText(secret, s.site.ClientSecret) {
+	client, known := s.site.client(id)
+	if !known || !sameText(secret, client.ClientSecret) {
 		return oauthError(401, "invalid_client", "unknown client or wrong secret"), nil
 	}
-	token, err := s.issueToken(s.users.first().name, s.cfg.TokenLifetime)
+	token, err := s.issueToken(client.Name, s.cfg.TokenLifetime)
 	if err != nil {
 		return reply{}, err
 	}
@@ -96,7 +97,6 @@ func (s *Server) issueToken(user string, lifetime time.Duration) (string, error)
 		"iss":                "fcflow-sandbox",
 		"sub":                user,
 		"preferred_username": user,
-		"azp":                s.site.ClientID,
 		"iat":                now.Unix(),
 		"exp":                unixSeconds(now.Add(lifetime)),
 		"jti":                rand.Text(),

@@ -23,6 +23,7 @@ type call struct {
 	body   []byte // of a jsonBody route
 	user   string // "" until authenticated
 	system string // "" if the route has none
+	site   *SystemConfig
 	path   string // primary path of a gated route
 }
 
@@ -136,10 +137,13 @@ func (s *Server) attempt(c *call) (reply, error) {
 		return reply{}, err
 	}
 	if name, has := c.vars["system_name"]; has {
-		if !s.site.hasSystem(name) {
+		c.system, c.site = name, s.site.system(name)
+		if c.site == nil {
 			return reply{}, fail(404, "System not found")
 		}
-		c.system = name
+		if err := c.healthy(); err != nil {
+			return reply{}, err
+		}
 	}
 	if c.route.gated {
 		if err := s.gate(c); err != nil {

@@ -271,7 +271,7 @@ func FuzzPaths(f *testing.F) {
 	if err := os.WriteFile(secret, []byte("TOP SECRET"), 0o600); err != nil {
 		f.Fatal(err)
 	}
-	vs, err := openVolumes(root, defaultUsers())
+	vs, err := openVolumes(root, (&site{}).users())
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -39,6 +39,9 @@ func TestEveryOperation(t *testing.T) {
 
 	samples := map[string]struct{ good, bad sample }{
 		"GET /status/systems":                               {none, none},
+		"GET /status/{system_name}/nodes":                   {none, none},
+		"GET /status/{system_name}/reservations":            {none, none},
+		"GET /status/{system_name}/partitions":              {none, none},
 		"GET /status/{system_name}/userinfo":                {none, none},
 		"POST /compute/{system_name}/jobs":                  {sample{body: members{"job": members{"workingDirectory": r.home, "script": "#!/bin/sh\n"}}}, none},
 		"GET /compute/{system_name}/jobs":                   {none, sample{query: url.Values{"allusers": {"most"}}}},
@@ -91,7 +94,7 @@ func TestEveryOperation(t *testing.T) {
 			r.send(req)
 		}
 		call(pair.good, job)
-		if row.op == "GET /status/systems" || row.op == "GET /status/{system_name}/userinfo" {
+		if strings.HasPrefix(path, "/status/") {
 			token := r.token
 			r.token = "expired"
 			call(pair.bad, "")

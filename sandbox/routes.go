@@ -40,6 +40,9 @@ const (
 var operations = []route{
 	{op: "GET /status/systems", handle: (*Server).getSystems},
 	{op: "GET /status/liveness/", access: anyone, handle: (*Server).getLiveness},
+	{op: "GET /status/{system_name}/nodes", handle: (*Server).getNodes},
+	{op: "GET /status/{system_name}/reservations", handle: (*Server).getReservations},
+	{op: "GET /status/{system_name}/partitions", handle: (*Server).getPartitions},
 	{op: "GET /status/{system_name}/userinfo", handle: (*Server).getUserinfo},
 
 	{op: "POST /compute/{system_name}/jobs", body: jsonBody, handle: (*Server).postJob},

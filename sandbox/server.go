@@ -7,7 +7,7 @@
 //
 //	lock          held by the process that serves the root
 //	address       where that process listens, and the admin secret (0600)
-//	site.json     systems, client id and secret
+//	site.json     systems, users, client ids and secrets
 //	key.json      the key that signs and verifies tokens
 //	home/USER     file system "users", default work directory
 //	scratch/USER  file system "scratch"
@@ -56,9 +56,16 @@ type Config struct {
 	CommandTimeout time.Duration // a file operation that takes longer answers 408; default 5 s
 	Slots          int           // jobs that run at once; 0 = the default of the batch system
 
+	// Site, if set, describes the imitated site, now and whenever the root is
+	// opened without a description. Without any the site is open: it has the
+	// systems that were asked for, and takes every account, partition and
+	// reservation.
+	Site *SiteConfig
+	// Scheduler of the systems of an open site: slurm (default) or pbs.
+	Scheduler string
+
 	// Admit, if set, sees every submission and may refuse it with a
-	// *batch.RejectedError, as the limits of a site do. Without it every
-	// account, partition and reservation is fine.
+	// *batch.RejectedError, as the limits of a site do.
 	Admit func(*batch.Spec) error
 
 	Logger *slog.Logger // default: discard
@@ -113,7 +120,7 @@ func open(cfg Config, patience time.Duration) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: cfg.Logger, lock: lock, users: defaultUsers(), router: newRouter(operations), opened: time.Now()}
+	s := &Server{cfg: cfg, log: cfg.Logger, lock: lock, router: newRouter(operations), opened: time.Now()}
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -148,9 +155,10 @@ func (s *Server) load() (err error) {
 	if err := forgetAddress(root); err != nil { // of a process that died
 		return err
 	}
-	if s.site, err = openSite(root, s.cfg.Systems); err != nil {
+	if s.site, err = openSite(root, s.cfg); err != nil {
 		return err
 	}
+	s.users = s.site.users()
 	if s.key, err = openKey(filepath.Join(root, "key.json"), s.cfg.TokenAlgorithm); err != nil {
 		return err
 	}
@@ -228,16 +236,19 @@ func (s *Server) Close() error {
 	return errors.Join(append(errs, s.lock.release())...)
 }
 
-// Credentials of the one client the sandbox knows. They survive restarts.
+// Credentials of the client of the default user, the first of the site. They
+// survive restarts.
 func (s *Server) Credentials() Credentials {
-	return Credentials{ClientID: s.site.ClientID, ClientSecret: s.site.ClientSecret, TokenPath: TokenPath}
+	first := s.site.people()[0]
+	return Credentials{ClientID: first.ClientID, ClientSecret: first.ClientSecret, TokenPath: TokenPath}
 }
 
 // Root is the absolute path of the state directory, links resolved.
 func (s *Server) Root() string { return s.cfg.Root }
 
-// AddSystems makes more systems known, now and after a restart. A system it
-// already has is left alone.
+// AddSystems makes more systems known to an open site, now and after a restart.
+// A system it already has is left alone. A site with a description stays as it
+// is described.
 func (s *Server) AddSystems(names ...string) error { return s.site.addSystems(names) }
 
 func isLoopback(addr string) bool {

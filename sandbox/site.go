@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -71,19 +70,24 @@ func (l *rootLock) release() error {
 	return errors.Join(syscall.Flock(int(l.f.Fd()), syscall.LOCK_UN), l.f.Close())
 }
 
-// site is what the root remembers about the imitated site.
+// site is what the root remembers about the imitated site. Without a
+// description it is open: every system that was asked for exists, with the same
+// scheduler, and takes whatever partition or account a job names.
 type site struct {
-	ClientID     string   `json:"clientId"`
-	ClientSecret string   `json:"clientSecret"`
-	AdminSecret  string   `json:"adminSecret"`
-	Systems      []string `json:"systems"`
+	ClientID     string      `json:"clientId"` // of the user demo
+	ClientSecret string      `json:"clientSecret"`
+	AdminSecret  string      `json:"adminSecret"`
+	Scheduler    string      `json:"scheduler,omitempty"` // of an open site; "" is slurm
+	Systems      []string    `json:"systems"`             // of an open site
+	Description  *SiteConfig `json:"site,omitempty"`
 
 	mu   sync.RWMutex
 	file string
 }
 
-func openSite(root string, systems []string) (*site, error) {
+func openSite(root string, cfg Config) (*site, error) {
 	st := &site{file: filepath.Join(root, "site.json")}
+	systems := cfg.Systems
 	data, err := os.ReadFile(st.file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -98,12 +102,86 @@ func openSite(root string, systems []string) (*site, error) {
 			return nil, fmt.Errorf("sandbox: read %s: %w", st.file, err)
 		}
 	}
+	if err := st.describe(cfg); err != nil {
+		return nil, err
+	}
 	return st, st.addSystems(systems)
 }
 
-var systemName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+// describe takes up the description and the scheduler of cfg, if it has any.
+func (st *site) describe(cfg Config) error {
+	if err := oneOf("scheduler", cfg.Scheduler, "slurm", "pbs"); err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	if cfg.Scheduler != "" {
+		st.Scheduler = cfg.Scheduler
+	}
+	if cfg.Site != nil {
+		if err := cfg.Site.check(); err != nil {
+			return fmt.Errorf("sandbox: site description: %w", err)
+		}
+		described := *cfg.Site
+		described.Users = st.withSecrets(described.Users)
+		st.Description = &described
+	}
+	if cfg.Site == nil && cfg.Scheduler == "" {
+		return nil
+	}
+	return writeJSON(st.file, st)
+}
 
-// addSystems stores names in lower case, as the API returns them.
+// withSecrets gives every user a number and a secret. Who was made up one
+// before keeps it.
+func (st *site) withSecrets(users []UserConfig) []UserConfig {
+	users = slices.Clone(users)
+	for i := range users {
+		u := &users[i]
+		u.ClientID = u.client()
+		if u.UID == 0 {
+			u.UID = 1000 + i
+		}
+		if len(u.Groups) == 0 {
+			u.Groups = []GroupConfig{{"users", 100}}
+		}
+		if u.ClientSecret != "" {
+			continue
+		}
+		u.ClientSecret = rand.Text()
+		if before, known := st.client(u.ClientID); known {
+			u.ClientSecret = before.ClientSecret
+		}
+	}
+	return users
+}
+
+// people are the users of the site, the default one first.
+func (st *site) people() []UserConfig {
+	if st.Description != nil && len(st.Description.Users) > 0 {
+		return st.Description.Users
+	}
+	return []UserConfig{{
+		Name: "demo", UID: 1000, ClientID: st.ClientID, ClientSecret: st.ClientSecret,
+		Groups:   []GroupConfig{{"users", 100}, {"proj", 200}},
+		Accounts: []string{"proj"},
+	}}
+}
+
+// client is the user a client gets tokens for.
+func (st *site) client(id string) (UserConfig, bool) {
+	for _, u := range st.people() {
+		if sameText(id, u.ClientID) {
+			return u, true
+		}
+	}
+	return UserConfig{}, false
+}
+
+// open says whether the site takes every name.
+func (st *site) open() bool { return st.Description == nil }
+
+// addSystems stores names in lower case, as the API returns them. A site with a
+// description has the systems in it and no others: what it lacks is not there
+// for clients either.
 func (st *site) addSystems(names []string) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -117,7 +195,7 @@ func (st *site) addSystems(names []string) error {
 			all = append(all, name)
 		}
 	}
-	if len(all) == len(st.Systems) {
+	if !st.open() || len(all) == len(st.Systems) {
 		return nil
 	}
 	old := st.Systems
@@ -129,16 +207,41 @@ func (st *site) addSystems(names []string) error {
 	return nil
 }
 
-func (st *site) systems() []string {
+// all systems, in the order of GET /status/systems.
+func (st *site) all() []*SystemConfig {
 	st.mu.RLock()
 	defer st.mu.RUnlock()
-	return slices.Clone(st.Systems)
+	var systems []*SystemConfig
+	if st.Description != nil {
+		for i := range st.Description.Systems {
+			systems = append(systems, &st.Description.Systems[i])
+		}
+		return systems
+	}
+	for _, name := range st.Systems {
+		systems = append(systems, &SystemConfig{Name: name, Scheduler: st.Scheduler})
+	}
+	return systems
 }
 
-func (st *site) hasSystem(name string) bool {
-	st.mu.RLock()
-	defer st.mu.RUnlock()
-	return slices.Contains(st.Systems, name)
+// systems are their names.
+func (st *site) systems() []string {
+	var names []string
+	for _, sys := range st.all() {
+		names = append(names, sys.Name)
+	}
+	return names
+}
+
+// system is what is known about one system, nil if there is none of that name.
+// It must not be changed.
+func (st *site) system(name string) *SystemConfig {
+	for _, sys := range st.all() {
+		if sys.Name == name {
+			return sys
+		}
+	}
+	return nil
 }
 
 // writeJSON replaces file in one step; readers see the old text or the new.

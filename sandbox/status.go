@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -21,7 +22,7 @@ type (
 		Scheduler       schedulerReply    `json:"scheduler"`
 		ServicesHealth  []healthReply     `json:"servicesHealth"`
 		Probing         probingReply      `json:"probing"`
-		LastHealthCheck string            `json:"lastHealthCheck"`
+		LastHealthCheck *string           `json:"lastHealthCheck"`
 		FileSystems     []fileSystemReply `json:"fileSystems"`
 		DataOperation   dataReply         `json:"dataOperation"`
 	}
@@ -65,40 +66,72 @@ type (
 	}
 )
 
-func (s *Server) getSystems(*call) (reply, error) {
+func (s *Server) getSystems(c *call) (reply, error) {
 	out := systemsReply{Systems: []systemReply{}}
-	for _, name := range s.site.systems() {
-		out.Systems = append(out.Systems, s.describeSystem(name))
+	for _, sys := range s.site.all() {
+		out.Systems = append(out.Systems, s.describeSystem(sys, c.r.Host))
 	}
 	return jsonReply(200, out), nil
 }
 
-func (s *Server) describeSystem(name string) systemReply {
-	checked := s.lastProbe().UTC().Format("2006-01-02T15:04:05.000000Z")
-	pinged := "[{'mode': 'primary', 'hostname': 'sandbox', 'pinged': 'UP'}]"
-	sys := systemReply{
-		Name: name,
+func (s *Server) describeSystem(sys *SystemConfig, host string) systemReply {
+	out := systemReply{
+		Name: sys.Name,
 		SSH: sshReply{Host: "localhost", Port: 22, MaxClients: 100, Timeout: map[string]int{
 			"connection": 5, "login": 5, "idleTimeout": 60, "keepAlive": 5,
 			"commandExecution": max(1, int(s.cfg.CommandTimeout.Seconds())),
 		}},
 		Scheduler: schedulerReply{Type: "slurm", ConnectionMode: "ssh", Version: "24.11.0", Timeout: 10},
-		ServicesHealth: []healthReply{
-			{ServiceType: "scheduler", LastChecked: checked, Latency: 0.1, Healthy: true, Message: &pinged},
-			{ServiceType: "ssh", LastChecked: checked, Latency: 0.1, Healthy: true},
+		Probing:   probingReply{IntervalCheck: int(probeInterval.Seconds())},
+		DataOperation: dataReply{
+			JobDirectives: sys.TransferDirectives, MaxOpsFileSize: s.cfg.MaxOpsFileSize,
+			DataTransfer: sys.transfer().describe("http://" + host),
 		},
-		Probing: probingReply{IntervalCheck: int(probeInterval.Seconds()), Services: map[string]map[string]int{
-			"scheduler": {"timeout": 5}, "ssh": {"timeout": 5}, "filesystem": {"timeout": 5},
-		}},
-		LastHealthCheck: checked,
-		DataOperation:   dataReply{JobDirectives: []string{}, MaxOpsFileSize: s.cfg.MaxOpsFileSize},
+	}
+	if sys.pbs() {
+		out.Scheduler.Type, out.Scheduler.Version = "pbs", "23.06.06"
+	}
+	if out.DataOperation.JobDirectives == nil {
+		out.DataOperation.JobDirectives = []string{}
 	}
 	for _, v := range s.volumes.list {
-		sys.FileSystems = append(sys.FileSystems, fileSystemReply{v.path, v.dataType, v.defaultWorkDir})
-		sys.ServicesHealth = append(sys.ServicesHealth,
-			healthReply{ServiceType: "filesystem", LastChecked: checked, Latency: 0.1, Healthy: true, Path: v.path})
+		out.FileSystems = append(out.FileSystems, fileSystemReply{v.path, v.dataType, v.defaultWorkDir})
 	}
-	return sys
+	if sys.probed() {
+		checked := instant(s.lastProbe())
+		out.LastHealthCheck = &checked
+		out.ServicesHealth = s.describeHealth(sys, checked)
+		out.Probing.Services = map[string]map[string]int{}
+		for _, h := range out.ServicesHealth {
+			out.Probing.Services[h.ServiceType] = map[string]int{"timeout": 5}
+		}
+	}
+	return out
+}
+
+// describeHealth is what the probes of a system found.
+func (s *Server) describeHealth(sys *SystemConfig, checked string) []healthReply {
+	probe := func(service string, healthy bool, found, wrong *string) healthReply {
+		h := healthReply{ServiceType: service, LastChecked: checked, Latency: 0.1, Healthy: healthy, Message: found}
+		if !healthy {
+			h.Message = wrong
+		}
+		return h
+	}
+	pinged := ptr("[{'mode': 'primary', 'hostname': 'sandbox', 'pinged': 'UP'}]")
+	found := []healthReply{
+		probe("scheduler", sys.healthy(sys.Health.Scheduler), pinged, ptr("Timeout exceeded")),
+		probe("ssh", sys.healthy(sys.Health.SSH), nil, ptr("SSH connection timeout limit exceeded.")),
+	}
+	for _, v := range s.volumes.list {
+		h := probe("filesystem", sys.fileSystemHealthy(path.Base(v.path)), nil, ptr("Service timed out"))
+		h.Path = v.path
+		found = append(found, h)
+	}
+	if sys.transfer().Method == "s3" {
+		found = append(found, probe("s3", sys.healthy(sys.Health.S3), nil, ptr("Service timed out")))
+	}
+	return found
 }
 
 // lastProbe is when the services were last checked: on opening and every
@@ -107,16 +140,25 @@ func (s *Server) lastProbe() time.Time {
 	return s.opened.Add(time.Since(s.opened).Truncate(probeInterval))
 }
 
+// instant is a point in time the way the server prints those of its probes.
+func instant(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
+
 func (s *Server) getLiveness(*call) (reply, error) {
 	last := s.lastProbe()
 	runs := map[string]string{}
-	for _, name := range s.site.systems() {
-		runs[name] = last.UTC().Format("2006-01-02T15:04:05.000000Z")
+	for _, sys := range s.site.all() {
+		if sys.probed() {
+			runs[sys.Name] = instant(last)
+		}
+	}
+	age := int(time.Since(last).Seconds())
+	if len(runs) == 0 {
+		age = 0
 	}
 	return jsonReply(200, struct {
 		Runs       map[string]string `json:"healthcheckRuns"`
 		LastUpdate int               `json:"lastUpdate"`
-	}{runs, int(time.Since(last).Seconds())}), nil
+	}{runs, age}), nil
 }
 
 // identity is a user or group, its number as text.
@@ -132,12 +174,13 @@ type accountReply struct {
 
 func (s *Server) getUserinfo(c *call) (reply, error) {
 	u, known := s.users.find(c.user)
-	if !known {
-		reason := "No SSH credentials found for user:" + c.user
-		return reply{}, &apiError{
-			status: 500, message: "Error executing Slurm command.",
-			causedBy: []string{"Error executing Slurm command.", reason},
-		}
+	switch {
+	case known:
+	case c.site.pbs():
+		return reply{}, s.canLogIn(c)
+	default: // the scheduler is asked for the accounts first
+		message := "Error executing Slurm command."
+		return reply{}, &apiError{status: 500, message: message, causedBy: []string{message, noKey(c.user)}}
 	}
 	var out struct {
 		User     identity       `json:"user"`
@@ -150,8 +193,10 @@ func (s *Server) getUserinfo(c *call) (reply, error) {
 		out.Groups = append(out.Groups, identity{strconv.Itoa(g.gid), g.name})
 	}
 	out.Group = out.Groups[0]
-	for i, name := range u.accounts {
-		out.Accounts = append(out.Accounts, accountReply{name, i == 0})
+	if !c.site.pbs() {
+		for i, name := range c.site.accountsOf(u) {
+			out.Accounts = append(out.Accounts, accountReply{name, i == 0})
+		}
 	}
 	return jsonReply(200, out), nil
 }

@@ -1,9 +1,12 @@
 package sandbox
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
-// user is one person of the imitated site. The operating system's own users
-// play no part, so the sandbox is the same whoever runs it.
+// user is one person of the imitated site who can log in. The operating
+// system's own users play no part, so the sandbox is the same whoever runs it.
 type user struct {
 	name     string
 	uid      int
@@ -16,20 +19,35 @@ type group struct {
 	gid  int
 }
 
-// userTable holds everybody, the default user first.
+// userTable holds everybody who can log in, the default user first.
 type userTable []user
 
-func defaultUsers() userTable {
-	return userTable{{
-		name:     "demo",
-		uid:      1000,
-		groups:   []group{{"users", 100}, {"proj", 200}},
-		accounts: []string{"proj"},
-	}}
+// users are those of the people of the site who have an SSH key.
+func (st *site) users() userTable {
+	var table userTable
+	for _, p := range st.people() {
+		if p.SSHKey != nil && !*p.SSHKey {
+			continue
+		}
+		u := user{name: p.Name, uid: p.UID, accounts: p.Accounts}
+		for _, g := range p.Groups {
+			u.groups = append(u.groups, group{g.Name, g.GID})
+		}
+		table = append(table, u)
+	}
+	return table
 }
 
 // superuser owns what no user made: the tops of the file systems.
 var superuser = user{name: "root", groups: []group{{"root", 0}}}
+
+// accountsOf are the accounts a user has on the system.
+func (sys *SystemConfig) accountsOf(u user) []string {
+	if len(sys.Accounts) == 0 {
+		return u.accounts
+	}
+	return slices.DeleteFunc(slices.Clone(u.accounts), func(name string) bool { return !slices.Contains(sys.Accounts, name) })
+}
 
 func (t userTable) first() user { return t[0] }
 

@@ -1,0 +1,81 @@
+package sandbox
+
+import (
+	"cmp"
+	"time"
+)
+
+// transfer is how the system moves large files, with every default filled in.
+func (sys *SystemConfig) transfer() TransferConfig {
+	t := sys.Transfer
+	t.Method = cmp.Or(t.Method, "s3")
+	t.MaxPartSize = cmp.Or(t.MaxPartSize, 64<<20)
+	t.TTL = cmp.Or(t.TTL, Duration(7*24*time.Hour))
+	t.Poll = cmp.Or(t.Poll, Duration(200*time.Millisecond))
+	t.PortRange = cmp.Or(t.PortRange, [2]int{5665, 5675})
+	t.WaitTimeout = cmp.Or(t.WaitTimeout, Duration(24*time.Hour))
+	t.InboundTransferLimit = cmp.Or(t.InboundTransferLimit, 5<<30)
+	if len(t.PublicIPs) == 0 {
+		t.PublicIPs = []string{"127.0.0.1"}
+	}
+	return t
+}
+
+const masked = "**********"
+
+type (
+	s3Reply struct {
+		ServiceType     string         `json:"serviceType"`
+		Name            string         `json:"name"`
+		PrivateURL      string         `json:"privateUrl"`
+		PublicURL       string         `json:"publicUrl"`
+		AccessKeyID     string         `json:"accessKeyId"`
+		SecretAccessKey string         `json:"secretAccessKey"`
+		Region          string         `json:"region"`
+		TTL             int64          `json:"ttl"` // seconds
+		Tenant          *string        `json:"tenant"`
+		Multipart       multipartReply `json:"multipart"`
+		Lifecycle       map[string]int `json:"bucketLifecycleConfiguration"`
+	}
+	multipartReply struct {
+		UseSplit     bool   `json:"use_split"`
+		MaxPartSize  int64  `json:"max_part_size"`
+		ParallelRuns int    `json:"parallel_runs"`
+		TmpFolder    string `json:"tmp_folder"`
+	}
+	streamerReply struct {
+		ServiceType          string   `json:"serviceType"`
+		PypiIndexURL         *string  `json:"pypiIndexUrl"`
+		Host                 string   `json:"host"`
+		PortRange            [2]int   `json:"portRange"`
+		PublicIPs            []string `json:"publicIps"`
+		WaitTimeout          int64    `json:"waitTimeout"` // seconds
+		InboundTransferLimit int64    `json:"inboundTransferLimit"`
+	}
+	wormholeReply struct {
+		ServiceType  string  `json:"serviceType"`
+		PypiIndexURL *string `json:"pypiIndexUrl"`
+	}
+)
+
+// describe is the method as GET /status/systems shows it, nil for none. base is
+// the address the client used.
+func (t TransferConfig) describe(base string) any {
+	switch t.Method {
+	case "s3":
+		return s3Reply{
+			ServiceType: "s3", Name: "s3", PrivateURL: masked, PublicURL: base + "/s3",
+			AccessKeyID: masked, SecretAccessKey: masked, Region: "us-east-1", TTL: int64(time.Duration(t.TTL).Seconds()),
+			Multipart: multipartReply{MaxPartSize: t.MaxPartSize, ParallelRuns: 3, TmpFolder: "tmp"},
+			Lifecycle: map[string]int{"days": 10},
+		}
+	case "streamer":
+		return streamerReply{
+			ServiceType: "streamer", Host: "127.0.0.1", PortRange: t.PortRange, PublicIPs: t.PublicIPs,
+			WaitTimeout: int64(time.Duration(t.WaitTimeout).Seconds()), InboundTransferLimit: t.InboundTransferLimit,
+		}
+	case "wormhole":
+		return wormholeReply{ServiceType: "wormhole"}
+	}
+	return nil
+}
