@@ -111,6 +111,9 @@ type TransferConfig struct {
 	TTL         Duration `json:"ttl,omitempty"`           // of the URLs given out
 	Poll        Duration `json:"poll,omitempty"`          // how often an upload's job looks for its object
 
+	// PyPIIndexURL is only shown; jobs of the sandbox install nothing.
+	PyPIIndexURL string `json:"pypi_index_url,omitempty"`
+
 	// Of the streamer.
 	PortRange            [2]int   `json:"port_range,omitzero"`
 	PublicIPs            []string `json:"public_ips,omitempty"`
