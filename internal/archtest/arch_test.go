@@ -40,6 +40,7 @@ var rules = map[string]rule{
 	"sandbox/batch":      {mods: []string{"golang.org/x/sys"}},
 	"schema":             {own: []string{"workflow"}, mods: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
 	"internal/settings":  {mods: []string{"gopkg.in/yaml.v3"}, own: []string{"workflow"}},
+	"internal/plan":      {own: []string{"workflow", "steps/jobscript"}},
 	"internal/redact":    {},
 	"internal/console":   {own: []string{"workflow", "internal/redact"}, mods: []string{"golang.org/x/term"}},
 	"internal/dagsvg":    {},
@@ -49,7 +50,7 @@ var rules = map[string]rule{
 	"cmd/fcflow": {
 		own: []string{
 			"workflow", "engine", "store", "firecrest", "steps", "scheduler", "server", "sandbox", "schema",
-			"internal/settings", "internal/console", "internal/dagsvg",
+			"internal/settings", "internal/console", "internal/dagsvg", "internal/plan",
 		},
 		mods: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/rs/zerolog", "golang.org/x/term"},
 	},

@@ -1,0 +1,130 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// seeJob compares what a job asks for with what the system has.
+func (p *Plan) seeJob(s *Step, site *Site, now time.Time) {
+	if s.Job == nil {
+		return
+	}
+	p.seePartition(s, site)
+	p.seeAccount(s, site)
+	p.seeReservation(s, site, now)
+	p.seeMaintenance(s, site, now)
+}
+
+// seePartition: a list of partitions is fine if one of them is.
+func (p *Plan) seePartition(s *Step, site *Site) {
+	j := s.Job
+	if _, failed := site.Failed["partitions"]; failed || j.Partition == "" {
+		return
+	}
+	var known []string
+	for _, partition := range site.Partitions {
+		known = append(known, partition.Name)
+	}
+	input := j.from["partition"]
+	for name := range strings.SplitSeq(j.Partition, ",") {
+		i := slices.Index(known, name)
+		if i < 0 {
+			p.add(s, input, Finding{
+				Severity: Error, Code: UnknownPartition, Message: fmt.Sprintf("%s has no partition %q", site.Name, name),
+				Hint: meant(name, known, "it has"),
+			})
+			continue
+		}
+		partition := site.Partitions[i]
+		if !partition.Up {
+			p.add(s, input, Finding{
+				Severity: Warning, Code: PartitionDown,
+				Message: fmt.Sprintf("partition %s of %s is %s: it starts no jobs now", name, site.Name, strings.ToLower(partition.State)),
+			})
+		}
+		if partition.Nodes > 0 && j.Nodes > partition.Nodes {
+			p.add(s, j.from["nodes"], Finding{
+				Severity: Error, Code: PartitionTooSmall,
+				Message: fmt.Sprintf("partition %s of %s has %d nodes, the job asks for %d", name, site.Name, partition.Nodes, j.Nodes),
+			})
+		}
+	}
+}
+
+func (p *Plan) seeAccount(s *Step, site *Site) {
+	account := s.Job.Account
+	if account == "" || len(site.Accounts) == 0 || slices.Contains(site.Accounts, account) {
+		return
+	}
+	p.add(s, s.Job.from["account"], Finding{
+		Severity: Error, Code: UnknownAccount, Message: fmt.Sprintf("%s has no account %q on %s", site.User, account, site.Name),
+		Hint: meant(account, site.Accounts, "there are"),
+	})
+}
+
+// seeReservation: the job must fit between now, or the beginning of its
+// reservation, and the end of that.
+func (p *Plan) seeReservation(s *Step, site *Site, now time.Time) {
+	j := s.Job
+	if _, failed := site.Failed["reservations"]; failed || j.Reservation == "" {
+		return
+	}
+	var known []string
+	for _, r := range site.Reservations {
+		known = append(known, r.Name)
+	}
+	i := slices.Index(known, j.Reservation)
+	input := j.from["reservation"]
+	if i < 0 {
+		p.add(s, input, Finding{
+			Severity: Error, Code: UnknownReservation, Message: fmt.Sprintf("%s has no reservation %q", site.Name, j.Reservation),
+			Hint: meant(j.Reservation, known, "it has"),
+		})
+		return
+	}
+	r := site.Reservations[i]
+	begin := now
+	if r.Start.After(now) {
+		begin = r.Start
+		p.add(s, input, Finding{
+			Severity: Warning, Code: ReservationLater,
+			Message: fmt.Sprintf("reservation %s begins at %s: the job waits for it", r.Name, instant(r.Start)),
+		})
+	}
+	if begin.Add(j.Time).After(r.End) {
+		p.add(s, input, Finding{
+			Severity: Error, Code: ReservationOver,
+			Message: fmt.Sprintf("reservation %s ends at %s, too early for a job%s", r.Name, instant(r.End), of(j.Time)),
+		})
+	}
+}
+
+// seeMaintenance: schedulers start no job that would not end before.
+func (p *Plan) seeMaintenance(s *Step, site *Site, now time.Time) {
+	j := s.Job
+	for _, r := range site.Reservations {
+		if !IsMaintenance(r.Name) || r.Name == j.Reservation || !r.End.After(now) || !now.Add(j.Time).After(r.Start) {
+			continue
+		}
+		message := fmt.Sprintf("a job%s would not end before maintenance %s at %s: where that takes its nodes it waits until %s",
+			of(j.Time), r.Name, instant(r.Start), instant(r.End))
+		hint := "ask for less time to run before it"
+		if !r.Start.After(now) {
+			message, hint = fmt.Sprintf("%s is in maintenance %s until %s", site.Name, r.Name, instant(r.End)), ""
+		}
+		p.add(s, j.from["time"], Finding{Severity: Warning, Code: Maintenance, Message: message, Hint: hint})
+	}
+}
+
+// of reads " of 6h0m0s"; nothing where no wall time is asked for.
+func of(walltime time.Duration) string {
+	if walltime == 0 {
+		return ""
+	}
+	return " of " + walltime.String()
+}
+
+func instant(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
