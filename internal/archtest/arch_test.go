@@ -38,6 +38,7 @@ var rules = map[string]rule{
 	"server":             {own: []string{"workflow"}, mods: []string{"golang.org/x/sys"}},
 	"sandbox":            {own: []string{"sandbox/batch"}, mods: []string{"golang.org/x/sys"}},
 	"sandbox/batch":      {mods: []string{"golang.org/x/sys"}},
+	"sandbox/objects":    {mods: []string{"github.com/aws/aws-sdk-go-v2"}},
 	"schema":             {own: []string{"workflow"}, mods: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
 	"internal/settings":  {mods: []string{"gopkg.in/yaml.v3"}, own: []string{"workflow"}},
 	"internal/plan":      {own: []string{"workflow", "steps/jobscript"}},
