@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -17,6 +18,10 @@ func TestMethods(t *testing.T) {
 	t.Parallel()
 	const entry = `{"output":{"name":"/d/x","type":"d","linkTarget":null,"user":"u","group":"g","permissions":"rwxr-xr-x","lastModified":"2026-01-05T10:00:00","size":"40"}}`
 	wantEntry := &FileEntry{Name: "/d/x", Type: "d", User: "u", Group: "g", Permissions: "rwxr-xr-x", LastModified: "2026-01-05T10:00:00", Size: 40}
+	const transfer = `{"transferJob":{"jobId":7,"system":"alps","workingDirectory":"/w","logs":{"outputLog":"/w/o","errorLog":"/w/e"}}}`
+	wantJob := func(kind TransferKind) *TransferJob {
+		return &TransferJob{ID: "7", System: "alps", Kind: kind, WorkDir: "/w", OutputLog: "/w/o", ErrorLog: "/w/e"}
+	}
 	json := "application/json"
 	tests := []struct {
 		name   string
@@ -37,6 +42,32 @@ func TestMethods(t *testing.T) {
 			call:   func(ctx context.Context, c *Client) (any, error) { return c.Status.UserInfo(ctx, "alps") },
 			want:   request{Method: "GET", Path: "/hpc/status/alps/userinfo"},
 			result: &UserInfo{User: Identity{"1", "u"}, Group: Identity{"2", "g"}, Groups: []Identity{}},
+		},
+		{
+			name: "liveness", status: 200, body: `{"healthcheckRuns":{"alps":"2026-01-05T10:00:00.5Z","new":null},"lastUpdate":42}`,
+			call:   func(ctx context.Context, c *Client) (any, error) { return c.Status.Liveness(ctx) },
+			want:   request{Method: "GET", Path: "/hpc/status/liveness/"},
+			result: &Liveness{Probed: map[string]time.Time{"alps": time.Date(2026, 1, 5, 10, 0, 0, 5e8, time.UTC)}, Age: 42 * time.Second},
+		},
+		{
+			name: "nodes", status: 200, body: `{"nodes":[{"name":"n1","cpus":"8","state":"mixed+drain*","features":"(null)","partitions":null,"cpuLoad":null}]}`,
+			call:   func(ctx context.Context, c *Client) (any, error) { return c.Status.Nodes(ctx, "alps") },
+			want:   request{Method: "GET", Path: "/hpc/status/alps/nodes"},
+			result: []Node{{Name: "n1", CPUs: 8, States: []string{"MIXED", "DRAIN"}}},
+		},
+		{
+			name: "reservations", status: 200, body: `{"reservations":[]}`,
+			call:   func(ctx context.Context, c *Client) (any, error) { return c.Status.Reservations(ctx, "alps") },
+			want:   request{Method: "GET", Path: "/hpc/status/alps/reservations"},
+			result: []Reservation{},
+		},
+		{
+			name: "partitions", status: 200, body: `{"partitions":[{"name":"p","cpus":null,"totalNodes":2,"partition":["UP"]}]}`,
+			call: func(ctx context.Context, c *Client) (any, error) {
+				return c.Status.Partitions(ctx, "alps", &PartitionOptions{ShowHidden: true})
+			},
+			want:   request{Method: "GET", Path: "/hpc/status/alps/partitions", Query: "show_hidden=true"},
+			result: []Partition{{"p", 0, 2, []string{"UP"}}},
 		},
 		{
 			name: "list", status: 200, body: `{"output":[{"name":"a","type":"-","size":"3"}]}`,
@@ -93,6 +124,30 @@ func TestMethods(t *testing.T) {
 			},
 			want:   request{Method: "GET", Path: "/hpc/filesystem/alps/ops/checksum", Query: "path=%2Ff"},
 			result: "ab",
+		},
+		{
+			name: "file type", status: 200, body: `{"output":"ASCII text"}`,
+			call: func(ctx context.Context, c *Client) (any, error) {
+				return c.Filesystem.FileType(ctx, "alps", "/d/x y")
+			},
+			want:   request{Method: "GET", Path: "/hpc/filesystem/alps/ops/file", Query: "path=%2Fd%2Fx+y"},
+			result: "ASCII text",
+		},
+		{
+			name: "chmod", status: 200, body: entry,
+			call: func(ctx context.Context, c *Client) (any, error) {
+				return c.Filesystem.Chmod(ctx, "alps", "/d/x", "u+x,go-w")
+			},
+			want:   request{Method: "PUT", Path: "/hpc/filesystem/alps/ops/chmod", Body: `{"path":"/d/x","mode":"u+x,go-w"}`, ContentType: json},
+			result: wantEntry,
+		},
+		{
+			name: "chown", status: 200, body: entry,
+			call: func(ctx context.Context, c *Client) (any, error) {
+				return c.Filesystem.Chown(ctx, "alps", "/d/x", "", "proj")
+			},
+			want:   request{Method: "PUT", Path: "/hpc/filesystem/alps/ops/chown", Body: `{"path":"/d/x","owner":"","group":"proj"}`, ContentType: json},
+			result: wantEntry,
 		},
 		{
 			name: "mkdir", status: 201, body: entry,
@@ -196,6 +251,81 @@ func TestMethods(t *testing.T) {
 			call: func(ctx context.Context, c *Client) (any, error) { return nil, c.Compute.Cancel(ctx, "alps", "123") },
 			want: request{Method: "DELETE", Path: "/hpc/compute/alps/jobs/123"},
 		},
+		{
+			name: "attach", status: 204,
+			call: func(ctx context.Context, c *Client) (any, error) {
+				return nil, c.Compute.Attach(ctx, "alps", "123", "touch 'it is there'")
+			},
+			want: request{Method: "PUT", Path: "/hpc/compute/alps/jobs/123/attach", Body: `{"command":"touch 'it is there'"}`, ContentType: json},
+		},
+		{
+			name: "move", status: 201, body: transfer,
+			call: func(ctx context.Context, c *Client) (any, error) {
+				return c.Transfer.Move(ctx, "alps", "/a b", "/c", &TransferOptions{Account: "proj"})
+			},
+			want:   request{Method: "POST", Path: "/hpc/filesystem/alps/transfer/mv", Body: `{"sourcePath":"/a b","targetPath":"/c","account":"proj"}`, ContentType: json},
+			result: wantJob(TransferMove),
+		},
+		{
+			name: "copy", status: 201, body: transfer,
+			call: func(ctx context.Context, c *Client) (any, error) {
+				return c.Transfer.Copy(ctx, "alps", "/a", "/c", &CopyOptions{Dereference: true})
+			},
+			want:   request{Method: "POST", Path: "/hpc/filesystem/alps/transfer/cp", Body: `{"sourcePath":"/a","targetPath":"/c","dereference":true}`, ContentType: json},
+			result: wantJob(TransferCopy),
+		},
+		{
+			name: "remove by job", status: 200, body: transfer,
+			call: func(ctx context.Context, c *Client) (any, error) {
+				return c.Transfer.Remove(ctx, "alps", "/a", &TransferOptions{Account: "proj"})
+			},
+			want:   request{Method: "DELETE", Path: "/hpc/filesystem/alps/transfer/rm", Query: "account=proj&path=%2Fa"},
+			result: wantJob(TransferRemove),
+		},
+		{
+			name: "compress by job", status: 201, body: transfer,
+			call: func(ctx context.Context, c *Client) (any, error) {
+				return c.Transfer.Compress(ctx, "alps", "/a", "/a.tar", &CompressJobOptions{CompressOptions: CompressOptions{CompressionXz, true, ".*x"}})
+			},
+			want: request{
+				Method: "POST", Path: "/hpc/filesystem/alps/transfer/compress", ContentType: json,
+				Body: `{"sourcePath":"/a","targetPath":"/a.tar","matchPattern":".*x","dereference":true,"compression":"xz"}`,
+			},
+			result: wantJob(TransferCompress),
+		},
+		{
+			name: "extract by job", status: 201, body: transfer,
+			call: func(ctx context.Context, c *Client) (any, error) {
+				return c.Transfer.Extract(ctx, "alps", "/a.tgz", "/a", nil)
+			},
+			want: request{
+				Method: "POST", Path: "/hpc/filesystem/alps/transfer/extract", ContentType: json,
+				Body: `{"sourcePath":"/a.tgz","targetPath":"/a","compression":"gzip"}`,
+			},
+			result: wantJob(TransferExtract),
+		},
+		{
+			name: "upload by wormhole", status: 201, body: transfer[:len(transfer)-1] + `,"transferDirectives":{"transferMethod":"wormhole"}}`,
+			call: func(ctx context.Context, c *Client) (any, error) {
+				return c.Transfer.Upload(ctx, "alps", "/a/b", UploadRequest{Method: MethodWormhole, WormholeCode: "4-a-b", Account: "proj"})
+			},
+			want: request{
+				Method: "POST", Path: "/hpc/filesystem/alps/transfer/upload", ContentType: json,
+				Body: `{"path":"/a/b","account":"proj","transferDirectives":{"transferMethod":"wormhole","wormholeCode":"4-a-b"}}`,
+			},
+			result: &UploadTransfer{Job: *wantJob(TransferPeer), Method: MethodWormhole},
+		},
+		{
+			name: "download by S3", status: 201, body: transfer[:len(transfer)-1] + `,"transferDirectives":{"transferMethod":"s3","downloadUrl":"https://s3/x"}}`,
+			call: func(ctx context.Context, c *Client) (any, error) {
+				return c.Transfer.Download(ctx, "alps", "/a/b", DownloadRequest{Method: MethodS3})
+			},
+			want: request{
+				Method: "POST", Path: "/hpc/filesystem/alps/transfer/download", ContentType: json,
+				Body: `{"path":"/a/b","transferDirectives":{"transferMethod":"s3"}}`,
+			},
+			result: &DownloadTransfer{Job: *wantJob(TransferEgress), Method: MethodS3, URL: "https://s3/x"},
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -212,7 +342,7 @@ func TestMethods(t *testing.T) {
 				t.Errorf("requests (-want +got):\n%s", diff)
 			}
 			header := server.headers[0]
-			if got := header.Get("Authorization"); got != "Bearer t0k3n" {
+			if got := header.Get("Authorization"); got != "Bearer t0k3n" && test.name != "liveness" || got != "" && test.name == "liveness" {
 				t.Errorf("Authorization: %q", got)
 			}
 			if got := header.Get("User-Agent"); got != "me/1" {
@@ -230,7 +360,7 @@ func TestMethods(t *testing.T) {
 				t.Fatalf("got %v, want ErrForbidden", err)
 			}
 			failure := asError(t, err)
-			if failure.ServerVersion != "2.5.6" || failure.Attempts != 1 || failure.Retryable() || failure.System != "alps" && test.name != "systems" {
+			if failure.ServerVersion != "2.5.6" || failure.Attempts != 1 || failure.Retryable() || failure.System != "alps" && strings.Contains(failure.Operation, "{system_name}") {
 				t.Errorf("got %+v", failure)
 			}
 			if !strings.Contains(err.Error(), "Permission denied") || !strings.Contains(err.Error(), failure.RequestID) {
@@ -266,6 +396,9 @@ func TestPathsRefusedBeforeSending(t *testing.T) {
 			"compress to":  func() error { return fs.Compress(ctx, "alps", "/ok", path, nil) },
 			"extract":      func() error { return fs.Extract(ctx, "alps", path, "/ok", "") },
 			"extract to":   func() error { return fs.Extract(ctx, "alps", "/ok", path, "") },
+			"file":         func() error { _, err := fs.FileType(ctx, "alps", path); return err },
+			"chmod":        func() error { _, err := fs.Chmod(ctx, "alps", path, "640"); return err },
+			"chown":        func() error { _, err := fs.Chown(ctx, "alps", path, "", "g"); return err },
 			"rm":           func() error { return fs.Remove(ctx, "alps", path) },
 			"upload":       func() error { return fs.Upload(ctx, "alps", path, "f", file, size) },
 			"download":     func() error { _, err := fs.Download(ctx, "alps", path, nil); return err },
@@ -278,6 +411,24 @@ func TestPathsRefusedBeforeSending(t *testing.T) {
 			if err := call(); !errors.Is(err, ErrPath) || !strings.Contains(err.Error(), reason) {
 				t.Errorf("%s %q: got %v, want a path error with %q", name, path, err, reason)
 			}
+		}
+	}
+	for _, mode := range []string{"", "rw-r--r--", "888", "u+q", "-R", "u+x;id", "u+x 'x"} {
+		if _, err := client.Filesystem.Chmod(ctx, "alps", "/f", mode); err == nil {
+			t.Errorf("mode %q was accepted", mode)
+		}
+	}
+	for _, name := range []string{"-R", "a b", "it's", "a:b", "x\n", "$HOME"} {
+		if _, err := client.Filesystem.Chown(ctx, "alps", "/f", name, ""); err == nil {
+			t.Errorf("owner %q was accepted", name)
+		}
+		if _, err := client.Filesystem.Chown(ctx, "alps", "/f", "", name); err == nil {
+			t.Errorf("group %q was accepted", name)
+		}
+	}
+	for _, command := range []string{"", " ", "a\nb", "a\x00"} {
+		if err := client.Compute.Attach(ctx, "alps", "1", command); err == nil {
+			t.Errorf("command %q was accepted", command)
 		}
 	}
 	for _, name := range []string{"", ".", "..", "a/b", "it's"} {
