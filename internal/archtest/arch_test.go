@@ -30,7 +30,7 @@ var rules = map[string]rule{
 	"firecrest":       {mods: []string{"golang.org/x/sync", "golang.org/x/time"}},
 	"firecrest/firecresttest": {
 		own:  []string{"firecrest"},
-		mods: []string{"github.com/google/go-cmp", "github.com/santhosh-tekuri/jsonschema/v6"},
+		mods: []string{"github.com/coder/websocket", "github.com/google/go-cmp", "github.com/santhosh-tekuri/jsonschema/v6"},
 	},
 	"steps":              {own: []string{"workflow", "engine", "firecrest", "steps/jobscript", "internal/redact"}},
 	"steps/jobscript":    {},
@@ -50,7 +50,7 @@ var rules = map[string]rule{
 	"bench":              {own: []string{"workflow", "engine", "store"}},
 	"cmd/fcflow": {
 		own: []string{
-			"workflow", "engine", "store", "firecrest", "steps", "scheduler", "server", "sandbox", "schema",
+			"workflow", "engine", "store", "firecrest", "firecrest/datatransfer", "steps", "scheduler", "server", "sandbox", "schema",
 			"internal/settings", "internal/console", "internal/dagsvg", "internal/plan",
 		},
 		mods: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/rs/zerolog", "golang.org/x/term"},
