@@ -140,8 +140,12 @@ func (x *Execution) finish(e *entry, out Outcome) {
 func (x *Execution) conclude(u *workflow.Unit, told bool, with json.RawMessage, out Outcome) {
 	payload, blobs := conclude(x.run, u, told, out, with, time.Now().UTC())
 	x.emit(command{unit: u, attempt: len(u.Attempts), payload: payload, blobs: blobs})
-	if waiting, ok := payload.(*workflow.AttemptWaiting); ok {
-		x.watchLater(u, waiting.Topic)
+	switch p := payload.(type) {
+	case *workflow.AttemptWaiting:
+		x.watchLater(u, p.Topic)
+	case *workflow.AttemptFinished:
+		token := workflow.Token(x.run.Created.Nonce, u.Ref(), len(u.Attempts))
+		x.acts = append(x.acts, func() { x.forgetPrivate(token) })
 	}
 }
 

@@ -32,7 +32,10 @@ type Config struct {
 	Patience time.Duration
 	// LogDir names the directory for the logs of a run's attempts.
 	LogDir func(workflow.RunID) string
-	Logger zerolog.Logger
+	// PrivateDir names the directory for what attempts of a run keep while they
+	// last and is nobody else's to read.
+	PrivateDir func(workflow.RunID) string
+	Logger     zerolog.Logger
 	// Observe is called after each commit on the goroutine that owns the run: it
 	// must be quick and must not keep the run.
 	Observe func(run *workflow.Run, events []workflow.Event, changed []*workflow.Unit)

@@ -48,6 +48,7 @@ type Execution struct {
 	ended   bool     // the run came to its end here
 
 	changes changes
+	private private
 }
 
 // message is something that happened outside the owner goroutine.
@@ -105,6 +106,7 @@ func (x *Execution) Drive(ctx context.Context) (err error) {
 	if err := x.verify(ctx); err != nil {
 		return err
 	}
+	x.sweepPrivate()
 	x.reenter()
 	err = x.loop(ctx)
 	if x.fatal == nil {
@@ -128,6 +130,7 @@ func (x *Execution) loop(ctx context.Context) error {
 		}
 		if x.run.State.Terminal() {
 			x.ended = true
+			x.sweepPrivate()
 			return nil
 		}
 		x.arm(timer)

@@ -51,6 +51,7 @@ type recorder interface {
 	record(ctx context.Context, payloads []workflow.Payload, blobs []workflow.Blob) error
 	blob(digest string) ([]byte, error)
 	logPath(name string) (string, error)
+	privatePath(token, name string) (string, error)
 	progress(Progress)
 }
 
@@ -186,6 +187,13 @@ func sameJob(a, b workflow.JobObserved) bool {
 // LogPath names a file under the run's logs for this attempt, such as the
 // output of a local command. The caller creates it with mode 0600.
 func (inv *Invocation) LogPath(name string) (string, error) { return inv.owner.logPath(name) }
+
+// PrivatePath names a file for what the attempt needs after a restart and the
+// history must not hold, such as addresses that open a file to whoever has them.
+// The caller creates it with mode 0600. It is deleted when the attempt is over.
+func (inv *Invocation) PrivatePath(name string) (string, error) {
+	return inv.owner.privatePath(inv.Token, name)
+}
 
 // Progress tells watchers how far the attempt is. It is not durable.
 func (inv *Invocation) Progress(p Progress) { inv.owner.progress(p) }
