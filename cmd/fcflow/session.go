@@ -116,7 +116,8 @@ func (e *session) newEngine(s *settings.Settings, v *service) *engine.Engine {
 	config := engine.Config{
 		Library: v.library, JobsPerSystem: s.Count("limits.jobs"), Patience: s.Duration("patience"),
 		Secrets: s.Secret, Logger: e.app.logger(),
-		LogDir: func(id workflow.RunID) string { return e.store.Paths(id).Logs },
+		LogDir:     func(id workflow.RunID) string { return e.store.Paths(id).Logs },
+		PrivateDir: func(id workflow.RunID) string { return e.store.Paths(id).Private },
 		Observe: func(run *workflow.Run, events []workflow.Event, changed []*workflow.Unit) {
 			e.progress.observe(run, events, changed)
 			summaries.observe(run)
