@@ -1,0 +1,154 @@
+package sandbox
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// wormholeWords are what the codes of downloads are made of: 64 of them.
+var wormholeWords = strings.Fields(`
+	albedo andromeda aphelion apogee asteroid aurora azimuth binary cassini comet corona
+	cosmos crater declination dwarf eclipse ecliptic ellipse equinox exoplanet galaxy gravity
+	halo helium horizon hydrogen kepler lander lunar magnetar meridian meteor moon
+	nebula neutron nova nucleus orbit parallax parsec penumbra perigee photon planet
+	pulsar quasar redshift rover saturn solstice spectrum starlight sunspot supernova telescope
+	terminator tidal transit umbra vacuum voyager wavelength zenith zodiac`)
+
+// newWormholeCode invents the code of a download. The peer has to have it
+// before anybody else guesses it, which is all that protects it.
+func newWormholeCode() string {
+	random := make([]byte, 4)
+	_, _ = rand.Read(random) // never fails
+	code := fmt.Sprint(1 + random[0]%98)
+	for _, b := range random[1:] {
+		code += "-" + wormholeWords[int(b)%len(wormholeWords)]
+	}
+	return code
+}
+
+// wormholeReceive is the job of an upload: the wormhole program receives a file
+// in a directory of its own, from where it goes to the target as the user of x
+// may write it.
+func wormholeReceive(x session, code, target string, stdout, stderr io.Writer) (exitCode int) {
+	return inPrivateDir(stderr, func(dir string) int {
+		// The code goes through standard input, off the command line.
+		if rc := runWormhole(x.ctx, dir, code+"\n", stdout, stderr, "receive", "--accept-file", "--hide-progress", "--output-file", dir); rc != 0 {
+			return rc
+		}
+		if err := x.takeReceived(dir, target); err != nil {
+			fmt.Fprintf(stderr, "wormhole: cannot write %s: %s\n", target, strerror(err))
+			return 1
+		}
+		return 0
+	})
+}
+
+// takeReceived copies the only file of a directory of this machine to a target
+// of the site; below it if the target is a directory.
+func (x session) takeReceived(dir, target string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	if len(entries) != 1 || !entries[0].Type().IsRegular() {
+		return syscall.EINVAL // a text, a directory
+	}
+	if p, err := x.existing(target, true); err == nil && p.info.IsDir() {
+		target = path.Join(target, entries[0].Name())
+	}
+	in, err := os.Open(filepath.Join(dir, entries[0].Name()))
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := x.create(target)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, x.limited(in))
+	return errors.Join(err, out.Close())
+}
+
+// wormholeSend is the job of a download. The program has no other way to take
+// a code than its command line, so others on this machine may see it.
+func wormholeSend(x session, code, source string, stdout, stderr io.Writer) (exitCode int) {
+	return inPrivateDir(stderr, func(dir string) int {
+		copied, err := x.copyOut(source, dir)
+		if err != nil {
+			fmt.Fprintf(stderr, "Error: Invalid value for '[WHAT]': %s: %s\n", source, strerror(err))
+			return 2
+		}
+		return runWormhole(x.ctx, dir, "", stdout, stderr, "send", "--hide-progress", "--code", code, copied)
+	})
+}
+
+// copyOut copies a file of the site to a directory of this machine.
+func (x session) copyOut(source, dir string) (string, error) {
+	p, err := x.existing(source, true)
+	if err != nil {
+		return "", err
+	}
+	if !p.info.Mode().IsRegular() {
+		return "", syscall.EISDIR
+	}
+	in, err := x.open(p)
+	if err != nil {
+		return "", err
+	}
+	defer in.Close()
+	to := filepath.Join(dir, path.Base(p.rel))
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", err
+	}
+	_, err = io.Copy(out, x.limited(in))
+	return to, errors.Join(err, out.Close())
+}
+
+// inPrivateDir gives the program a directory outside the site, so that it
+// neither reads nor writes with more rights than the user of the job.
+func inPrivateDir(stderr io.Writer, do func(dir string) int) (exitCode int) {
+	dir, err := os.MkdirTemp("", "fcflow-wormhole-")
+	if err != nil {
+		fmt.Fprintf(stderr, "wormhole: %v\n", err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	return do(dir)
+}
+
+// runWormhole runs the program that is found in PATH. It is asked to end, and
+// killed ten seconds later, when the context does.
+func runWormhole(ctx context.Context, dir, input string, stdout, stderr io.Writer, args ...string) (exitCode int) {
+	program, err := exec.LookPath("wormhole")
+	if err != nil {
+		fmt.Fprintln(stderr, "wormhole: command not found; install it with: pip install magic-wormhole")
+		return 127
+	}
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = dir, strings.NewReader(input), stdout, stderr
+	cmd.Env = append(os.Environ(), "WORMHOLE_QR=false")
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	err = cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return max(exit.ExitCode(), 1) // -1 when killed
+	}
+	fmt.Fprintf(stderr, "wormhole: %v\n", err)
+	return 1
+}
