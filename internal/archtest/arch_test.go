@@ -32,7 +32,11 @@ var rules = map[string]rule{
 		own:  []string{"firecrest"},
 		mods: []string{"github.com/coder/websocket", "github.com/google/go-cmp", "github.com/santhosh-tekuri/jsonschema/v6"},
 	},
-	"steps":              {own: []string{"workflow", "engine", "firecrest", "steps/jobscript", "internal/redact"}},
+	"firecrest/datatransfer": {
+		own:  []string{"firecrest"},
+		mods: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go", "github.com/coder/websocket"},
+	},
+	"steps":              {own: []string{"workflow", "engine", "firecrest", "firecrest/datatransfer", "steps/jobscript", "internal/redact"}},
 	"steps/jobscript":    {},
 	"scheduler":          {own: []string{"workflow"}, mods: []string{"github.com/robfig/cron/v3"}},
 	"server":             {own: []string{"workflow"}, mods: []string{"golang.org/x/sys"}},
