@@ -40,10 +40,15 @@ func (r *rig) end(id string) {
 // until is the job once it is in a state that will do.
 func (r *rig) until(id string, does func(batch.State) bool) batch.Job {
 	r.t.Helper()
+	return r.untilOn("alps", id, does)
+}
+
+func (r *rig) untilOn(system, id string, does func(batch.State) bool) batch.Job {
+	r.t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.After(30 * time.Second); ; {
-		job, found := r.srv.jobs.Get("alps", id)
+		job, found := r.srv.jobs.Get(system, id)
 		if found && does(job.State) {
 			return job
 		}

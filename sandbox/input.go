@@ -221,3 +221,20 @@ func decodeText(raw json.RawMessage) (text string, ok bool) {
 }
 
 func isNull(raw json.RawMessage) bool { return bytes.Equal(raw, []byte("null")) }
+
+// integer is a number that may be left out or be null. A text of digits will do.
+func (o object) integer(names ...string) (value int64, there bool) {
+	raw, found := o.find(names)
+	if !found || isNull(raw) {
+		return 0, false
+	}
+	text, isText := decodeText(raw)
+	if !isText {
+		text = string(raw)
+	}
+	value, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(text), ".0"), 10, 64)
+	if err != nil {
+		o.complain(names[0], notInt)
+	}
+	return value, err == nil
+}

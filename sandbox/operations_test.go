@@ -61,8 +61,19 @@ func TestEveryOperation(t *testing.T) {
 		"POST /filesystem/{system_name}/ops/compress":       {sample{body: members{"path": file, "targetPath": r.home + "/b"}}, none},
 		"POST /filesystem/{system_name}/ops/extract":        {sample{body: members{"path": r.home + "/a.tgz", "targetPath": r.scratch}}, none},
 		"POST /filesystem/{system_name}/ops/upload":         {good: none, bad: missing}, // good is a form, sent below
-		"POST " + TokenPath:                                 {good: none, bad: none},    // likewise
-		"POST /sandbox/systems":                             {sample{body: members{"systems": []string{"x"}}}, none},
+		"POST /filesystem/{system_name}/transfer/mv":        {sample{body: members{"path": file, "targetPath": r.home + "/mv"}}, none},
+		"POST /filesystem/{system_name}/transfer/cp":        {sample{body: members{"path": file, "targetPath": r.home + "/cp"}}, none},
+		"DELETE /filesystem/{system_name}/transfer/rm":      {at(file), none},
+		"POST /filesystem/{system_name}/transfer/compress":  {sample{body: members{"path": file, "targetPath": r.home + "/c"}}, none},
+		"POST /filesystem/{system_name}/transfer/extract":   {sample{body: members{"path": r.home + "/a.tgz", "targetPath": r.scratch}}, none},
+		"POST /filesystem/{system_name}/transfer/upload": {
+			sample{body: members{"path": file, "transferDirectives": members{"transferMethod": "s3", "fileSize": 1}}}, none,
+		},
+		"POST /filesystem/{system_name}/transfer/download": {
+			sample{body: members{"path": r.home, "transferDirectives": members{"transferMethod": "s3"}}}, none,
+		},
+		"POST " + TokenPath:     {good: none, bad: none}, // likewise
+		"POST /sandbox/systems": {sample{body: members{"systems": []string{"x"}}}, none},
 	}
 	want(t, r.upload(r.home, "up", "x"), 204)
 	creds := r.srv.Credentials()

@@ -65,6 +65,14 @@ var operations = []route{
 	{op: "POST /filesystem/{system_name}/ops/compress", body: jsonBody, gated: true, handle: (*Server).postCompress},
 	{op: "POST /filesystem/{system_name}/ops/extract", body: jsonBody, gated: true, handle: (*Server).postExtract},
 
+	{op: "POST /filesystem/{system_name}/transfer/upload", body: jsonBody, handle: (*Server).postTransferUpload},
+	{op: "POST /filesystem/{system_name}/transfer/download", body: jsonBody, handle: (*Server).postTransferDownload},
+	{op: "POST /filesystem/{system_name}/transfer/mv", body: jsonBody, gated: true, handle: (*Server).postMv},
+	{op: "POST /filesystem/{system_name}/transfer/cp", body: jsonBody, gated: true, handle: (*Server).postCp},
+	{op: "DELETE /filesystem/{system_name}/transfer/rm", gated: true, handle: (*Server).deleteTransferRm},
+	{op: "POST /filesystem/{system_name}/transfer/compress", body: jsonBody, gated: true, handle: (*Server).postTransferCompress},
+	{op: "POST /filesystem/{system_name}/transfer/extract", body: jsonBody, gated: true, handle: (*Server).postTransferExtract},
+
 	{op: "GET /openapi.json", access: anyone, handle: (*Server).getOpenAPI},
 
 	{op: "POST " + TokenPath, access: anyone, body: ownBody, handle: (*Server).postToken},

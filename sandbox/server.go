@@ -12,6 +12,7 @@
 //	home/USER     file system "users", default work directory
 //	scratch/USER  file system "scratch"
 //	batch/        the job table
+//	objects/      the object store of large transfers, served below /s3/
 //	bin/          stand-ins for srun, squeue and the like, first in PATH of jobs
 //
 // A sandbox opened again on the same root has the same files, jobs, key,
@@ -35,6 +36,7 @@ import (
 	"time"
 
 	"github.com/fcflow/fcflow/sandbox/batch"
+	"github.com/fcflow/fcflow/sandbox/objects"
 )
 
 // DefaultRelease is the FirecREST release the sandbox reports and imitates.
@@ -75,6 +77,9 @@ type Config struct {
 	// Observe, if set, is told every answer given to a routed request. op is the
 	// route's name, such as "POST /compute/{system_name}/jobs".
 	Observe func(op string, status int)
+	// StoreFault and StoreObserve are the same for requests to the object store.
+	StoreFault   func(op string, r *http.Request) *objects.Fault
+	StoreObserve func(op string, status int)
 }
 
 // Credentials are what a client needs to get a token.
@@ -94,6 +99,7 @@ type Server struct {
 	users   userTable
 	volumes *volumes
 	jobs    *batch.Table
+	objects *objects.Store
 	router  router
 	opened  time.Time
 
@@ -165,20 +171,39 @@ func (s *Server) load() (err error) {
 	if s.volumes, err = openVolumes(root, s.users); err != nil {
 		return err
 	}
+	if s.objects, err = objects.Open(objects.Config{
+		Dir: filepath.Join(root, "objects"), Path: storePath,
+		Fault: s.cfg.StoreFault, Observe: s.cfg.StoreObserve,
+	}); err != nil {
+		return err
+	}
 	s.jobs, err = batch.Open(batch.Config{
-		Dir:    filepath.Join(root, "batch"),
-		Runner: batch.ProcessRunner{Roots: s.volumes.paths()},
-		Slots:  s.cfg.Slots,
-		Bin:    filepath.Join(root, "bin"),
-		UID:    s.users.uid,
-		Home:   s.volumes.home,
-		Admit:  s.admitJob,
+		Dir:      filepath.Join(root, "batch"),
+		Runner:   batch.ProcessRunner{Roots: s.volumes.paths()},
+		Builtins: s.builtins(),
+		Slots:    s.cfg.Slots,
+		Bin:      filepath.Join(root, "bin"),
+		UID:      s.users.uid,
+		Home:     s.volumes.home,
+		Admit:    s.admitJob,
 	})
 	return err
 }
 
-// Handler serves the whole API, the token endpoint and the admin routes.
-func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
+// storePath is where the object store is served.
+const storePath = "/s3"
+
+// Handler serves the whole API, the token endpoint, the admin routes and the
+// object store.
+func (s *Server) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, storePath+"/") {
+			s.objects.ServeHTTP(w, r)
+			return
+		}
+		s.serve(w, r)
+	})
+}
 
 // Serve answers requests on l until Close. It refuses a listener that other
 // machines can reach: who can submit a job can run any program as this user.

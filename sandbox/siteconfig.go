@@ -114,6 +114,8 @@ type TransferConfig struct {
 	// PyPIIndexURL is only shown; jobs of the sandbox install nothing.
 	PyPIIndexURL string `json:"pypi_index_url,omitempty"`
 
+	GiveUp Duration `json:"give_up,omitempty"` // how long it looks; default a day
+
 	// Of the streamer.
 	PortRange            [2]int   `json:"port_range,omitzero"`
 	PublicIPs            []string `json:"public_ips,omitempty"`

@@ -69,12 +69,12 @@ type (
 func (s *Server) getSystems(c *call) (reply, error) {
 	out := systemsReply{Systems: []systemReply{}}
 	for _, sys := range s.site.all() {
-		out.Systems = append(out.Systems, s.describeSystem(sys, c.r.Host))
+		out.Systems = append(out.Systems, s.describeSystem(sys, c.baseURL()))
 	}
 	return jsonReply(200, out), nil
 }
 
-func (s *Server) describeSystem(sys *SystemConfig, host string) systemReply {
+func (s *Server) describeSystem(sys *SystemConfig, base string) systemReply {
 	out := systemReply{
 		Name: sys.Name,
 		SSH: sshReply{Host: "localhost", Port: 22, MaxClients: 100, Timeout: map[string]int{
@@ -85,7 +85,7 @@ func (s *Server) describeSystem(sys *SystemConfig, host string) systemReply {
 		Probing:   probingReply{IntervalCheck: int(probeInterval.Seconds())},
 		DataOperation: dataReply{
 			JobDirectives: sys.TransferDirectives, MaxOpsFileSize: s.cfg.MaxOpsFileSize,
-			DataTransfer: sys.transfer().describe("http://" + host),
+			DataTransfer: sys.transfer().describe(base),
 		},
 	}
 	if sys.pbs() {

@@ -10,8 +10,9 @@ func (sys *SystemConfig) transfer() TransferConfig {
 	t := sys.Transfer
 	t.Method = cmp.Or(t.Method, "s3")
 	t.MaxPartSize = cmp.Or(t.MaxPartSize, 64<<20)
-	t.TTL = cmp.Or(t.TTL, Duration(7*24*time.Hour))
+	t.TTL = min(cmp.Or(t.TTL, maxTTL), maxTTL)
 	t.Poll = cmp.Or(t.Poll, Duration(200*time.Millisecond))
+	t.GiveUp = cmp.Or(t.GiveUp, Duration(24*time.Hour))
 	t.PortRange = cmp.Or(t.PortRange, [2]int{5665, 5675})
 	t.WaitTimeout = cmp.Or(t.WaitTimeout, Duration(24*time.Hour))
 	t.InboundTransferLimit = cmp.Or(t.InboundTransferLimit, 5<<30)
@@ -20,6 +21,9 @@ func (sys *SystemConfig) transfer() TransferConfig {
 	}
 	return t
 }
+
+// maxTTL is as long as a presigned URL can be good.
+const maxTTL = Duration(7 * 24 * time.Hour)
 
 const masked = "**********"
 
@@ -64,7 +68,7 @@ func (t TransferConfig) describe(base string) any {
 	switch t.Method {
 	case "s3":
 		return s3Reply{
-			ServiceType: "s3", Name: "s3", PrivateURL: masked, PublicURL: base + "/s3",
+			ServiceType: "s3", Name: "s3", PrivateURL: masked, PublicURL: base + storePath,
 			AccessKeyID: masked, SecretAccessKey: masked, Region: "us-east-1", TTL: int64(time.Duration(t.TTL).Seconds()),
 			Multipart: multipartReply{MaxPartSize: t.MaxPartSize, ParallelRuns: 3, TmpFolder: "tmp"},
 			Lifecycle: map[string]int{"days": 10},
