@@ -40,7 +40,7 @@ var rules = map[string]rule{
 	"steps/jobscript":    {},
 	"scheduler":          {own: []string{"workflow"}, mods: []string{"github.com/robfig/cron/v3"}},
 	"server":             {own: []string{"workflow"}, mods: []string{"golang.org/x/sys"}},
-	"sandbox":            {own: []string{"sandbox/batch"}, mods: []string{"golang.org/x/sys", "github.com/coder/websocket"}},
+	"sandbox":            {own: []string{"sandbox/batch", "sandbox/objects"}, mods: []string{"golang.org/x/sys", "github.com/coder/websocket"}},
 	"sandbox/batch":      {mods: []string{"golang.org/x/sys"}},
 	"sandbox/objects":    {mods: []string{"github.com/aws/aws-sdk-go-v2"}},
 	"schema":             {own: []string{"workflow"}, mods: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
