@@ -1,5 +1,5 @@
 // Package batch is the batch system of the sandbox: a durable table of jobs in
-// the manner of Slurm and a Runner that executes their scripts.
+// the manner of Slurm or PBS and a Runner that executes their scripts.
 //
 // What Submit has accepted is on disk. A table that is closed, or whose
 // process is killed at any moment, is opened again on the same folder: jobs
@@ -28,14 +28,16 @@ type Spec struct {
 	Partition   string `json:"partition,omitempty"`
 	Reservation string `json:"reservation,omitempty"`
 	Constraints string `json:"constraints,omitempty"`
+	QOS         string `json:"qos,omitempty"`
 	// WorkingDir is an absolute path on this machine. A folder that does not
 	// exist when the job starts fails the job, not the submission.
 	WorkingDir string `json:"working_dir"`
 	// Script is the text of the batch script, in whatever encoding.
 	Script string `json:"-"`
-	// Stdin defaults to /dev/null, Stdout to slurm-%j.out, Stderr to Stdout.
-	// Relative paths are below WorkingDir; the patterns %j %x %u and their
-	// like are replaced.
+	// Stdin defaults to /dev/null, Stdout to slurm-%j.out (slurm-%A_%a.out in
+	// an array), Stderr to Stdout. Relative paths are below WorkingDir; the
+	// patterns %j %x %u and their like are replaced. With PBS the defaults are
+	// NAME.oID and NAME.eID.
 	Stdin  string `json:"stdin,omitempty"`
 	Stdout string `json:"stdout,omitempty"`
 	Stderr string `json:"stderr,omitempty"`
@@ -50,7 +52,9 @@ type Spec struct {
 type State string
 
 // The states this batch system uses. A job only moves forward: from Pending to
-// Running to one of the others, or from Pending straight to Cancelled.
+// Running to one of the others, or from Pending straight to Cancelled. One that
+// asked to be requeued goes back to Pending when its node fails or it is
+// preempted.
 const (
 	Pending   State = "PENDING"   // accepted, waits for a slot; a restart keeps its place
 	Running   State = "RUNNING"   // its payload was, or is just being, started; a restart picks it up
@@ -58,7 +62,12 @@ const (
 	Failed    State = "FAILED"    // the script ended otherwise, or could not be started
 	Timeout   State = "TIMEOUT"   // stopped at its time limit
 	Cancelled State = "CANCELLED" // stopped by Cancel
-	NodeFail  State = "NODE_FAIL" // vanished without an end record
+	NodeFail  State = "NODE_FAIL" // vanished without an end record, or by Fail
+
+	// Only Fail makes these: there is no memory limit and nobody to give way to.
+	OutOfMemory State = "OUT_OF_MEMORY"
+	Preempted   State = "PREEMPTED"
+	BootFail    State = "BOOT_FAIL"
 )
 
 // Terminal reports whether a job in this state never changes again.
@@ -70,6 +79,8 @@ type Job struct {
 	// ID is a decimal number, larger than that of any job accepted before in
 	// the same Dir, on any system.
 	ID string `json:"id"`
+	// Array is set for a part of a job array.
+	Array *ArrayTask `json:"array,omitempty"`
 	// Spec has its defaults filled in: name, partition and so on from the
 	// directives, and absolute paths with their patterns replaced.
 	Spec  Spec  `json:"spec"`
@@ -81,6 +92,8 @@ type Job struct {
 	Signal   int    `json:"signal"`
 	Nodes    int    `json:"nodes"`
 	NodeList string `json:"node_list,omitempty"` // "" until the job has started
+	// Restarts is how often the job was requeued.
+	Restarts int `json:"restarts,omitempty"`
 	// Tasks and CPUsPerTask are 0 unless the script asked for them.
 	Tasks       int `json:"tasks,omitempty"`
 	CPUsPerTask int `json:"cpus_per_task,omitempty"`
@@ -97,10 +110,14 @@ type Job struct {
 }
 
 // RejectedError is the scheduler's refusal of a submission. Stderr is what
-// sbatch prints, possibly several lines, without the last line feed.
-type RejectedError struct{ Stderr string }
+// sbatch or qsub prints, possibly several lines, without the last line feed,
+// and Status what it exits with; 0 stands for 1.
+type RejectedError struct {
+	Stderr string
+	Status int
+}
 
-// Error returns the text of sbatch unchanged.
+// Error returns the text of the command unchanged.
 func (e *RejectedError) Error() string { return e.Stderr }
 
 // Config describes a table. Dir and Runner are required.
@@ -110,11 +127,14 @@ type Config struct {
 	Runner Runner
 	// Builtins are the payloads that a Spec may name instead of bringing one.
 	Builtins map[string]Builtin
+	// Cluster says what a system is like; nil stands for the zero Cluster. It
+	// is asked again and again, and may change its answer.
+	Cluster func(system string) Cluster
 	// Slots is how many jobs run at once over all systems; 0 stands for 8.
 	// Builtins, which wait more than they work, need none.
 	Slots int
 	// Bin is the folder put first in PATH of every job. Open writes the
-	// stand-ins srun, sbatch, scontrol, squeue and module into it.
+	// stand-ins srun, sbatch, scontrol, squeue, qsub, qstat and module into it.
 	// "" stands for Dir/bin.
 	Bin string
 	// UID gives the numeric id of a user, as text. With nil everybody is
@@ -123,9 +143,9 @@ type Config struct {
 	// Home gives the home directory of a user; nil stands for the job's
 	// working directory.
 	Home func(user string) string
-	// Admit, if set, sees each submission with its directives applied but
-	// before paths are resolved. It may fill in a default account or
-	// partition, and refuse with a *RejectedError.
+	// Admit, if set, sees each submission with its directives and the defaults
+	// of its Cluster applied but before paths are resolved. It may change it,
+	// and refuse with a *RejectedError.
 	Admit func(*Spec) error
 	// KillWait is the time between SIGTERM and SIGKILL for a job that is
 	// cancelled or over its limit; 0 stands for 5 s.
@@ -153,7 +173,8 @@ type Runner interface {
 type Launch struct {
 	Job Job
 	Dir string
-	// Env is the whole environment of the payload.
+	// Cwd is where the payload starts, Env its whole environment.
+	Cwd string
 	Env []string
 	// Ended should be called once when the payload is over, from any
 	// goroutine. It only saves the table waiting for its next poll.

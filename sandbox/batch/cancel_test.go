@@ -149,7 +149,7 @@ func TestRefusedSubmissions(t *testing.T) {
 				spec.Partition = "normal"
 			}
 			if spec.Account != "" && spec.Account != "proj" {
-				return &RejectedError{"sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified"}
+				return &RejectedError{Stderr: "sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified"}
 			}
 			return nil
 		}
@@ -168,7 +168,9 @@ func TestRefusedSubmissions(t *testing.T) {
 		{"cpus", "#!/bin/sh\n#SBATCH -c x\n", `sbatch: error: Invalid numeric value "x" for --cpus-per-task.`},
 		{"signal", "#!/bin/sh\n#SBATCH --signal=NOPE@10\n", "sbatch: error: Invalid --signal specification"},
 		{"missing value", "#!/bin/sh\n#SBATCH --time\n", "sbatch: option '--time' requires an argument"},
-		{"array", "#!/bin/sh\n#SBATCH --array=0-3\n", "sbatch: error: --array: this sandbox has no such jobs"},
+		{"array", "#!/bin/sh\n#SBATCH --array=3-0\n", "sbatch: error: Batch job submission failed: Invalid job array specification"},
+		{"begin", "#!/bin/sh\n#SBATCH --begin=soon\n", "sbatch: error: Invalid date/time for --begin: soon"},
+		{"dependency", "#!/bin/sh\n#SBATCH -d afterok:999\n", "sbatch: error: Batch job submission failed: Job dependency problem"},
 		{
 			"admission", "#!/bin/sh\n#SBATCH -A nosuch\n",
 			"sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified",

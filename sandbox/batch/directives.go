@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -42,7 +43,7 @@ type option struct{ name, value string }
 var shortOptions = map[byte]string{
 	'A': "account=", 'C': "constraint=", 'D': "chdir=", 'H': "hold", 'J': "job-name=",
 	'N': "nodes=", 'a': "array=", 'b': "begin=", 'c': "cpus-per-task=", 'd': "dependency=",
-	'e': "error=", 'i': "input=", 'n': "ntasks=", 'o': "output=", 'p': "partition=", 't': "time=",
+	'e': "error=", 'i': "input=", 'n': "ntasks=", 'o': "output=", 'p': "partition=", 'q': "qos=", 't': "time=",
 }
 
 // longOptions are all options that matter here; the others are for hardware
@@ -51,27 +52,37 @@ var longOptions = map[string]bool{ // true: takes a value
 	"account": true, "constraint": true, "chdir": true, "hold": false, "job-name": true,
 	"nodes": true, "array": true, "begin": true, "cpus-per-task": true, "dependency": true,
 	"error": true, "input": true, "ntasks": true, "output": true, "partition": true, "time": true,
-	"reservation": true, "signal": true,
+	"reservation": true, "signal": true, "qos": true, "requeue": false, "no-requeue": false,
+	"kill-on-invalid-dep": true,
 }
 
-// directives returns the options of the #SBATCH lines of a script. Like sbatch
-// it stops at the first line that is neither a comment nor empty.
+// directives returns the options of the #SBATCH lines of a script.
 func directives(script string) ([]option, error) {
 	var opts []option
-	for line := range strings.SplitSeq(script, "\n") {
-		args, ok := strings.CutPrefix(line, "#SBATCH")
-		switch trimmed := strings.TrimSpace(line); {
-		case ok && (args == "" || unicode.IsSpace(rune(args[0]))):
-			more, err := options(arguments(args))
-			if err != nil {
-				return nil, err
-			}
-			opts = append(opts, more...)
-		case trimmed != "" && trimmed[0] != '#':
-			return opts, nil
+	for _, line := range directiveLines(script, "#SBATCH") {
+		more, err := options(arguments(line))
+		if err != nil {
+			return nil, err
 		}
+		opts = append(opts, more...)
 	}
 	return opts, nil
+}
+
+// directiveLines are the rests of the lines with a prefix. Like the commands
+// that submit it stops at the first line that is neither a comment nor empty.
+func directiveLines(script, prefix string) []string {
+	var lines []string
+	for line := range strings.SplitSeq(script, "\n") {
+		rest, ok := strings.CutPrefix(line, prefix)
+		switch trimmed := strings.TrimSpace(line); {
+		case ok && (rest == "" || unicode.IsSpace(rune(rest[0]))):
+			lines = append(lines, rest)
+		case trimmed != "" && trimmed[0] != '#':
+			return lines
+		}
+	}
+	return lines
 }
 
 // arguments splits the rest of a directive line: at white space, with quotes
@@ -143,7 +154,7 @@ func options(args []string) ([]option, error) {
 		}
 		if takes && !hasText {
 			if len(args) == 0 {
-				return nil, &RejectedError{fmt.Sprintf("sbatch: option '--%s' requires an argument", name)}
+				return nil, &RejectedError{Stderr: fmt.Sprintf("sbatch: option '--%s' requires an argument", name)}
 			}
 			value, args = args[0], args[1:]
 		}
@@ -154,23 +165,30 @@ func options(args []string) ([]option, error) {
 
 // applyDirectives fills rec from the directives of the script and, over them,
 // from spec. As with sbatch the last of several directives counts.
-func applyDirectives(rec *record, spec Spec) error {
+func applyDirectives(rec *record, spec Spec, now time.Time) error {
 	opts, err := directives(spec.Script)
 	if err != nil {
 		return err
 	}
 	var said Spec
 	for _, o := range opts {
-		if err := o.apply(rec, &said); err != nil {
+		if err := o.apply(rec, &said, now); err != nil {
 			return err
 		}
 	}
+	rec.Spec = spec.or(said)
+	return nil
+}
+
+// or is spec with what it leaves open taken from said.
+func (spec Spec) or(said Spec) Spec {
 	for _, f := range []struct{ given, said *string }{
 		{&spec.Name, &said.Name},
 		{&spec.Account, &said.Account},
 		{&spec.Partition, &said.Partition},
 		{&spec.Reservation, &said.Reservation},
 		{&spec.Constraints, &said.Constraints},
+		{&spec.QOS, &said.QOS},
 		{&spec.WorkingDir, &said.WorkingDir},
 		{&spec.Stdin, &said.Stdin},
 		{&spec.Stdout, &said.Stdout},
@@ -180,11 +198,10 @@ func applyDirectives(rec *record, spec Spec) error {
 			*f.given = *f.said
 		}
 	}
-	rec.Spec = spec
-	return nil
+	return spec
 }
 
-func (o option) apply(rec *record, said *Spec) (err error) {
+func (o option) apply(rec *record, said *Spec, now time.Time) (err error) {
 	switch o.name {
 	case "job-name":
 		said.Name = o.value
@@ -220,15 +237,39 @@ func (o option) apply(rec *record, said *Spec) (err error) {
 		if !ok {
 			return rejected("Invalid --time specification")
 		}
-		rec.TimeLimit = limit
+		rec.TimeLimit, rec.timeGiven = limit, true
 	case "signal":
 		warning, ok := parseWarning(o.value)
 		if !ok {
 			return rejected("Invalid --signal specification")
 		}
 		rec.Warning = warning
-	default: // array, begin, dependency: to run the job without would be a lie
-		return rejected("--%s: this sandbox has no such jobs", o.name)
+	case "qos":
+		said.QOS = o.value
+	case "requeue":
+		rec.Requeue = true
+	case "no-requeue":
+		rec.Requeue = false
+	case "kill-on-invalid-dep":
+		rec.KillOnInvalid = strings.EqualFold(o.value, "yes")
+	case "array":
+		tasks, ok := parseArray(o.value)
+		if !ok {
+			return submitFailed("Invalid job array specification")
+		}
+		rec.array = &tasks
+	case "begin":
+		begin, ok := parseBegin(o.value, now)
+		if !ok {
+			return rejected("Invalid date/time for --begin: %s", o.value)
+		}
+		rec.Begin = begin.UTC()
+	case "dependency":
+		depends, ok := parseDependency(o.value)
+		if !ok {
+			return submitFailed("Job dependency problem")
+		}
+		rec.Depends = depends
 	}
 	return err
 }

@@ -51,7 +51,7 @@ func TestDirectives(t *testing.T) {
 			Spec{},
 			base(func(r *record) {
 				r.Nodes, r.Tasks, r.CPUsPerTask = 2, 16, 4
-				r.TimeLimit = 26*time.Hour + 3*time.Minute + 4*time.Second
+				r.TimeLimit, r.timeGiven = 26*time.Hour+3*time.Minute+4*time.Second, true
 				r.Warning = warning{Signal: syscall.SIGTERM, Before: 30 * time.Second, Target: BatchShell}
 			}),
 		},
@@ -75,7 +75,7 @@ func TestDirectives(t *testing.T) {
 		{
 			"hardware and policies", "#!/bin/sh\n#SBATCH --no-requeue --gres=gpu:4 --qos high -w nid1 --exclusive --mem 4G -J a\n",
 			Spec{},
-			base(func(r *record) { r.Spec.Name = "a" }),
+			base(func(r *record) { r.Spec.Name, r.Spec.QOS = "a", "high" }),
 		},
 		{"tabs, no end of line", "#!/bin/sh\n#SBATCH\t-J\ta", Spec{}, base(func(r *record) { r.Spec.Name = "a" })},
 	}
@@ -84,10 +84,10 @@ func TestDirectives(t *testing.T) {
 			t.Parallel()
 			got := &record{Job: Job{Nodes: 1}}
 			test.given.Script, test.want.Spec.Script = test.script, test.script
-			if err := applyDirectives(got, test.given); err != nil {
+			if err := applyDirectives(got, test.given, time.Now()); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(test.want, got); diff != "" {
+			if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(record{})); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
@@ -193,7 +193,7 @@ func TestExpandPattern(t *testing.T) {
 		"":             "",
 	}
 	for pattern, want := range tests {
-		if got := expandPattern(pattern, spec, "42"); got != want {
+		if got := expandPattern(pattern, Job{ID: "42", Spec: spec}); got != want {
 			t.Errorf("%q becomes %q, want %q", pattern, got, want)
 		}
 	}

@@ -10,27 +10,43 @@ import (
 	"strings"
 )
 
+func (t *Table) home(job Job) string {
+	if t.cfg.Home != nil {
+		return t.cfg.Home(job.Spec.User)
+	}
+	return job.Spec.WorkingDir
+}
+
 // environment is everything a job finds in its environment. Nothing of the
 // sandbox's own process is in it.
 func (t *Table) environment(job Job) []string {
-	home := job.Spec.WorkingDir
-	if t.cfg.Home != nil {
-		home = t.cfg.Home(job.Spec.User)
-	}
-	uid := "1000"
-	if t.cfg.UID != nil {
-		uid = t.cfg.UID(job.Spec.User)
-	}
 	env := map[string]string{
 		"PATH":    "/usr/local/bin:/usr/bin:/bin",
-		"HOME":    home,
+		"HOME":    t.home(job),
 		"USER":    job.Spec.User,
 		"LOGNAME": job.Spec.User,
 		"SHELL":   "/bin/bash",
 	}
 	maps.Copy(env, job.Spec.Env)
 	env["PATH"] = t.cfg.Bin + ":" + env["PATH"]
-	maps.Copy(env, map[string]string{
+	if t.cluster(job.Spec.System).PBS {
+		maps.Copy(env, t.pbsVariables(job))
+	} else {
+		maps.Copy(env, t.slurmVariables(job))
+	}
+	list := make([]string, 0, len(env))
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		list = append(list, name+"="+env[name])
+	}
+	return list
+}
+
+func (t *Table) slurmVariables(job Job) map[string]string {
+	uid := "1000"
+	if t.cfg.UID != nil {
+		uid = t.cfg.UID(job.Spec.User)
+	}
+	env := map[string]string{
 		"SLURM_CLUSTER_NAME":  job.Spec.System,
 		"SLURM_JOB_ID":        job.ID,
 		"SLURM_JOBID":         job.ID,
@@ -41,7 +57,7 @@ func (t *Table) environment(job Job) []string {
 		"SLURM_JOB_USER":      job.Spec.User,
 		"SLURM_NNODES":        strconv.Itoa(job.Nodes),
 		"SLURM_SUBMIT_DIR":    job.Spec.WorkingDir,
-	})
+	}
 	known := func(name, value string) {
 		if value != "" && value != "0" {
 			env[name] = value
@@ -51,27 +67,36 @@ func (t *Table) environment(job Job) []string {
 	known("SLURM_JOB_ACCOUNT", job.Spec.Account)
 	known("SLURM_JOB_PARTITION", job.Spec.Partition)
 	known("SLURM_JOB_RESERVATION", job.Spec.Reservation)
+	known("SLURM_JOB_QOS", job.Spec.QOS)
 	known("SLURM_NTASKS", strconv.Itoa(job.Tasks))
-
-	list := make([]string, 0, len(env))
-	for _, name := range slices.Sorted(maps.Keys(env)) {
-		list = append(list, name+"="+env[name])
+	known("SLURM_RESTART_COUNT", strconv.Itoa(job.Restarts))
+	if a := job.Array; a != nil {
+		env["SLURM_ARRAY_JOB_ID"] = a.Job
+		env["SLURM_ARRAY_TASK_ID"] = strconv.Itoa(a.Task)
+		env["SLURM_ARRAY_TASK_COUNT"] = strconv.Itoa(a.Count)
+		env["SLURM_ARRAY_TASK_MIN"] = strconv.Itoa(a.Min)
+		env["SLURM_ARRAY_TASK_MAX"] = strconv.Itoa(a.Max)
+		env["SLURM_ARRAY_TASK_STEP"] = strconv.Itoa(a.Step)
 	}
-	return list
+	return env
 }
 
 // resolvePaths makes the standard files of a job absolute and replaces the
 // patterns in their names.
-func resolvePaths(spec Spec, id string) Spec {
+func resolvePaths(job Job) Spec {
+	spec, output := job.Spec, "slurm-%j.out"
+	if job.Array != nil {
+		output = "slurm-%A_%a.out"
+	}
 	resolve := func(path string) string {
-		path = expandPattern(path, spec, id)
+		path = expandPattern(path, job)
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(spec.WorkingDir, path)
 		}
 		return path
 	}
 	spec.Stdin = resolve(cmp.Or(spec.Stdin, os.DevNull))
-	spec.Stdout = resolve(cmp.Or(spec.Stdout, "slurm-%j.out"))
+	spec.Stdout = resolve(cmp.Or(spec.Stdout, output))
 	if spec.Stderr == "" {
 		spec.Stderr = spec.Stdout
 	} else {
@@ -83,7 +108,7 @@ func resolvePaths(spec Spec, id string) Spec {
 // expandPattern replaces %j and its like in a file name. A number between the
 // two, at most 10, pads a numeric value with zeros. A backslash anywhere
 // switches patterns off and is itself removed; what is not a pattern stays.
-func expandPattern(s string, spec Spec, id string) string {
+func expandPattern(s string, job Job) string {
 	if strings.Contains(s, `\`) {
 		return strings.ReplaceAll(s, `\`, "")
 	}
@@ -100,7 +125,7 @@ func expandPattern(s string, spec Spec, id string) string {
 			b.WriteString("%" + rest)
 			return b.String()
 		}
-		value, numeric := patternValue(tail[0], spec, id)
+		value, numeric := patternValue(tail[0], job)
 		switch {
 		case value == "":
 			b.WriteString("%" + rest[:len(rest)-len(tail)+1])
@@ -113,24 +138,32 @@ func expandPattern(s string, spec Spec, id string) string {
 	}
 }
 
-func patternValue(letter byte, spec Spec, id string) (value string, numeric bool) {
+func patternValue(letter byte, job Job) (value string, numeric bool) {
 	switch letter {
 	case '%':
 		return "%", false
-	case 'A', 'J', 'j':
-		return id, true
+	case 'A':
+		if job.Array != nil {
+			return job.Array.Job, true
+		}
+		return job.ID, true
+	case 'J', 'j':
+		return job.ID, true
 	case 'N':
 		return "nid001", false
 	case 'n', 't':
 		return "0", true
 	case 'a':
+		if job.Array != nil {
+			return strconv.Itoa(job.Array.Task), true
+		}
 		return "4294967294", true // no array task
 	case 's':
 		return "batch", false
 	case 'u':
-		return spec.User, false
+		return job.Spec.User, false
 	case 'x':
-		return spec.Name, false
+		return job.Spec.Name, false
 	}
 	return "", false
 }

@@ -13,8 +13,8 @@ import (
 
 // ledger is an append-only account of what the batch system did, one JSON
 // object a line, for whoever wants to check the clients of the sandbox without
-// believing them. Every job has one line "accepted", at most one "started" and
-// at most one "ended".
+// believing them. Every job has one line "accepted", at most one "ended", and
+// at most one "started" for each of its restarts, which follow on "requeued".
 type ledger struct {
 	mu   sync.Mutex
 	file *os.File
@@ -23,17 +23,23 @@ type ledger struct {
 // entry is one line of the ledger.
 type entry struct {
 	At     time.Time `json:"at"`
-	Event  string    `json:"event"` // accepted, started, ended
+	Event  string    `json:"event"` // accepted, requeued, started, ended
 	ID     string    `json:"id"`
 	Name   string    `json:"name"`
 	System string    `json:"system"`
 	State  State     `json:"state"`
+	// Restarts of the job before this line, its own included.
+	Restarts int `json:"restarts,omitempty"`
 }
 
 // events is what the ledger says about a job in the state of r, oldest first.
 func (r *record) events() []entry {
 	e := entry{At: r.Submitted, Event: "accepted", ID: r.ID, Name: r.Spec.Name, System: r.Spec.System, State: Pending}
 	events := []entry{e}
+	if e.Restarts = r.Restarts; e.Restarts > 0 {
+		e.At, e.Event = r.Requeued, "requeued"
+		events = append(events, e)
+	}
 	if !r.Started.IsZero() {
 		e.At, e.Event, e.State = r.Started, "started", Running
 		events = append(events, e)
@@ -60,13 +66,16 @@ func openLedger(path string, records []*record) (*ledger, error) {
 }
 
 func (l *ledger) reconcile(records []*record) error {
-	type key struct{ id, event string }
+	type key struct {
+		id, event string
+		restarts  int
+	}
 	have := map[key]bool{}
 	for r := bufio.NewReader(l.file); ; {
 		line, err := r.ReadBytes('\n')
 		var e entry
 		if json.Unmarshal(line, &e) == nil {
-			have[key{e.ID, e.Event}] = true
+			have[key{e.ID, e.Event, e.Restarts}] = true
 		}
 		if err == nil {
 			continue
@@ -83,7 +92,7 @@ func (l *ledger) reconcile(records []*record) error {
 	}
 	for _, rec := range records {
 		for _, e := range rec.events() {
-			if have[key{e.ID, e.Event}] {
+			if have[key{e.ID, e.Event, e.Restarts}] {
 				continue
 			}
 			if err := l.write(e); err != nil {

@@ -36,6 +36,7 @@ const (
 	stepsDir   = "steps"         // one file per process that srun started, named by its id
 	endFile    = "end"           // exit status as the shell gives it
 	noticeFile = "notice"        // what the wrapper said: that a signal ended the script
+	nodesFile  = "nodes"         // the names of the job's nodes, one a line
 )
 
 // Start implements Runner.
@@ -59,6 +60,13 @@ func (r ProcessRunner) Start(l Launch) error {
 		return err
 	}
 	if err := writeExecutable(filepath.Join(l.Dir, "slurm_script"), []byte(l.Job.Spec.Script)); err != nil {
+		return err
+	}
+	names, err := Hosts(l.Job.NodeList)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(l.Dir, nodesFile), []byte(strings.Join(names, "\n")+"\n"), 0o600); err != nil {
 		return err
 	}
 	return r.spawn(l, alive)
@@ -93,7 +101,7 @@ func (r ProcessRunner) spawn(l Launch, alive *os.File) error {
 		defer stderr.Close()
 	}
 	cmd := exec.Command("/bin/sh", path, l.Dir)
-	cmd.Dir = l.Job.Spec.WorkingDir
+	cmd.Dir = l.Cwd
 	cmd.Env = l.Env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, notice
 	cmd.ExtraFiles = []*os.File{alive, stderr}

@@ -20,9 +20,20 @@ import (
 // watcher must not forget.
 type record struct {
 	Job
-	Held    bool    `json:"held,omitempty"` // --hold: stays pending until it is cancelled
-	Warning warning `json:"warning,omitzero"`
-	Stop    stop    `json:"stop,omitzero"`
+	Held    bool          `json:"held,omitempty"` // --hold: stays pending until it is cancelled
+	Begin   time.Time     `json:"begin,omitzero"` // stays pending until then
+	Depends *dependencies `json:"depends,omitempty"`
+	// KillOnInvalid cancels the job once its dependencies cannot be met.
+	KillOnInvalid bool      `json:"kill_on_invalid,omitempty"`
+	Requeue       bool      `json:"requeue,omitempty"`
+	Requeued      time.Time `json:"requeued,omitzero"` // when it last was
+	Warning       warning   `json:"warning,omitzero"`
+	Stop          stop      `json:"stop,omitzero"`
+
+	// What is only of interest until the job is accepted.
+	timeGiven bool       // the submission says something about the time limit
+	array     *arraySpec // of which rec is the model
+	join      bool       // stderr goes where stdout goes
 }
 
 // warning is the signal of --signal, sent some time before the time limit.
@@ -35,7 +46,7 @@ type warning struct {
 
 // stop says that a running job is being ended, why and since when.
 type stop struct {
-	Cause State     `json:"cause"` // Cancelled or Timeout
+	Cause State     `json:"cause"` // the state it ends in
 	At    time.Time `json:"at"`
 }
 
@@ -43,31 +54,29 @@ type stop struct {
 // strings in JSON must.
 type stored struct {
 	*record
-	Script []byte `json:"script"`
+	Script []byte `json:"script,omitempty"`
 }
 
-// newRecord applies the directives of the script, asks admit, and refuses what
-// sbatch would refuse.
-func newRecord(spec Spec, admit func(*Spec) error) (*record, error) {
-	if err := checkScript(spec.Script); err != nil {
+// newRecord applies the directives of the script and refuses what sbatch or
+// qsub itself would refuse, without asking the controller.
+func newRecord(spec Spec, pbs bool, now time.Time) (*record, error) {
+	rec := &record{Job: Job{State: Pending, Reason: "None", Nodes: 1}}
+	read, name := applyDirectives, "sbatch"
+	if pbs {
+		read, name = applyPBSDirectives, "STDIN"
+	} else if err := checkScript(spec.Script); err != nil {
 		return nil, err
 	}
-	rec := &record{Job: Job{State: Pending, Reason: "None", Nodes: 1}}
-	if err := applyDirectives(rec, spec); err != nil {
+	if err := read(rec, spec, now); err != nil {
 		return nil, err
 	}
 	if rec.Spec.Name == "" {
-		rec.Spec.Name = "sbatch"
+		rec.Spec.Name = name
 	}
 	if rec.Spec.Env == nil {
 		rec.Spec.Env = map[string]string{"F7T_version": "v2.0.0"}
 	} else {
 		rec.Spec.Env = maps.Clone(rec.Spec.Env)
-	}
-	if admit != nil {
-		if err := admit(&rec.Spec); err != nil {
-			return nil, err
-		}
 	}
 	if !filepath.IsAbs(rec.Spec.WorkingDir) {
 		return nil, fmt.Errorf("working directory %q is not an absolute path", rec.Spec.WorkingDir)
@@ -90,21 +99,26 @@ func (r *record) number() uint64 {
 // which ids were given out.
 type disk struct{ dir string }
 
-func (d disk) runDir(id string) string { return filepath.Join(d.dir, id) }
+// runDir is the folder of one run of a job: a requeued one gets a new one.
+func (d disk) runDir(job Job) string {
+	name := job.ID
+	if job.Restarts > 0 {
+		name += "." + strconv.Itoa(job.Restarts)
+	}
+	return filepath.Join(d.dir, name)
+}
 
 // save writes a record so that after a crash at any moment the file holds the
 // old record or the new one.
-func (d disk) save(rec *record) error {
-	data, err := json.MarshalIndent(stored{rec, []byte(rec.Spec.Script)}, "", "\t")
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(d.dir, rec.ID+".json")
-	if err := writeSynced(path+".tmp", data); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".tmp", path); err != nil {
-		return err
+func (d disk) save(rec *record) error { return d.saveAll([]*record{rec}) }
+
+// saveAll is save for the parts of a new array. The one that bears the array's
+// id is written last: without it load takes the others for never accepted.
+func (d disk) saveAll(records []*record) error {
+	for _, rec := range records {
+		if err := d.write(rec); err != nil {
+			return err
+		}
 	}
 	dir, err := os.Open(d.dir)
 	if err != nil {
@@ -112,6 +126,26 @@ func (d disk) save(rec *record) error {
 	}
 	return errors.Join(dir.Sync(), dir.Close())
 }
+
+func (d disk) write(rec *record) error {
+	s := stored{record: rec}
+	if !rec.isFollower() {
+		s.Script = []byte(rec.Spec.Script)
+	}
+	data, err := json.MarshalIndent(s, "", "\t")
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(d.dir, rec.ID+".json")
+	if err := writeSynced(path+".tmp", data); err != nil {
+		return err
+	}
+	return os.Rename(path+".tmp", path)
+}
+
+// isFollower says whether rec is a part of an array whose script is kept by
+// another part.
+func (r *record) isFollower() bool { return r.Array != nil && r.Array.Job != r.ID }
 
 func writeSynced(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
@@ -148,7 +182,33 @@ func (d disk) load() ([]*record, error) {
 		records = append(records, rec)
 	}
 	slices.SortFunc(records, func(a, b *record) int { return cmp.Compare(a.number(), b.number()) })
-	return records, nil
+	return d.withArrays(records)
+}
+
+// withArrays gives the parts of arrays their script, and removes the parts of an
+// array that was not accepted as a whole.
+func (d disk) withArrays(records []*record) ([]*record, error) {
+	scripts := map[string]string{}
+	for _, rec := range records {
+		if rec.Array != nil && !rec.isFollower() {
+			scripts[rec.ID] = rec.Spec.Script
+		}
+	}
+	var accepted []*record
+	for _, rec := range records {
+		if rec.isFollower() {
+			script, known := scripts[rec.Array.Job]
+			if !known {
+				if err := os.Remove(filepath.Join(d.dir, rec.ID+".json")); err != nil {
+					return nil, fmt.Errorf("batch table: %w", err)
+				}
+				continue
+			}
+			rec.Spec.Script = script
+		}
+		accepted = append(accepted, rec)
+	}
+	return accepted, nil
 }
 
 func readRecord(path, id string) (*record, error) {

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -32,12 +33,13 @@ type Table struct {
 	turn sync.Mutex
 	acts map[string]*acts
 
-	mu    sync.Mutex         // guards what follows; never held during I/O
-	jobs  map[string]*record // a record is replaced, never changed
-	order []uint64           // all ids, ascending
-	live  []uint64           // those of the jobs that are not terminal, ascending
-	last  uint64             // the highest id given out
-	fault error              // the last write that failed in the background
+	mu     sync.Mutex          // guards what follows; never held during I/O
+	jobs   map[string]*record  // a record is replaced, never changed
+	arrays map[string][]string // the ids of an array's parts, by index
+	order  []uint64            // all ids, ascending
+	live   []uint64            // those of the jobs that are not terminal, ascending
+	last   uint64              // the highest id given out
+	fault  error               // the last write that failed in the background
 
 	wake chan struct{}
 	quit chan struct{}
@@ -66,6 +68,7 @@ func Open(cfg Config) (*Table, error) {
 		acts:     map[string]*acts{},
 		builtins: newBuiltins(cfg.Builtins, cfg.Now),
 		jobs:     map[string]*record{},
+		arrays:   map[string][]string{},
 		wake:     make(chan struct{}, 1),
 		quit:     make(chan struct{}),
 		done:     make(chan struct{}),
@@ -136,15 +139,7 @@ func (t *Table) read() error {
 	if err != nil {
 		return err
 	}
-	for _, rec := range records {
-		n := rec.number()
-		t.jobs[rec.ID] = rec
-		t.order = append(t.order, n)
-		if !rec.State.Terminal() {
-			t.live = append(t.live, n)
-		}
-		t.last = n
-	}
+	t.insert(records)
 	if err := writeStandIns(t.cfg.Bin, t.disk.dir); err != nil {
 		return err
 	}
@@ -161,31 +156,114 @@ func (t *Table) Submit(spec Spec) (id string, err error) {
 	if t.closed {
 		return "", errClosed
 	}
-	rec, err := newRecord(spec, t.cfg.Admit)
+	c := t.cluster(spec.System)
+	rec, err := newRecord(spec, c.PBS, t.now())
 	if err != nil {
 		return "", err
 	}
-	t.mu.Lock()
-	t.last++
-	n := t.last
-	t.mu.Unlock()
-	rec.ID = strconv.FormatUint(n, 10)
-	rec.Submitted = t.now()
-	rec.Spec = resolvePaths(rec.Spec, rec.ID)
-	if err := t.disk.save(rec); err != nil {
+	if err := t.admit(rec, c); err != nil {
+		return "", err
+	}
+	parts := t.number(rec)
+	for _, part := range parts {
+		part.Submitted = t.now()
+		if c.PBS {
+			part.resolvePBSPaths()
+		} else {
+			part.Spec = resolvePaths(part.Job)
+		}
+	}
+	if err := t.disk.saveAll(parts); err != nil {
 		return "", fmt.Errorf("accept job: %w", err)
 	}
-	t.enter(rec)
+	for _, part := range parts {
+		t.enter(part)
+	}
 	t.mu.Lock()
-	t.jobs[rec.ID] = rec
-	t.order = insert(t.order, n)
-	t.live = insert(t.live, n)
+	t.insert(parts)
 	t.mu.Unlock()
 	t.rouse()
-	return rec.ID, nil
+	return parts[len(parts)-1].ID, nil
 }
 
-// Get returns one job of a system.
+// admit asks the system, and whoever opened the table.
+func (t *Table) admit(rec *record, c Cluster) error {
+	count := 1
+	if rec.array != nil {
+		count = len(rec.array.tasks)
+	}
+	var others []*record
+	t.mu.Lock()
+	for _, n := range t.live {
+		if other := t.jobs[strconv.FormatUint(n, 10)]; other.Spec.System == rec.Spec.System {
+			others = append(others, other)
+		}
+	}
+	t.mu.Unlock()
+	if err := c.admit(rec, others, count, t.now()); err != nil {
+		return err
+	}
+	if err := t.checkDependencies(rec); err != nil {
+		return err
+	}
+	if t.cfg.Admit == nil {
+		return nil
+	}
+	return t.cfg.Admit(&rec.Spec)
+}
+
+// number gives rec its id, or the parts of its array theirs.
+func (t *Table) number(rec *record) []*record {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	first := t.last + 1
+	if rec.array != nil {
+		t.last += uint64(len(rec.array.tasks))
+		return rec.split(*rec.array, first)
+	}
+	t.last = first
+	rec.ID = strconv.FormatUint(first, 10)
+	return []*record{rec}
+}
+
+// insert makes records known. The caller holds mu, or is Open.
+func (t *Table) insert(records []*record) {
+	for _, rec := range records {
+		n := rec.number()
+		t.jobs[rec.ID] = rec
+		t.order = insert(t.order, n)
+		if !rec.State.Terminal() {
+			t.live = insert(t.live, n)
+		}
+		t.last = max(t.last, n)
+		if a := rec.Array; a != nil {
+			ids := t.arrays[a.Job]
+			i, _ := slices.BinarySearchFunc(ids, a.Task, func(id string, task int) int { return cmp.Compare(t.jobs[id].Array.Task, task) })
+			t.arrays[a.Job] = slices.Insert(ids, i, rec.ID)
+		}
+	}
+}
+
+// Find returns the jobs an id stands for: all parts of an array by ascending
+// index, or the one job of that id. Of an array all parts but the last have ids
+// of their own too.
+func (t *Table) Find(system, id string) []Job {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	ids := t.arrays[id]
+	if ids == nil {
+		ids = []string{id}
+	}
+	var jobs []Job
+	for _, id := range ids {
+		if rec, ok := t.jobs[id]; ok && rec.Spec.System == system {
+			jobs = append(jobs, rec.Job)
+		}
+	}
+	return jobs
+}
+
+// Get returns one job of a system; of an array, its last part.
 func (t *Table) Get(system, id string) (Job, bool) {
 	rec, ok := t.lookup(system, id)
 	if !ok {
@@ -207,10 +285,10 @@ func (t *Table) List(system string) []Job {
 	return jobs
 }
 
-// Cancel ends a job on behalf of the user with that id: a pending one at once,
-// a running one by SIGTERM and, after KillWait, SIGKILL. It returns when the
-// wish is on disk. The error for a job that is unknown, foreign or over is
-// what scancel prints.
+// Cancel ends a job, or all parts of an array, on behalf of the user with that
+// id: a pending one at once, a running one by SIGTERM and, after KillWait,
+// SIGKILL. It returns when the wish is on disk. The error for a job that is
+// unknown, foreign or over is a *CancelError.
 func (t *Table) Cancel(system, id, uid string) error {
 	t.life.RLock()
 	defer t.life.RUnlock()
@@ -219,18 +297,36 @@ func (t *Table) Cancel(system, id, uid string) error {
 	}
 	t.turn.Lock()
 	defer t.turn.Unlock()
-	rec, ok := t.lookup(system, id)
-	if !ok {
-		return scancelError(id, "Invalid job id specified")
+	jobs := t.Find(system, id)
+	if len(jobs) == 0 {
+		return &CancelError{id, UnknownJob}
 	}
-	if t.cfg.UID != nil && uid != "0" && uid != t.cfg.UID(rec.Spec.User) {
-		return scancelError(id, "Access/permission denied")
+	if t.cfg.UID != nil && uid != "0" && uid != t.cfg.UID(jobs[0].Spec.User) {
+		return &CancelError{id, ForeignJob}
 	}
+	stopped := false
+	for _, job := range jobs {
+		one, err := t.cancel(job, uid)
+		if err != nil {
+			return fmt.Errorf("cancel job %s: %w", id, err)
+		}
+		stopped = stopped || one
+	}
+	t.rouse()
+	if !stopped {
+		return &CancelError{id, EndedJob}
+	}
+	return nil
+}
+
+// cancel reports whether there was anything left to stop. The caller holds turn.
+func (t *Table) cancel(job Job, uid string) (bool, error) {
+	rec, _ := t.lookup(job.Spec.System, job.ID)
 	if rec.State == Running {
 		rec = t.follow(rec)
 	}
 	if rec.State.Terminal() || rec.Stop.Cause != "" {
-		return scancelError(id, "Job/step already completing or completed")
+		return false, nil
 	}
 	next := *rec
 	next.CancelledBy = uid
@@ -239,15 +335,58 @@ func (t *Table) Cancel(system, id, uid string) error {
 	} else {
 		next.Stop = stop{Cancelled, t.now()}
 	}
+	return true, t.replace(&next)
+}
+
+// CancelError is why a job was not cancelled.
+type CancelError struct {
+	ID     string
+	Reason CancelReason
+}
+
+// CancelReason is in the words of Slurm.
+type CancelReason string
+
+// Why a job was not cancelled.
+const (
+	UnknownJob CancelReason = "Invalid job id specified"
+	ForeignJob CancelReason = "Access/permission denied"
+	EndedJob   CancelReason = "Job/step already completing or completed"
+)
+
+// Error is what scancel prints.
+func (e *CancelError) Error() string {
+	return fmt.Sprintf("scancel: Terminating job %s\nscancel: error: Kill job error on job id %s: %s", e.ID, e.ID, e.Reason)
+}
+
+// Fail ends a running job as a machine or a scheduler would: as NODE_FAIL,
+// OUT_OF_MEMORY, PREEMPTED or BOOT_FAIL. Its processes are killed at once. One
+// that asked to be requeued is, unless it used too much memory.
+func (t *Table) Fail(system, id string, state State) error {
+	t.life.RLock()
+	defer t.life.RUnlock()
+	if t.closed {
+		return errClosed
+	}
+	if _, known := failures[state]; !known {
+		return fmt.Errorf("no job can be made to end as %s", state)
+	}
+	t.turn.Lock()
+	defer t.turn.Unlock()
+	rec, ok := t.lookup(system, id)
+	if ok && rec.State == Running {
+		rec = t.follow(rec)
+	}
+	if !ok || rec.State != Running || rec.Stop.Cause != "" {
+		return fmt.Errorf("job %s is not running on %s", id, system)
+	}
+	next := *rec
+	next.Stop = stop{state, t.now()}
 	if err := t.replace(&next); err != nil {
-		return fmt.Errorf("cancel job %s: %w", id, err)
+		return fmt.Errorf("fail job %s: %w", id, err)
 	}
 	t.rouse()
 	return nil
-}
-
-func scancelError(id, reason string) error {
-	return fmt.Errorf("scancel: Terminating job %s\nscancel: error: Kill job error on job id %s: %s", id, id, reason)
 }
 
 // Close releases the folder and leaves running jobs running; the next Open

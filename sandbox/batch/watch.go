@@ -54,37 +54,35 @@ func (t *Table) advance() (again bool) {
 	}
 	t.mu.Unlock()
 
-	used := 0
+	q := newQueue(t)
 	for _, rec := range live {
-		if rec.State == Running && !t.follow(rec).State.Terminal() {
-			again = true
-			used += slots(rec.Job)
+		if rec.State == Running {
+			if rec = t.follow(rec); rec.State == Running {
+				q.running(rec)
+				again = true
+			}
 		}
 	}
 	for _, rec := range live {
 		if rec.State != Pending {
 			continue
 		}
-		switch {
-		case rec.Held:
-			t.explain(rec, "JobHeldUser")
-		case used+slots(rec.Job) > t.cfg.Slots:
-			t.explain(rec, "Resources")
-		default:
+		nodes, reason := q.wait(rec)
+		switch reason {
+		case "":
 			again = true
-			used += slots(rec.Job)
-			t.start(rec)
+			q.running(rec)
+			t.start(rec, nodes)
+		case "DependencyNeverSatisfied":
+			t.explain(rec, reason)
+			if rec.KillOnInvalid {
+				t.giveUp(rec)
+			}
+		default:
+			t.explain(rec, reason)
 		}
 	}
-	return again
-}
-
-// slots is how many of Config.Slots a running job takes.
-func slots(job Job) int {
-	if job.Spec.Builtin != nil {
-		return 0
-	}
-	return 1
+	return again || q.timed
 }
 
 // explain says why a job is still pending. It is not worth a write: the next
@@ -102,28 +100,30 @@ func (t *Table) explain(rec *record, reason string) {
 
 // start makes the decision to run a job durable and then launches it. A
 // decision that cannot be written is taken again at the next turn.
-func (t *Table) start(rec *record) {
+func (t *Table) start(rec *record, nodes []string) {
 	next := *rec
 	next.State, next.Reason = Running, "None"
 	next.Started = t.now()
-	next.NodeList = nodeList(next.Nodes)
+	next.NodeList = hostList(nodes)
 	if t.replace(&next) == nil {
 		t.launch(&next)
 	}
 }
 
-func nodeList(nodes int) string {
-	if nodes == 1 {
-		return "nid001"
-	}
-	return fmt.Sprintf("nid[001-%03d]", nodes)
+// giveUp cancels a job that cannot start any more. If that cannot be written it
+// is tried again at the next turn.
+func (t *Table) giveUp(rec *record) {
+	next := *rec
+	next.State, next.Reason, next.Ended = Cancelled, "DependencyNeverSatisfied", t.now()
+	_ = t.replace(&next)
 }
 
 func (t *Table) launch(rec *record) *record {
 	t.act(rec).launches++
 	err := t.runner(rec.Job).Start(Launch{
 		Job:   rec.Job,
-		Dir:   t.disk.runDir(rec.ID),
+		Dir:   t.disk.runDir(rec.Job),
+		Cwd:   t.workingDir(rec.Job),
 		Env:   t.environment(rec.Job),
 		Ended: t.rouse,
 	})
@@ -134,6 +134,15 @@ func (t *Table) launch(rec *record) *record {
 	next.Detail = err.Error()
 	// What Slurm answers for a job whose folder or output file is not there.
 	return t.finish(&next, End{Signal: 53, At: t.now()})
+}
+
+// workingDir is where a job starts: with PBS at home, whatever the submission
+// says.
+func (t *Table) workingDir(job Job) string {
+	if t.cluster(job.Spec.System).PBS {
+		return t.home(job)
+	}
+	return job.Spec.WorkingDir
 }
 
 func (t *Table) act(rec *record) *acts {
@@ -148,7 +157,7 @@ func (t *Table) act(rec *record) *acts {
 // follow does what a running job needs now and returns its record after that.
 // The caller holds turn.
 func (t *Table) follow(rec *record) *record {
-	end, over := t.runner(rec.Job).Poll(rec.Job, t.disk.runDir(rec.ID))
+	end, over := t.runner(rec.Job).Poll(rec.Job, t.disk.runDir(rec.Job))
 	switch {
 	case over && end.Kind == NeverStarted && rec.Stop.Cause == "" && t.act(rec).launches < maxLaunches:
 		// Usually an earlier process decided to start it and got no further.
@@ -188,7 +197,7 @@ func (t *Table) follow(rec *record) *record {
 func (t *Table) press(rec *record) {
 	a := t.act(rec)
 	switch {
-	case t.now().Sub(rec.Stop.At) >= t.cfg.KillWait:
+	case rec.Stop.isFailure(), t.now().Sub(rec.Stop.At) >= t.cfg.KillWait:
 		_ = t.kill(rec, WholeJob, syscall.SIGKILL) // repeated until the job is gone
 	case !a.terminated:
 		a.terminated = t.kill(rec, WholeJob, syscall.SIGTERM) == nil
@@ -196,7 +205,7 @@ func (t *Table) press(rec *record) {
 }
 
 func (t *Table) kill(rec *record, target Target, sig syscall.Signal) error {
-	return t.runner(rec.Job).Kill(rec.Job, t.disk.runDir(rec.ID), target, sig)
+	return t.runner(rec.Job).Kill(rec.Job, t.disk.runDir(rec.Job), target, sig)
 }
 
 // finish records the end of a job. If that cannot be written the job stays
@@ -204,6 +213,9 @@ func (t *Table) kill(rec *record, target Target, sig syscall.Signal) error {
 func (t *Table) finish(rec *record, end End) *record {
 	next := *rec
 	next.State, next.Reason, next.ExitCode, next.Signal = verdict(rec, end)
+	if rec.Requeue && (next.State == NodeFail || next.State == Preempted) {
+		return t.requeue(rec)
+	}
 	next.Ended = end.At.UTC()
 	if end.Kind != Exited {
 		next.Ended = t.now()
@@ -218,9 +230,45 @@ func (t *Table) finish(rec *record, end End) *record {
 	return &next
 }
 
+// requeue makes a job wait again, for a run in a folder of its own. If that
+// cannot be written the job stays running and is requeued at the next turn.
+func (t *Table) requeue(rec *record) *record {
+	next := *rec
+	next.State, next.Reason, next.Restarts = Pending, "BeginTime", rec.Restarts+1
+	next.Requeued = t.now()
+	next.Started, next.Stop, next.NodeList, next.Warning.Sent = time.Time{}, stop{}, "", false
+	if t.replace(&next) != nil {
+		return rec
+	}
+	delete(t.acts, rec.ID)
+	t.builtins.forget(rec.ID)
+	t.rouse()
+	return &next
+}
+
+// failures are the ends that are no doing of the script, as Slurm shows them.
+var failures = map[State]struct {
+	reason           string
+	exitCode, signal int
+}{
+	NodeFail:    {"None", 1, 0},
+	BootFail:    {"None", 1, 0},
+	Preempted:   {"None", 0, 0},
+	OutOfMemory: {"OutOfMemory", 0, 125},
+}
+
+// isFailure says whether Fail stops the job.
+func (s stop) isFailure() bool {
+	_, is := failures[s.Cause]
+	return is
+}
+
 // verdict is how Slurm words the end of a job.
 func verdict(rec *record, end End) (state State, reason string, exitCode, signal int) {
 	switch {
+	case rec.Stop.isFailure():
+		f := failures[rec.Stop.Cause]
+		return rec.Stop.Cause, f.reason, f.exitCode, f.signal
 	case rec.Stop.Cause == Timeout:
 		return Timeout, "TimeLimit", 0, 0
 	case rec.Stop.Cause == Cancelled && end.Kind == Lost:
