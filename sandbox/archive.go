@@ -202,10 +202,10 @@ func (k *packing) member(p place, name string) error {
 	if err != nil {
 		return err
 	}
-	owner := k.owner(p.rel)
+	owner, group := k.ownership(p)
 	h.Name, h.Format = name, tar.FormatGNU
 	h.AccessTime, h.ChangeTime = h.ModTime, h.ModTime
-	h.Uname, h.Gname, h.Uid, h.Gid = owner.name, owner.groups[0].name, owner.uid, owner.groups[0].gid
+	h.Uname, h.Gname, h.Uid, h.Gid = owner.name, group.name, owner.uid, group.gid
 	if p.info.IsDir() {
 		h.Name += "/"
 	}

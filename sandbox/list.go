@@ -24,18 +24,18 @@ type file struct {
 
 // describe renders what is at p under the given name.
 func (x session) describe(p place, name string, numeric bool) (file, error) {
-	owner := x.owner(p.rel)
+	owner, group := x.ownership(p)
 	f := file{
 		Name:         shownName(name),
 		Type:         typeLetter(p.info.Mode()),
 		User:         owner.name,
-		Group:        owner.groups[0].name,
+		Group:        group.name,
 		Permissions:  permissions(p.info.Mode()),
 		LastModified: p.info.ModTime().Format("2006-01-02T15:04:05"),
 		Size:         strconv.FormatInt(p.info.Size(), 10),
 	}
 	if numeric {
-		f.User, f.Group = strconv.Itoa(owner.uid), strconv.Itoa(owner.groups[0].gid)
+		f.User, f.Group = strconv.Itoa(owner.uid), strconv.Itoa(group.gid)
 	}
 	if f.Type == "l" {
 		target, err := p.dir.Readlink(p.rel)
@@ -269,7 +269,7 @@ func (s *Server) getStat(c *call) (reply, error) {
 		return reply{}, commandError(err, 1, "stat: cannot statx '%s': %s", c.path)
 	}
 	out := inode(p.info)
-	owner := x.owner(p.rel)
-	out.UID, out.GID = owner.uid, owner.groups[0].gid
+	owner, group := x.ownership(p)
+	out.UID, out.GID = owner.uid, group.gid
 	return jsonReply(200, output{out}), nil
 }

@@ -168,11 +168,12 @@ func (x session) check(p place, want fs.FileMode) error {
 	if p.volume == nil {
 		return syscall.EACCES
 	}
-	owner, mode := x.owner(p.rel), p.info.Mode().Perm()
+	owner, group := x.ownership(p)
+	mode := p.info.Mode().Perm()
 	switch {
 	case owner.uid == x.user.uid:
 		mode >>= 6
-	case x.user.inGroup(owner.groups[0].gid):
+	case x.user.inGroup(group.gid):
 		mode >>= 3
 	}
 	if mode&want != want {

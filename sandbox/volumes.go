@@ -11,8 +11,9 @@ import (
 
 // volumes are the file systems of the site, the same on every system.
 type volumes struct {
-	list  []*volume
-	users userTable
+	list   []*volume
+	users  userTable
+	groups *groupTable
 }
 
 // volume is one file system. Every access goes through dir, which cannot be
@@ -25,7 +26,11 @@ type volume struct {
 }
 
 func openVolumes(root string, users userTable) (*volumes, error) {
-	vs := &volumes{users: users}
+	groups, err := openGroups(filepath.Join(root, "groups.json"))
+	if err != nil {
+		return nil, err
+	}
+	vs := &volumes{users: users, groups: groups}
 	for _, v := range []*volume{
 		{path: filepath.Join(root, "home"), dataType: "users", defaultWorkDir: true},
 		{path: filepath.Join(root, "scratch"), dataType: "scratch"},
