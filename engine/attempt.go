@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/fcflow/fcflow/workflow"
@@ -211,6 +212,7 @@ func (x *Execution) invocation(u *workflow.Unit, why workflow.WakeReason) *Invoc
 		Logger: x.logger.With().Str("step", ref.String()).Str("step_type", u.Step.Step.Uses).
 			Int("attempt", a.Number).Logger(),
 		job: a.Job, checkpoints: map[string]workflow.Body{},
+		earlier: slices.Clone(u.Attempts[:len(u.Attempts)-1]),
 	}
 	inv.JobName = workflow.JobName(inv.Token, ref.String())
 	switch {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -40,6 +41,7 @@ type Invocation struct {
 	submission  *workflow.Submission
 	job         *workflow.JobObserved
 	checkpoints map[string]workflow.Body
+	earlier     []*workflow.Attempt
 	unflushed   []workflow.Payload
 	blobs       []workflow.Blob
 	owner       recorder
@@ -70,6 +72,23 @@ func (inv *Invocation) Load(key string, v any) (bool, error) {
 		return false, err
 	}
 	return true, json.Unmarshal(text, v)
+}
+
+// LoadEarlier reads into v what the newest of the attempts before this one kept
+// under a key. It reports false when none of them did.
+func (inv *Invocation) LoadEarlier(key string, v any) (bool, error) {
+	for _, a := range slices.Backward(inv.earlier) {
+		body, ok := a.Checkpoints[key]
+		if !ok {
+			continue
+		}
+		text, err := body.Load(inv.blob)
+		if err != nil {
+			return false, err
+		}
+		return true, json.Unmarshal(text, v)
+	}
+	return false, nil
 }
 
 // blob finds a value that was Put, flushed or not.

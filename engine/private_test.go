@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,6 +58,37 @@ func TestPrivateFiles(t *testing.T) {
 		}
 		if during != 0 {
 			t.Errorf("%d private files are left when the attempt is over", during)
+		}
+	})
+}
+
+// TestLoadEarlier: an attempt reads what those before it kept, the newest first.
+func TestLoadEarlier(t *testing.T) {
+	t.Parallel()
+	lib := newScripted()
+	var got []int
+	withText(lib, func(ctx context.Context, inv *Invocation) Outcome {
+		n := -1
+		if _, err := inv.LoadEarlier("n", &n); err != nil {
+			t.Error(err)
+		}
+		got = append(got, n)
+		if inv.Attempt == 3 {
+			return Success(map[string]string{"text": "", "system": ""})
+		}
+		if err := inv.Put("n", inv.Attempt); err != nil {
+			t.Error(err)
+		}
+		if err := inv.Flush(ctx); err != nil {
+			t.Error(err)
+		}
+		return Failure(workflow.CauseAPI, "again")
+	})
+	w := load(t, lib, "steps:\n  - { id: a, uses: text }")
+	synctest.Test(t, func(t *testing.T) {
+		run, err := drive(t, Config{Library: lib}, w)
+		if err != nil || run.State != workflow.RunSucceeded || !slices.Equal(got, []int{-1, 1, 2}) {
+			t.Errorf("run %s, error %v, read %d", run.State, err, got)
 		}
 	})
 }
