@@ -184,9 +184,39 @@ func (t *groupTable) set(p place, gid int) error {
 		info, err := p.dir.Lstat(strings.TrimPrefix(strings.TrimPrefix(path, p.path), "/"))
 		return errors.Is(err, fs.ErrNotExist) || err == nil && inode(info).Ino != g.Inode
 	})
-	if err := writeJSON(t.file, next); err != nil {
+	return t.save(next)
+}
+
+// moved follows a file or directory that was renamed.
+func (t *groupTable) moved(from, to place) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	next := map[string]givenGroup{}
+	changed := false
+	for path, g := range t.given {
+		if within(path, from.absolute()) {
+			path, changed = to.absolute()+strings.TrimPrefix(path, from.absolute()), true
+		}
+		next[path] = g
+	}
+	if !changed {
+		return nil
+	}
+	return t.save(next)
+}
+
+func (t *groupTable) save(given map[string]givenGroup) error {
+	if err := writeJSON(t.file, given); err != nil {
 		return err
 	}
-	t.given = next
+	t.given = given
+	return nil
+}
+
+// passGroup gives a copy to the group of its original, if the user may.
+func (x session) passGroup(from, to place) error {
+	if gid, given := x.groups.of(from); given {
+		return x.chown(to, unchanged, gid)
+	}
 	return nil
 }

@@ -144,6 +144,27 @@ func TestChown(t *testing.T) {
 	}
 }
 
+// TestMovedAndCopiedFilesKeepTheirGroup: mv takes it along, and so does cp.
+func TestMovedAndCopiedFilesKeepTheirGroup(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	f := r.write("d/f", "x")
+	want(t, r.change("chown", members{"path": f, "group": "proj"}), 200)
+	for _, step := range []struct{ call, from, to, verb string }{
+		{"cp", r.home + "/d", r.home + "/copy", "copied"},
+		{"mv", r.home + "/d", r.home + "/moved", "moved"},
+		{"mv", r.home + "/moved", r.scratch + "/far", "moved"},
+	} {
+		got := r.outcome(r.transfer(step.call, members{"path": step.from, "targetPath": step.to}))
+		if diff := cmp.Diff(done(step.verb), got, cmp.AllowUnexported(outcome{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", step.call, diff)
+		}
+		if got := r.entry(r.change("chown", members{"path": step.to + "/f"})).Group; got != "proj" {
+			t.Errorf("%s to %s: group %s", step.call, step.to, got)
+		}
+	}
+}
+
 // TestChangesOfAnotherUser: what belongs to somebody else is his to change.
 func TestChangesOfAnotherUser(t *testing.T) {
 	t.Parallel()

@@ -66,6 +66,9 @@ func (t *transferJob) move() error {
 		if err = from.dir.Rename(from.rel, to.rel); errors.Is(err, syscall.EEXIST) {
 			err = syscall.ENOTEMPTY // rename has two numbers for that
 		}
+		if err == nil {
+			err = t.groups.moved(from, to)
+		}
 	} else {
 		err = t.moveAcross(from, to, source, target, again)
 	}
@@ -267,9 +270,10 @@ func (k *copying) link(from place, target string) error {
 	return p.dir.Symlink(text, p.rel)
 }
 
-// preserve gives a copy the mode and time of its original; a file system that
-// cannot does not fail the copy.
+// preserve gives a copy the group, mode and time of its original; a file system
+// that cannot does not fail the copy.
 func (k *copying) preserve(from, to place) {
+	_ = k.passGroup(from, to)
 	_ = to.dir.Chmod(to.rel, from.info.Mode().Perm())
 	_ = to.dir.Chtimes(to.rel, from.info.ModTime(), from.info.ModTime())
 }
