@@ -268,6 +268,10 @@ func (s *Server) Credentials() Credentials {
 	return Credentials{ClientID: first.ClientID, ClientSecret: first.ClientSecret, TokenPath: TokenPath}
 }
 
+// ObjectStore is the store of large transfers. Its users' buckets are made when
+// they are first needed; more can be made.
+func (s *Server) ObjectStore() *objects.Store { return s.objects }
+
 // Root is the absolute path of the state directory, links resolved.
 func (s *Server) Root() string { return s.cfg.Root }
 

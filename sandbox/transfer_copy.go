@@ -274,6 +274,6 @@ func (k *copying) link(from place, target string) error {
 // that cannot does not fail the copy.
 func (k *copying) preserve(from, to place) {
 	_ = k.passGroup(from, to)
-	_ = to.dir.Chmod(to.rel, from.info.Mode().Perm())
+	_ = to.dir.Chmod(to.rel, from.info.Mode()&(fs.ModePerm|fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky))
 	_ = to.dir.Chtimes(to.rel, from.info.ModTime(), from.info.ModTime())
 }

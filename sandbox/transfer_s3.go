@@ -128,6 +128,10 @@ func expanded(value string) string {
 // egress is the job of a download: it puts the source into the bucket, in parts.
 func (t *transferJob) egress() (exitCode int) {
 	plan := t.Staged
+	if _, err := t.server.objects.Stat(plan.Bucket, plan.Key); err == nil { // it was sent before an interruption
+		t.info("Multipart file upload successfully completed")
+		return 0
+	}
 	fmt.Fprintf(t.stdout, "Uploading file:%s into %d chunks\n", t.Source, plan.Parts)
 	f, size, err := t.source()
 	if err != nil {
