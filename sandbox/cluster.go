@@ -83,7 +83,7 @@ func (s *Server) usedCPUs(system string) map[string]int {
 		if job.State != batch.Running {
 			continue
 		}
-		hosts, _ := expandHosts(job.NodeList) // the batch system wrote it
+		hosts, _ := batch.Hosts(job.NodeList) // the batch system wrote it
 		for _, host := range hosts {
 			used[host] += max(1, job.Tasks) * max(1, job.CPUsPerTask)
 		}
@@ -103,7 +103,7 @@ func (n node) describe(busy int, partitions []string) nodeReply {
 	if n.Features != "" {
 		out.Features = &n.Features
 	}
-	if slices.Contains([]string{"DOWN", "OFFLINE", "UNKNOWN", "POWERING_DOWN"}, n.State) {
+	if n.isDown() {
 		out.IdleCPUs = ptr(0)
 		return out
 	}

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/fcflow/fcflow/sandbox/batch"
 )
@@ -26,17 +26,17 @@ func (s *Server) postJob(c *call) (reply, error) {
 	}
 	defer done()
 	if spec.WorkingDir, err = x.workingDir(spec.WorkingDir); err != nil {
-		return reply{}, slurmFailed("sbatch: error: chdir(%s): %s", spec.WorkingDir, strerror(err))
+		return reply{}, c.submitFailed("chdir(%s): %s", spec.WorkingDir, strerror(err))
 	}
 	switch {
 	case scriptPath != "":
 		if spec.Script, err = x.readScript(scriptPath, s.cfg.MaxOpsFileSize); err != nil {
-			return reply{}, slurmFailed("sbatch: error: Unable to open file %s", scriptPath)
+			return reply{}, c.submitFailed("Unable to open file %s", scriptPath)
 		}
 	case spec.Script == "":
 		return reply{}, errCommandTime // sbatch waits for a script until the deadline
 	}
-	id, err := s.submit(spec)
+	id, err := s.submit(c, spec)
 	if err != nil {
 		return reply{}, err
 	}
@@ -46,26 +46,23 @@ func (s *Server) postJob(c *call) (reply, error) {
 }
 
 // submit hands a job to the batch system. The error is the answer to a refusal.
-func (s *Server) submit(spec batch.Spec) (id string, err error) {
+func (s *Server) submit(c *call, spec batch.Spec) (id string, err error) {
 	id, err = s.jobs.Submit(spec)
 	var rejected *batch.RejectedError
 	switch {
-	case errors.As(err, &rejected) && policyLimit.MatchString(rejected.Stderr):
-		return "", fail(403, "Job submission rejected: accounting/QOS policy limit exceeded. %s", strings.TrimSpace(rejected.Stderr))
-	case errors.As(err, &rejected):
-		return "", slurmFailed("%s", rejected.Stderr)
-	case err != nil:
+	case !errors.As(err, &rejected) && err != nil:
 		return "", fmt.Errorf("submit job: %w", err)
+	case err == nil:
+		return id, nil
+	case c.site.pbs():
+		return "", pbsFailed("command", max(1, rejected.Status), rejected.Stderr, " stdout:")
+	case policyLimit.MatchString(rejected.Stderr):
+		return "", fail(403, "Job submission rejected: accounting/QOS policy limit exceeded. %s", strings.TrimSpace(rejected.Stderr))
 	}
-	return id, nil
+	return "", slurmFailed(max(1, rejected.Status), rejected.Stderr)
 }
 
 var policyLimit = regexp.MustCompile(`(QOS|Assoc)(Max|Min)\w*Limit`)
-
-// slurmFailed is the answer when a command of the scheduler failed.
-func slurmFailed(stderr string, args ...any) error {
-	return fail(500, "Unexpected Slurm command response. exit_status:1 std_err:%s\n", fmt.Sprintf(stderr, args...))
-}
 
 func readSubmission(c *call) (spec batch.Spec, scriptPath string, err error) {
 	job, err := c.object().inner("job")
@@ -94,6 +91,10 @@ func readSubmission(c *call) (spec batch.Spec, scriptPath string, err error) {
 		return batch.Spec{}, "", &apiError{status: 500, message: `("'list' object has no attribute 'items'",)`, unhandled: true}
 	}
 	spec.Env = env
+	if c.site.pbs() { // qsub gets no more, and a reservation is a queue
+		spec.Partition = cmp.Or(spec.Reservation, spec.Partition)
+		spec.Reservation, spec.Constraints, spec.Stdin = "", "", ""
+	}
 	return spec, scriptPath, nil
 }
 
@@ -174,120 +175,4 @@ func (x session) readScript(name string, limit int64) (string, error) {
 		return "", syscall.EFBIG
 	}
 	return string(text), err
-}
-
-// admitJob fills in what every user of the site has, and asks the site.
-func (s *Server) admitJob(spec *batch.Spec) error {
-	if u, known := s.users.find(spec.User); known && spec.Account == "" {
-		spec.Account = u.accounts[0]
-	}
-	if spec.Partition == "" {
-		spec.Partition = "normal"
-	}
-	if s.cfg.Admit == nil {
-		return nil
-	}
-	return s.cfg.Admit(spec)
-}
-
-// finishedWindow is how far back a list goes by default in release 2.5.6. That
-// release ignores time_window and name; the next one has them, with a window of
-// a day, and they are here so that clients of both can be tried out.
-const finishedWindow = 7 * 24 * time.Hour
-
-var timeWindows = map[string]time.Duration{
-	"": finishedWindow, "1h": time.Hour, "8h": 8 * time.Hour, "24h": 24 * time.Hour,
-	"3d": 3 * 24 * time.Hour, "7d": 7 * 24 * time.Hour,
-}
-
-func (s *Server) getJobs(c *call) (reply, error) {
-	q := c.query()
-	all, account, name := q.boolean("allusers"), q.values.Get("account"), q.values.Get("name")
-	window := q.oneOf("time_window", "1h", "8h", "24h", "3d", "7d")
-	if len(name) > 235 {
-		q.add("query", "name", "name", "String should have at most 235 characters")
-	}
-	if err := q.err(); err != nil {
-		return reply{}, err
-	}
-	since := time.Now().Add(-timeWindows[window])
-	names := strings.Split(name, ",")
-	out := jobsReply{Jobs: []jobReply{}}
-	printed := 0
-	for _, job := range s.jobs.List(c.system) {
-		switch {
-		case !all && job.Spec.User != c.user,
-			account != "" && job.Spec.Account != account,
-			name != "" && !slices.Contains(names, job.Spec.Name),
-			job.State.Terminal() && job.Ended.Before(since):
-			continue
-		}
-		// One line for the job and one for its step, about 220 bytes of fixed text.
-		printed += 220 + len(job.Spec.Name) + len(job.Spec.WorkingDir) + len(job.Spec.Account) + len(job.Spec.Partition)
-		out.Jobs = append(out.Jobs, s.describeJob(job))
-	}
-	if int64(printed) >= s.cfg.MaxOpsFileSize {
-		return reply{}, &apiError{status: 500, message: "Error executing Slurm command.", causedBy: []string{errTooMuchOutput.message}}
-	}
-	return jsonReply(200, out), nil
-}
-
-func (s *Server) getJob(c *call) (reply, error) {
-	job, err := s.findJob(c)
-	if err != nil {
-		return reply{}, err
-	}
-	return jsonReply(200, jobsReply{Jobs: []jobReply{s.describeJob(job)}}), nil
-}
-
-func (s *Server) getJobMetadata(c *call) (reply, error) {
-	job, err := s.findJob(c)
-	if err != nil {
-		return reply{}, err
-	}
-	type metadata struct {
-		JobID          string `json:"jobId"`
-		Script         string `json:"script"`
-		StandardInput  string `json:"standardInput"`
-		StandardOutput string `json:"standardOutput"`
-		StandardError  string `json:"standardError"`
-	}
-	return jsonReply(200, struct {
-		Jobs []metadata `json:"jobs"`
-	}{[]metadata{{job.ID, job.Spec.Script, job.Spec.Stdin, job.Spec.Stdout, job.Spec.Stderr}}}), nil
-}
-
-func (s *Server) deleteJob(c *call) (reply, error) {
-	id, err := c.jobID()
-	if err != nil {
-		return reply{}, err
-	}
-	if err := s.jobs.Cancel(c.system, id, s.users.uid(c.user)); err != nil {
-		return reply{}, slurmFailed("%s", err.Error())
-	}
-	return reply{status: 204}, nil
-}
-
-func (s *Server) findJob(c *call) (batch.Job, error) {
-	id, err := c.jobID()
-	if err != nil {
-		return batch.Job{}, err
-	}
-	job, found := s.jobs.Get(c.system, id)
-	if !found {
-		return batch.Job{}, fail(404, "Job not found.")
-	}
-	return job, nil
-}
-
-var jobIDPattern = regexp.MustCompile(`^[a-zA-Z0-9]+$`)
-
-func (c *call) jobID() (string, error) {
-	id := c.vars["job_id"]
-	if jobIDPattern.MatchString(id) {
-		return id, nil
-	}
-	var k checker
-	k.add("path", "job_id", "job_id", "String should match pattern '"+jobIDPattern.String()+"'")
-	return "", k.err()
 }

@@ -47,6 +47,7 @@ func TestEveryOperation(t *testing.T) {
 		"GET /compute/{system_name}/jobs":                   {none, sample{query: url.Values{"allusers": {"most"}}}},
 		"GET /compute/{system_name}/jobs/{job_id}":          {none, none},
 		"GET /compute/{system_name}/jobs/{job_id}/metadata": {none, none},
+		"PUT /compute/{system_name}/jobs/{job_id}/attach":   {sample{body: members{"command": "true"}}, none},
 		"DELETE /compute/{system_name}/jobs/{job_id}":       {none, none},
 		"GET /filesystem/{system_name}/ops/ls":              {at(r.home), missing},
 		"GET /filesystem/{system_name}/ops/head":            {at(file), missing},

@@ -49,6 +49,7 @@ var operations = []route{
 	{op: "GET /compute/{system_name}/jobs", handle: (*Server).getJobs},
 	{op: "GET /compute/{system_name}/jobs/{job_id}", handle: (*Server).getJob},
 	{op: "GET /compute/{system_name}/jobs/{job_id}/metadata", handle: (*Server).getJobMetadata},
+	{op: "PUT /compute/{system_name}/jobs/{job_id}/attach", body: jsonBody, handle: (*Server).putAttach},
 	{op: "DELETE /compute/{system_name}/jobs/{job_id}", handle: (*Server).deleteJob},
 
 	{op: "GET /filesystem/{system_name}/ops/ls", gated: true, handle: (*Server).getLs},

@@ -185,6 +185,7 @@ func (s *Server) load() (err error) {
 		Bin:      filepath.Join(root, "bin"),
 		UID:      s.users.uid,
 		Home:     s.volumes.home,
+		Cluster:  s.cluster,
 		Admit:    s.admitJob,
 	})
 	return err

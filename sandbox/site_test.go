@@ -72,25 +72,6 @@ func TestSiteDescriptions(t *testing.T) {
 	}
 }
 
-func TestHostLists(t *testing.T) {
-	t.Parallel()
-	for list, want := range map[string]string{
-		"nid001":                 "nid001",
-		"nid[001-003]":           "nid001 nid002 nid003",
-		"nid[9-10,12],login1,n2": "nid9 nid10 nid12 login1 n2",
-		"":                       "",
-	} {
-		if got, err := expandHosts(list); err != nil || strings.Join(got, " ") != want {
-			t.Errorf("%q is %q, %v, want %q", list, got, err, want)
-		}
-	}
-	for _, list := range []string{"n[", "n[1-]", "n[a-b]", "n[1-99999]", "a b"} {
-		if got, err := expandHosts(list); err == nil {
-			t.Errorf("%q is %q, want an error", list, got)
-		}
-	}
-}
-
 // TestSiteIsKept opens a root again without its description: the same systems
 // and users, with the secrets that were made up for them.
 func TestSiteIsKept(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fcflow/fcflow/sandbox/batch"
 )
 
 // SiteConfig describes the site a sandbox imitates. It restricts: systems,
@@ -258,7 +260,7 @@ func (sys *SystemConfig) check() error {
 		return fmt.Errorf("port range %d-%d", ports[0], ports[1])
 	}
 	for _, n := range sys.Nodes {
-		if _, err := expandHosts(n.Name); err != nil {
+		if _, err := batch.Hosts(n.Name); err != nil {
 			return err
 		}
 		if err := oneOf("state of node "+n.Name, n.State, nodeStates...); err != nil {
@@ -303,7 +305,7 @@ func oneOf(what, value string, words ...string) error {
 }
 
 func subset(what, hosts string, known []string) error {
-	names, err := expandHosts(hosts)
+	names, err := batch.Hosts(hosts)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}

@@ -118,7 +118,7 @@ func (s *Server) begin(c *call, status int, kind, account string, o order, direc
 			Error:  path.Join(home, ".f7t_file_handling_job_error_"+id+".log"),
 		},
 	}
-	job.ID, err = s.submit(batch.Spec{
+	job.ID, err = s.submit(c, batch.Spec{
 		System: c.system, User: u.name, Name: k.name, WorkingDir: home,
 		Stdout: job.Logs.Output, Stderr: job.Logs.Error,
 		Script:  header + "\n" + fmt.Sprintf("echo \"$(date) %s (id:${SLURM_JOB_ID})\"\n", k.title) + k.script(o),

@@ -99,6 +99,8 @@ type Job struct {
 	CPUsPerTask int `json:"cpus_per_task,omitempty"`
 	// TimeLimit is 0 for a job without a limit.
 	TimeLimit time.Duration `json:"time_limit_ns,omitempty"`
+	// Stopping is true while the processes of a running job are being ended.
+	Stopping bool `json:"stopping,omitempty"`
 	// CancelledBy is the user id given to Cancel.
 	CancelledBy string    `json:"cancelled_by,omitempty"`
 	Submitted   time.Time `json:"submitted"`

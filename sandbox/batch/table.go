@@ -333,7 +333,7 @@ func (t *Table) cancel(job Job, uid string) (bool, error) {
 	if rec.State == Pending {
 		next.State, next.Ended = Cancelled, t.now()
 	} else {
-		next.Stop = stop{Cancelled, t.now()}
+		next.Stop, next.Stopping = stop{Cancelled, t.now()}, true
 	}
 	return true, t.replace(&next)
 }
@@ -381,7 +381,7 @@ func (t *Table) Fail(system, id string, state State) error {
 		return fmt.Errorf("job %s is not running on %s", id, system)
 	}
 	next := *rec
-	next.Stop = stop{state, t.now()}
+	next.Stop, next.Stopping = stop{state, t.now()}, true
 	if err := t.replace(&next); err != nil {
 		return fmt.Errorf("fail job %s: %w", id, err)
 	}

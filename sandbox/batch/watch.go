@@ -174,7 +174,7 @@ func (t *Table) follow(rec *record) *record {
 	next := *rec
 	switch {
 	case left <= 0:
-		next.Stop = stop{Timeout, t.now()}
+		next.Stop, next.Stopping = stop{Timeout, t.now()}, true
 	case rec.Warning.Signal != 0 && !rec.Warning.Sent && left <= rec.Warning.Before:
 		if t.kill(rec, rec.Warning.Target, rec.Warning.Signal) != nil {
 			return rec // its processes are only just coming up
@@ -213,6 +213,7 @@ func (t *Table) kill(rec *record, target Target, sig syscall.Signal) error {
 func (t *Table) finish(rec *record, end End) *record {
 	next := *rec
 	next.State, next.Reason, next.ExitCode, next.Signal = verdict(rec, end)
+	next.Stopping = false
 	if rec.Requeue && (next.State == NodeFail || next.State == Preempted) {
 		return t.requeue(rec)
 	}
@@ -236,7 +237,7 @@ func (t *Table) requeue(rec *record) *record {
 	next := *rec
 	next.State, next.Reason, next.Restarts = Pending, "BeginTime", rec.Restarts+1
 	next.Requeued = t.now()
-	next.Started, next.Stop, next.NodeList, next.Warning.Sent = time.Time{}, stop{}, "", false
+	next.Started, next.Stop, next.Stopping, next.NodeList, next.Warning.Sent = time.Time{}, stop{}, false, "", false
 	if t.replace(&next) != nil {
 		return rec
 	}
