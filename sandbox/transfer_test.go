@@ -335,6 +335,28 @@ func TestTransferMetadata(t *testing.T) {
 	}
 }
 
+// TestTransferOnPBS: the jobs of a PBS site do the same under its own directives.
+func TestTransferOnPBS(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *Config) {
+		c.Systems, c.Site = nil, &SiteConfig{Systems: []SystemConfig{{
+			Name: "alps", Scheduler: "pbs", TransferDirectives: []string{"#PBS -l walltime=00:10:00"},
+		}}}
+	})
+	f := r.write("f", "x")
+	if got := r.outcome(r.transfer("mv", members{"path": f, "targetPath": r.home + "/g"})); got != done("moved") {
+		t.Errorf("%+v", got)
+	}
+	tr := r.transfer("upload", s3Upload(r.home+"/h", 1))
+	if job, _ := r.srv.jobs.Get("alps", tr.Job.ID); job.TimeLimit != 10*time.Minute {
+		t.Errorf("limit %v", job.TimeLimit)
+	}
+	tr.send(t, []byte("x"))
+	if got := r.outcome(tr); got.state != batch.Completed {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestUnwritableLog: a job whose log cannot be written fails.
 func TestUnwritableLog(t *testing.T) {
 	t.Parallel()
