@@ -276,6 +276,9 @@ func (s *Server) ObjectStore() *objects.Store { return s.objects }
 // Root is the absolute path of the state directory, links resolved.
 func (s *Server) Root() string { return s.cfg.Root }
 
+// Systems are the names of the systems, in the order in which clients see them.
+func (s *Server) Systems() []string { return s.site.systems() }
+
 // AddSystems makes more systems known to an open site, now and after a restart.
 // A system it already has is left alone. A site with a description stays as it
 // is described.
