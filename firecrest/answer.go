@@ -13,22 +13,33 @@ import (
 	"time"
 )
 
-// maxAnswer bounds every answer but the bytes of a file.
-const maxAnswer = 16 << 20
+// maxAnswer bounds every answer but the bytes of a file, maxFile those: servers
+// hold a file in memory to send it, 5 MiB by default.
+const (
+	maxAnswer = 16 << 20
+	maxFile   = 1 << 30
+)
 
 var (
 	errTryTimeout     = errors.New("no complete answer in time")
 	errAnswerTooLarge = errors.New("the answer is larger than 16 MiB")
+	errFileTooLarge   = errors.New("the file is larger than 1 GiB, which no server sends directly")
 	errNotFirecREST   = errors.New("something other than FirecREST answered: check the URL, and whether the service is in maintenance")
 )
 
 // readAnswer reads the answer of a request that succeeded.
 func readAnswer(call *call, length int64, answer *countingReader, failure *Error) error {
 	if call.sink != nil {
+		if length > maxFile {
+			return errFileTooLarge
+		}
 		call.sunk = true
-		if err := call.sink(answer); err != nil {
+		if err := call.sink(io.LimitReader(answer, maxFile)); err != nil {
 			failure.local = answer.err == nil // the reader was fine: the writer was not
 			return err
+		}
+		if n, _ := answer.Read(make([]byte, 1)); n > 0 {
+			return errFileTooLarge
 		}
 		if length >= 0 && *answer.count != length {
 			return fmt.Errorf("%d of %d bytes came: %w", *answer.count, length, io.ErrUnexpectedEOF)

@@ -153,6 +153,28 @@ func TestDownloadCutShort(t *testing.T) {
 	}
 }
 
+// endless is a file that does not end.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+func (endless) Close() error { return nil }
+
+func TestDownloadIsBounded(t *testing.T) {
+	t.Parallel()
+	for name, announced := range map[string]int64{"announced": maxFile + 1, "not announced": -1} {
+		client := memoryClient(t, func(*http.Request) (*http.Response, error) {
+			r := answer(200, "")
+			r.Body, r.ContentLength = endless{}, announced
+			return r, nil
+		})
+		n, err := client.Filesystem.Download(t.Context(), "alps", "/f", io.Discard)
+		if !errors.Is(err, ErrTooLarge) || asError(t, err).Attempts != 1 || n > maxFile || announced > 0 && n > 0 {
+			t.Errorf("%s: %d bytes, %v", name, n, err)
+		}
+	}
+}
+
 type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("disk full") }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -35,7 +36,7 @@ type Client struct {
 	http      *http.Client
 	once      *http.Client // for what must not run twice: a new connection each
 	tokens    *tokenCache
-	limits    *limiter
+	limits    *Limiter
 	do        exchange
 	version   atomic.Pointer[string]
 	transport http.RoundTripper // made by New, nil if given
@@ -54,7 +55,7 @@ func New(baseURL string, options ...Option) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := settings{userAgent: "fcflow-firecrest", inFlight: 4, timeout: time.Minute}
+	s := settings{userAgent: userAgent(), inFlight: 4, timeout: time.Minute}
 	for _, option := range options {
 		option(&s)
 	}
@@ -66,7 +67,10 @@ func New(baseURL string, options ...Option) (*Client, error) {
 	case s.inFlight < 1 || s.perMinute < 0 || s.timeout <= 0:
 		return nil, errors.New("limits and time-outs must be positive")
 	}
-	c := &Client{base: base, settings: s, limits: newLimiter(s.inFlight, s.perMinute), pollers: map[string]*Poller{}}
+	if s.limiter == nil {
+		s.limiter = NewLimiter(s.inFlight, s.perMinute)
+	}
+	c := &Client{base: base, settings: s, limits: s.limiter, pollers: map[string]*Poller{}}
 	if err := c.connect(); err != nil {
 		return nil, err
 	}
@@ -243,6 +247,21 @@ func isLoopback(host string) bool {
 	}
 	addr, err := netip.ParseAddr(host)
 	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// userAgent names the package and the release of the module that it came from.
+func userAgent() string {
+	const name, module = "fcflow-firecrest", "github.com/fcflow/fcflow"
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return name
+	}
+	for _, m := range append(info.Deps, &info.Main) {
+		if m.Path == module && strings.HasPrefix(m.Version, "v") {
+			return name + "/" + m.Version[1:]
+		}
+	}
+	return name
 }
 
 // newRequestID returns a random UUID. The server answers 400, with nothing

@@ -272,6 +272,42 @@ func TestSecretsDoNotShow(t *testing.T) {
 	}
 }
 
+func TestServerTime(t *testing.T) {
+	t.Parallel()
+	const date = "Mon, 05 Jan 2026 10:00:00 GMT"
+	for _, test := range []struct{ stamp, date, want string }{
+		{"1767607200.25", "", "2026-01-05T10:00:00.25Z"},
+		{"1767607260", date, "2026-01-05T10:01:00Z"},
+		{"soon", date, "2026-01-05T10:00:00Z"},
+		{"-1", date, "2026-01-05T10:00:00Z"},
+		{"1e99", "", "0001-01-01T00:00:00Z"},
+		{"", "", "0001-01-01T00:00:00Z"},
+	} {
+		got := serverTime(http.Header{"F7t-Timestamp": {test.stamp}, "Date": {test.date}}).Format(time.RFC3339Nano)
+		if got != test.want {
+			t.Errorf("%q, %q: %s, want %s", test.stamp, test.date, got, test.want)
+		}
+	}
+}
+
+func TestTokenAndTransportForOthers(t *testing.T) {
+	t.Parallel()
+	rt := roundTrip(func(*http.Request) (*http.Response, error) { return nil, errors.New("no") })
+	client := memoryClient(t, rt, WithTokenSource(StaticToken("t0k3n")))
+	if token, err := client.Token(t.Context()); err != nil || token.Value != "t0k3n" {
+		t.Errorf("token %q, %v", string(token.Value), err)
+	}
+	if _, ok := client.Transport().(roundTrip); !ok {
+		t.Errorf("transport %T", client.Transport())
+	}
+	if token, err := memoryClient(t, rt).Token(t.Context()); err != nil || token.Value != "" {
+		t.Errorf("without a source: %q, %v", string(token.Value), err)
+	}
+	if agent := client.settings.userAgent; !strings.HasPrefix(agent, "fcflow-firecrest") {
+		t.Errorf("User-Agent %q", agent)
+	}
+}
+
 func TestObserver(t *testing.T) {
 	t.Parallel()
 	var infos []RequestInfo
@@ -283,7 +319,7 @@ func TestObserver(t *testing.T) {
 		if tries++; tries == 1 {
 			return answer(503, errorBody("x")), nil
 		}
-		return answer(201, `{"output":{}}`), nil
+		return withHeader(answer(201, `{"output":{}}`), "F7T-Timestamp", "1767607200.25"), nil
 	}, WithRetry(RetryPolicy{Base: 1}), WithObserver(func(info RequestInfo) { infos = append(infos, info) }))
 	if _, err := client.Filesystem.Mkdir(t.Context(), "alps", "/d", true); err != nil {
 		t.Fatal(err)
@@ -293,7 +329,7 @@ func TestObserver(t *testing.T) {
 	}
 	last := infos[1]
 	if last.Operation != "POST /filesystem/{system_name}/ops/mkdir" || last.Path != "/v2/filesystem/alps/ops/mkdir" || last.System != "alps" ||
-		last.ServerVersion != "2.5.6" || last.Sent != 33 || last.Received != 13 || last.RequestID == infos[0].RequestID {
+		last.ServerVersion != "2.5.6" || last.Sent != 33 || last.Received != 13 || last.RequestID == infos[0].RequestID || last.ServerTime.Unix() != 1767607200 {
 		t.Errorf("got %+v", last)
 	}
 	if client.ServerVersion() != "2.5.6" {

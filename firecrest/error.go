@@ -157,7 +157,7 @@ func (e *Error) condition() error {
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusFailedDependency:
 		return ErrUnavailable
 	}
-	if errors.Is(e.cause, errAnswerTooLarge) {
+	if errors.Is(e.cause, errAnswerTooLarge) || errors.Is(e.cause, errFileTooLarge) {
 		return ErrTooLarge
 	}
 	if !e.FromServer() || e.Status < 300 { // a gateway's answer, or one that cannot be read
@@ -209,8 +209,9 @@ func (e *Error) serverCondition() error {
 }
 
 // timedOut covers the timeout answers of all releases. Commands that were fed
-// from standard input answer 500 with a text that says nothing of time, and
-// before 2.2.1 a killed command was a 500 with its exit status.
+// from standard input answer 500 with a text that says nothing of time, the
+// status operations answer 500 whatever happens, and before 2.2.1 a killed
+// command was a 500 with its exit status.
 func (e *Error) timedOut() bool {
 	switch e.Status {
 	case 0:
@@ -219,7 +220,7 @@ func (e *Error) timedOut() bool {
 		return true
 	case http.StatusInternalServerError:
 		return strings.HasPrefix(e.Message, "('Channel not open for sending',") ||
-			killedCommand.MatchString(e.Message)
+			strings.HasSuffix(e.Message, " timeout limit exceeded.") || killedCommand.MatchString(e.Message)
 	}
 	return false
 }
@@ -240,17 +241,21 @@ func (e *Error) Retryable() bool {
 	case e.Status == 0:
 		return e.noAnswerCondition() != ErrUnauthenticated && !isCertificateError(e.cause)
 	case e.Status < 300: // cut short, unreadable, or not written by FirecREST
-		return !errors.Is(e.cause, errAnswerTooLarge)
+		return !errors.Is(e.cause, errAnswerTooLarge) && !errors.Is(e.cause, errFileTooLarge)
 	}
 	switch e.Status {
 	case http.StatusFailedDependency, http.StatusTooManyRequests,
 		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	case http.StatusInternalServerError:
-		return !e.FromServer() || e.jobQuery() || len(e.CausedBy) > 0 && !strings.Contains(e.Message, "Is a directory")
+		return !e.FromServer() || e.jobQuery() || len(e.CausedBy) > 0 && !lasting.MatchString(e.Message)
 	}
 	return false
 }
+
+// lasting are the words of failures that do not pass, among the 500s that mostly
+// do.
+var lasting = regexp.MustCompile(`Is a directory|No SSH credentials found for user:`)
 
 // jobQuery reports whether the request read jobs: there every failure of the
 // scheduler's commands, also a passing one, is a 500.
@@ -267,10 +272,10 @@ func isCertificateError(err error) bool {
 // 0 if it did not ask.
 func (e *Error) RetryAfter() time.Duration { return e.retryAfter }
 
-// notExecuted reports whether it is certain that the operation was not carried
+// NotExecuted reports whether it is certain that the operation was not carried
 // out: nothing was sent, or the server refused before it touched the system.
 // Only answers known word for word count; anything else may have happened.
-func (e *Error) notExecuted() bool {
+func (e *Error) NotExecuted() bool {
 	switch e.Status {
 	case 0:
 		return !e.sent

@@ -31,6 +31,25 @@ func TestErrorText(t *testing.T) {
 	}
 }
 
+// The status operations answer 500 whatever goes wrong; what passes is told from
+// what lasts.
+func TestRecordedFailuresOfStatus(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]struct {
+		matches   error
+		retryable bool
+	}{
+		"nodes-timeout": {ErrTimeout, true}, "nodes-none": {nil, false}, "nodes-no-ssh-key": {nil, false},
+	} {
+		for release, answers := range recordings(t) {
+			_, err := play(t, answers[name]).Status.Nodes(t.Context(), "alps")
+			if failure := asError(t, err); failure.condition() != want.matches || failure.Retryable() != want.retryable {
+				t.Errorf("%s %s: %v is %v, may be repeated: %t", release, name, err, failure.condition(), failure.Retryable())
+			}
+		}
+	}
+}
+
 func FuzzErrorBody(f *testing.F) {
 	for _, answers := range recordings(f) {
 		for _, a := range answers {
@@ -63,7 +82,7 @@ func TestErrorBodyOfOddShape(t *testing.T) {
 	t.Parallel()
 	failure := &Error{Status: http.StatusNotFound, ServerVersion: "2.5.6"}
 	failure.readErrorBody([]byte(`{"errorType":"error","message":"System not found","causedBy":"text","data":[1,2]}`))
-	if failure.Message != "System not found" || !failure.notExecuted() {
+	if failure.Message != "System not found" || !failure.NotExecuted() {
 		t.Errorf("got %+v", failure)
 	}
 }

@@ -88,7 +88,8 @@ var (
 )
 
 // Chown changes the owner and the group of a file or directory, and returns it
-// as it is then. An empty owner or group stays as it is. Users may give their
+// as it is then. An empty group stays as it is, unless there is an owner: an
+// owner alone stands for the owner's login group as well. Users may give their
 // files to another of their own groups, and little else.
 //
 // Errors: ErrNotFound, ErrForbidden. A name that the login node does not know

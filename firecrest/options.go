@@ -15,6 +15,7 @@ type settings struct {
 	userAgent   string
 	inFlight    int
 	perMinute   int
+	limiter     *Limiter
 	timeout     time.Duration
 	retry       RetryPolicy
 	poll        PollSettings
@@ -58,14 +59,15 @@ func WithCABundle(pem []byte) Option {
 	}
 }
 
-// WithUserAgent sets the User-Agent header; the default is "fcflow-firecrest".
+// WithUserAgent sets the User-Agent header; the default is "fcflow-firecrest/"
+// and the release of the module.
 func WithUserAgent(agent string) Option {
 	return func(s *settings) { s.userAgent = agent }
 }
 
 // WithMaxInFlight bounds the requests in flight, all systems together. The
 // default is 4: a login node gives one user about ten channels, and a job
-// query takes two.
+// query takes two. See [NewLimiter].
 func WithMaxInFlight(n int) Option {
 	return func(s *settings) { s.inFlight = n }
 }
@@ -74,6 +76,12 @@ func WithMaxInFlight(n int) Option {
 // minute, where a site asks for that. The default, 0, is no such limit.
 func WithRequestsPerMinute(n int) Option {
 	return func(s *settings) { s.perMinute = n }
+}
+
+// WithLimiter shares a limiter between clients of one host, in place of
+// WithMaxInFlight and WithRequestsPerMinute.
+func WithLimiter(l *Limiter) Option {
+	return func(s *settings) { s.limiter = l }
 }
 
 // WithRequestTimeout bounds one try of a request from its start to the last

@@ -89,7 +89,7 @@ func mayRepeat(c *call, failure *Error) bool {
 	if c.sunk || !failure.Retryable() {
 		return false
 	}
-	return c.replay == replayAlways || c.replay == replayUnsent && failure.notExecuted()
+	return c.replay == replayAlways || c.replay == replayUnsent && failure.NotExecuted()
 }
 
 // Limits of what a server may ask for.

@@ -187,7 +187,7 @@ func classifySubmit(err error) *SubmitError {
 		result.Class, result.Permanent = SubmitNotSent, true
 		return result
 	}
-	if failure.notExecuted() {
+	if failure.NotExecuted() {
 		result.Class = SubmitNotSent
 		result.Permanent = failure.refusedForGood()
 		return result
