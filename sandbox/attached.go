@@ -48,6 +48,8 @@ type address struct {
 	ClientID     string `json:"clientId"`
 	ClientSecret string `json:"clientSecret"`
 	AdminSecret  string `json:"adminSecret"`
+	AccessKey    string `json:"accessKey"`
+	SecretKey    string `json:"secretKey"`
 }
 
 // Attach joins the sandbox on cfg.Root, serving it on a free loopback port if
@@ -69,7 +71,10 @@ func Attach(ctx context.Context, cfg Config) (*Attached, error) {
 	if err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
-	a.credentials = Credentials{ClientID: ad.ClientID, ClientSecret: ad.ClientSecret, TokenPath: TokenPath}
+	a.credentials = Credentials{
+		ClientID: ad.ClientID, ClientSecret: ad.ClientSecret, TokenPath: TokenPath,
+		AccessKey: ad.AccessKey, SecretKey: ad.SecretKey,
+	}
 	return a, nil
 }
 
@@ -78,6 +83,10 @@ func (a *Attached) BaseURL() string { return baseURL }
 
 // TokenURL is where tokens are, for a client that dials with DialContext.
 func (a *Attached) TokenURL() string { return baseURL + TokenPath }
+
+// StoreURL is where the object store is, for a client that dials with
+// DialContext.
+func (a *Attached) StoreURL() string { return baseURL + StorePath }
 
 // Root is the absolute path of the state directory, links resolved.
 func (a *Attached) Root() string { return a.cfg.Root }
@@ -213,6 +222,7 @@ func (s *Server) address(hostPort string) address {
 	return address{
 		URL: "http://" + hostPort, PID: os.Getpid(),
 		ClientID: client.ClientID, ClientSecret: client.ClientSecret, AdminSecret: s.site.AdminSecret,
+		AccessKey: client.AccessKey, SecretKey: client.SecretKey,
 	}
 }
 

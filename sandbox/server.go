@@ -45,6 +45,9 @@ const DefaultRelease = "2.5.6"
 // TokenPath is the path of the OAuth2 token endpoint below the base URL.
 const TokenPath = "/sandbox/token"
 
+// StorePath is the path of the object store below the base URL without prefix.
+const StorePath = "/s3"
+
 // Config says what to serve. Only Root is required.
 type Config struct {
 	Root    string   // directory of the state; created with mode 0700
@@ -82,11 +85,16 @@ type Config struct {
 	StoreObserve func(op string, status int)
 }
 
-// Credentials are what a client needs to get a token.
+// Credentials are what a client needs to get a token, and to use the object
+// store.
 type Credentials struct {
 	ClientID     string
 	ClientSecret string
 	TokenPath    string // below the base URL
+
+	// Keys of the object store, which open every bucket. Users have one each,
+	// of their name.
+	AccessKey, SecretKey string
 }
 
 // Server is an open sandbox. It is safe for concurrent use.
@@ -172,10 +180,15 @@ func (s *Server) load() (err error) {
 		return err
 	}
 	if s.objects, err = objects.Open(objects.Config{
-		Dir: filepath.Join(root, "objects"), Path: storePath,
+		Dir: filepath.Join(root, "objects"), Path: StorePath,
 		Fault: s.cfg.StoreFault, Observe: s.cfg.StoreObserve,
 	}); err != nil {
 		return err
+	}
+	for _, u := range s.users {
+		if err := s.makeBucket(u.name); err != nil {
+			return err
+		}
 	}
 	s.jobs, err = batch.Open(batch.Config{
 		Dir:      filepath.Join(root, "batch"),
@@ -191,14 +204,11 @@ func (s *Server) load() (err error) {
 	return err
 }
 
-// storePath is where the object store is served.
-const storePath = "/s3"
-
 // Handler serves the whole API, the token endpoint, the admin routes and the
 // object store.
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, storePath+"/") {
+		if strings.HasPrefix(r.URL.Path, StorePath+"/") {
 			s.objects.ServeHTTP(w, r)
 			return
 		}
@@ -266,7 +276,11 @@ func (s *Server) Close() error {
 // survive restarts.
 func (s *Server) Credentials() Credentials {
 	first := s.site.people()[0]
-	return Credentials{ClientID: first.ClientID, ClientSecret: first.ClientSecret, TokenPath: TokenPath}
+	store := s.objects.Credentials()
+	return Credentials{
+		ClientID: first.ClientID, ClientSecret: first.ClientSecret, TokenPath: TokenPath,
+		AccessKey: store.AccessKey, SecretKey: store.SecretKey,
+	}
 }
 
 // ObjectStore is the store of large transfers. Its users' buckets are made when

@@ -354,11 +354,14 @@ func TestUploadSurvivesAKill(t *testing.T) {
 	defer tick.Stop()
 	for deadline := time.Now().Add(20 * time.Second); ; <-tick.C {
 		if is, err := os.ReadFile(target); err == nil && string(is) == "abc" {
-			return
+			break
 		}
 		if time.Now().After(deadline) {
 			t.Fatal("the upload was not completed")
 		}
+	}
+	if a.srv == nil || a.Credentials() != a.srv.Credentials() || a.StoreURL() != a.BaseURL()+StorePath {
+		t.Error("the process that took over has other credentials than the one that was killed")
 	}
 }
 

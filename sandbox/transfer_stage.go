@@ -229,6 +229,14 @@ func (s *Server) sizeOf(c *call) (int64, error) {
 	return p.info.Size(), nil
 }
 
+// makeBucket makes the bucket of a user, if it is not there.
+func (s *Server) makeBucket(user string) error {
+	if err := s.objects.MakeBucket(user, objects.BucketOptions{ExpireDays: expireDays}); err != nil {
+		return fmt.Errorf("bucket of %s: %w", user, err)
+	}
+	return nil
+}
+
 // maxParts is how many parts the object store takes.
 const maxParts = 10_000
 
@@ -247,10 +255,13 @@ func (s *Server) stage(c *call, account string, size int64) (*staged, error) {
 		return nil, unhandled(fmt.Sprintf(`("Part number must be an integer between 1 and %d, inclusive",)`, maxParts))
 	}
 	to.Parts = int(parts)
-	if err := s.objects.MakeBucket(to.Bucket, objects.BucketOptions{ExpireDays: expireDays}); err != nil {
-		return nil, fmt.Errorf("stage %s: %w", c.path, err)
+	if _, err := s.loginUser(c); err != nil {
+		return nil, err
 	}
-	var err error
+	err := s.makeBucket(to.Bucket)
+	if err != nil {
+		return nil, err
+	}
 	if to.Upload, err = s.objects.CreateMultipart(to.Bucket, to.Key); err != nil {
 		return nil, fmt.Errorf("stage %s: %w", c.path, err)
 	}
@@ -259,7 +270,7 @@ func (s *Server) stage(c *call, account string, size int64) (*staged, error) {
 
 // presign makes a URL for the host that the caller reached the sandbox under.
 func (s *Server) presign(c *call, method string, o *staged, query url.Values) (string, error) {
-	return s.objects.Presign(c.baseURL()+storePath, method, o.Bucket, o.Key, query, time.Duration(c.site.transfer().TTL))
+	return s.objects.Presign(c.baseURL()+StorePath, method, o.Bucket, o.Key, query, time.Duration(c.site.transfer().TTL))
 }
 
 // baseURL is where the caller finds the sandbox.

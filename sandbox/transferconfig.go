@@ -68,10 +68,10 @@ func (t TransferConfig) describe(base string) any {
 	switch t.Method {
 	case "s3":
 		return s3Reply{
-			ServiceType: "s3", Name: "s3", PrivateURL: masked, PublicURL: base + storePath,
+			ServiceType: "s3", Name: "s3", PrivateURL: masked, PublicURL: base + StorePath,
 			AccessKeyID: masked, SecretAccessKey: masked, Region: "us-east-1", TTL: int64(time.Duration(t.TTL).Seconds()),
 			Multipart: multipartReply{MaxPartSize: t.MaxPartSize, ParallelRuns: 3, TmpFolder: "tmp"},
-			Lifecycle: map[string]int{"days": 10},
+			Lifecycle: map[string]int{"days": expireDays},
 		}
 	case "streamer":
 		return streamerReply{
