@@ -136,3 +136,22 @@ func TestDirection(t *testing.T) {
 		}
 	}
 }
+
+// TestClientAlone: who imports the client gets the client. What moves bytes, and
+// its libraries, come with the packages below it.
+func TestClientAlone(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("go", "list", "-deps", module+"/firecrest").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range strings.Fields(string(out)) {
+		first, _, _ := strings.Cut(path, "/")
+		switch {
+		case !strings.Contains(first, "."): // standard library
+		case path == module+"/firecrest", strings.HasPrefix(path, "golang.org/x/sync/"), strings.HasPrefix(path, "golang.org/x/time/"):
+		default:
+			t.Errorf("an import of the client pulls in %s", path)
+		}
+	}
+}
