@@ -1,0 +1,682 @@
+package datatransfer
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fcflow/fcflow/firecrest"
+	"github.com/fcflow/fcflow/sandbox/objects"
+)
+
+// box is a store in a sandbox, and its client, which moves 10 bytes at once.
+type box struct {
+	*ObjectStore
+	t      *testing.T
+	server *objects.Store
+	config StoreConfig
+
+	mu    sync.Mutex
+	fault func(op string, n int) *objects.Fault
+	asked map[string]int
+	most  int // requests at once
+	now   int
+}
+
+func newBox(t *testing.T, change ...func(*StoreConfig)) *box {
+	t.Helper()
+	b := &box{t: t, asked: map[string]int{}}
+	var err error
+	b.server, err = objects.Open(objects.Config{Dir: t.TempDir(), Path: "/s3", Fault: func(op string, _ *http.Request) *objects.Fault {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.asked[op]++
+		if b.fault == nil {
+			return nil
+		}
+		return b.fault(op, b.asked[op])
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.server.MakeBucket("box", objects.BucketOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	l := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b.mu.Lock()
+		b.now++
+		b.most = max(b.most, b.now)
+		b.mu.Unlock()
+		defer func() {
+			b.mu.Lock()
+			b.now--
+			b.mu.Unlock()
+		}()
+		b.server.ServeHTTP(w, r)
+	}))
+	t.Cleanup(l.Close)
+	keys := b.server.Credentials()
+	b.config = StoreConfig{
+		Endpoint: l.URL + "/s3", PathStyle: true, AccessKey: keys.AccessKey, SecretKey: firecrest.Secret(keys.SecretKey), Backoff: time.Millisecond,
+	}
+	for _, f := range change {
+		f(&b.config)
+	}
+	if b.ObjectStore, err = NewObjectStore(b.config); err != nil {
+		t.Fatal(err)
+	}
+	b.piece = 10
+	t.Cleanup(b.Close)
+	return b
+}
+
+// faults lets operations misbehave: f gets the number of the request, from 1.
+func (b *box) faults(f func(op string, n int) *objects.Fault) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fault, b.asked = f, map[string]int{}
+}
+
+func (b *box) count(op string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.asked[op]
+}
+
+func text(n int) string {
+	var b strings.Builder
+	for i := 0; b.Len() < n; i++ {
+		fmt.Fprintf(&b, "%d ", i)
+	}
+	return b.String()[:n]
+}
+
+var at = Location{"box", "dir/a b+ü.txt"}
+
+func digestOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+// TestObjectRoundTrip puts and gets objects of sizes around that of a piece, from
+// readers of both kinds.
+func TestObjectRoundTrip(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	for _, size := range []int{0, 1, 9, 10, 11, 20, 21, 333} {
+		want := text(size)
+		for name, r := range map[string]io.Reader{"stream": iotest.OneByteReader(strings.NewReader(want)), "file": strings.NewReader(want)} {
+			for _, sum := range []string{"", digestOf(want)} {
+				var done, total int64
+				info, err := b.Put(t.Context(), at, r, int64(size), PutOptions{SHA256: sum, Progress: func(d, n int64) {
+					if d < done {
+						t.Errorf("progress went from %d to %d", done, d)
+					}
+					done, total = d, n
+				}})
+				if err != nil {
+					t.Fatalf("%d bytes of a %s: %v", size, name, err)
+				}
+				if info.Size != int64(size) || info.SHA256 != sum || done != int64(size) || total != int64(size) {
+					t.Errorf("%d bytes of a %s: %+v, %d of %d", size, name, info, done, total)
+				}
+				var got bytes.Buffer
+				_, verified, err := b.Get(t.Context(), at, &got, func(d, _ int64) { done = d })
+				wantVerified := VerifiedMD5
+				if sum != "" {
+					wantVerified = VerifiedDigest
+				}
+				if err != nil || got.String() != want || verified != wantVerified || done != int64(size) {
+					t.Errorf("%d bytes of a %s: %d bytes back, %s, %v", size, name, got.Len(), verified, err)
+				}
+				r = strings.NewReader(want)
+			}
+		}
+	}
+}
+
+// TestObjectMemory: no more than the connections may carry is asked for at once,
+// and a reader that nobody reads stops asking.
+func TestObjectConnections(t *testing.T) {
+	t.Parallel()
+	b := newBox(t, func(c *StoreConfig) { c.Connections = 3 })
+	want := text(1000)
+	if _, err := b.Put(t.Context(), at, strings.NewReader(want), 1000, PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	b.faults(nil)
+	r, err := b.Open(t.Context(), at, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(r, make([]byte, 5)); err != nil {
+		t.Fatal(err)
+	}
+	if n := b.count("GetObject"); n > 4 {
+		t.Errorf("%d pieces were asked for and the first not yet read", n)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := io.Copy(io.Discard, r); !errors.Is(err, context.Canceled) {
+		t.Errorf("read after close: %v", err)
+	}
+	if b.most > 3 {
+		t.Errorf("%d requests at once", b.most)
+	}
+}
+
+// TestObjectFaults: what passes is tried again, and what does not pass is an
+// error; the bytes are right or there is an error.
+func TestObjectFaults(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	want := text(95)
+	put := func(size int) error {
+		_, err := b.Put(t.Context(), at, strings.NewReader(want[:size]), int64(size), PutOptions{})
+		return err
+	}
+	get := func() error {
+		var got bytes.Buffer
+		_, _, err := b.Get(t.Context(), at, &got, nil)
+		if err == nil && got.String() != want {
+			t.Errorf("silent corruption: %q", got.String())
+		}
+		return err
+	}
+	once := func(op string, f objects.Fault) func(string, int) *objects.Fault {
+		return func(got string, n int) *objects.Fault {
+			if got == op && n == 2 {
+				return &f
+			}
+			return nil
+		}
+	}
+	for name, fault := range map[string]func(string, int) *objects.Fault{
+		"slow down":   once("UploadPart", objects.Fault{Status: 503, Code: "SlowDown"}),
+		"too many":    once("UploadPart", objects.Fault{Status: 429}),
+		"internal":    once("UploadPart", objects.Fault{Status: 500, Code: "InternalError"}),
+		"request cut": once("UploadPart", objects.Fault{CutRequest: true, After: 3}),
+		"answer lost": once("UploadPart", objects.Fault{CutReply: true}),
+		"complete fails": func(op string, n int) *objects.Fault {
+			return only(op == "CompleteMultipartUpload" && n == 1, objects.Fault{Status: 200, Code: "InternalError"})
+		},
+		"complete lost": func(op string, n int) *objects.Fault {
+			return only(op == "CompleteMultipartUpload" && n == 1, objects.Fault{CutReply: true})
+		},
+		"complete lost and forgotten": func(op string, n int) *objects.Fault {
+			return map[int]*objects.Fault{1: {CutReply: true}, 2: {Status: 404, Code: "NoSuchUpload"}}[n*btoi(op == "CompleteMultipartUpload")]
+		},
+	} {
+		b.faults(fault)
+		if err := put(95); err != nil {
+			t.Errorf("put, %s: %v", name, err)
+		}
+		b.faults(nil)
+		if err := get(); err != nil {
+			t.Errorf("get, %s: %v", name, err)
+		}
+	}
+	for name, f := range map[string]objects.Fault{
+		"slow down": {Status: 503, Code: "SlowDown"}, "lost": {CutReply: true}, "cut": {CutReply: true, After: 7}, "cut early": {CutReply: true, After: 1},
+	} {
+		b.faults(once("GetObject", f))
+		if err := get(); err != nil {
+			t.Errorf("get, %s: %v", name, err)
+		}
+	}
+	b.faults(once("GetObject", objects.Fault{Truncate: true, After: 50}))
+	if err := get(); err == nil {
+		t.Error("a truncated object passed")
+	}
+
+	b.faults(func(op string, n int) *objects.Fault {
+		return only(op == "UploadPart" && n == 3, objects.Fault{Lose: true})
+	})
+	if err := put(95); !strings.Contains(fmt.Sprint(err), "InvalidPart") {
+		t.Errorf("a lost part: %v", err)
+	}
+	if b.count("AbortMultipartUpload") != 1 {
+		t.Error("the upload was not ended")
+	}
+	b.faults(func(op string, n int) *objects.Fault { return only(op == "PutObject", objects.Fault{Lose: true}) })
+	b.faultsFresh("PutObject", objects.Fault{Truncate: true, After: 3})
+	if err := put(9); !strings.Contains(fmt.Sprint(err), "it has 3 bytes of the 9 that were sent") {
+		t.Errorf("a truncated object: %v", err)
+	}
+}
+
+func (b *box) faultsFresh(op string, f objects.Fault) {
+	b.faults(func(got string, _ int) *objects.Fault { return only(got == op, f) })
+}
+
+func only(when bool, f objects.Fault) *objects.Fault {
+	if when {
+		return &f
+	}
+	return nil
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// TestObjectDamage: bytes that change on the way, at the store or in the network,
+// are found by the digest.
+func TestObjectDamage(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	want := text(35)
+	for _, opts := range []PutOptions{{}, {SHA256: digestOf(want)}} {
+		for _, size := range []int{9, 35} {
+			if opts.SHA256 != "" {
+				opts.SHA256 = digestOf(want[:size])
+			}
+			if _, err := b.Put(t.Context(), at, strings.NewReader(want[:size]), int64(size), opts); err != nil {
+				t.Fatal(err)
+			}
+			config := b.config
+			config.Transport = flip{http.DefaultTransport}
+			bad, err := NewObjectStore(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			bad.piece = 10
+			var got bytes.Buffer
+			_, _, err = bad.Get(t.Context(), at, &got, nil)
+			var answer *ObjectError
+			if !errors.Is(err, errDigest) || !errors.As(err, &answer) || answer.Retryable() {
+				t.Errorf("%d bytes: %v", size, err)
+			}
+		}
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+}
+
+// flip damages one byte of every object.
+type flip struct{ http.RoundTripper }
+
+func (f flip) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := f.RoundTripper.RoundTrip(r)
+	if err != nil || r.Method != http.MethodGet {
+		return resp, err
+	}
+	body, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if len(body) > 0 {
+		body[0] ^= 1
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, err
+}
+
+// TestObjectChanges: an object that is replaced while it is read.
+func TestObjectChanges(t *testing.T) {
+	t.Parallel()
+	b := newBox(t, func(c *StoreConfig) { c.Connections = 1 })
+	if _, err := b.server.Put("box", at.Key, strings.NewReader(text(100))); err != nil {
+		t.Fatal(err)
+	}
+	r, err := b.Open(t.Context(), at, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := r.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.server.Put("box", at.Key, strings.NewReader(text(200)[100:])); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, r); !errors.Is(err, ErrChanged) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestObjectSources: sources that are not what was said.
+func TestObjectSources(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	broken := errors.New("the disk is gone")
+	for name, r := range map[string]io.Reader{
+		"short file":         strings.NewReader(text(25)),
+		"short stream":       io.LimitReader(strings.NewReader(text(50)), 25),
+		"long file":          strings.NewReader(text(36)),
+		"long stream":        io.LimitReader(strings.NewReader(text(50)), 36),
+		"broken":             io.MultiReader(strings.NewReader(text(25)), iotest.ErrReader(broken)),
+		"short small stream": io.LimitReader(strings.NewReader(text(50)), 2),
+	} {
+		size := int64(35)
+		if strings.Contains(name, "small") {
+			size = 5
+		}
+		_, err := b.Put(t.Context(), at, r, size, PutOptions{})
+		var local *LocalError
+		if !errors.As(err, &local) || name == "broken" && !errors.Is(err, broken) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := b.Stat(t.Context(), at); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: an object is there: %v", name, err)
+		}
+	}
+	if opened, ended := b.count("CreateMultipartUpload"), b.count("AbortMultipartUpload"); opened == 0 || opened != ended {
+		t.Errorf("%d uploads begun, %d ended", opened, ended)
+	}
+	if _, err := b.Put(t.Context(), at, strings.NewReader(text(35)), 35, PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := b.Get(t.Context(), at, iotest.TruncateWriter(failing{broken}, 0), nil)
+	if err != nil {
+		t.Errorf("a writer that takes all: %v", err)
+	}
+	_, _, err = b.Get(t.Context(), at, failing{broken}, nil)
+	var local *LocalError
+	if !errors.As(err, &local) {
+		t.Errorf("%v", err)
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Write([]byte) (int, error) { return 0, f.err }
+
+func TestObjectCancel(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stop := errors.New("stop")
+	_, err := b.Put(ctx, at, strings.NewReader(text(500)), 500, PutOptions{Progress: func(int64, int64) { cancel(stop) }})
+	if !errors.Is(err, stop) {
+		t.Errorf("%v", err)
+	}
+	if b.count("AbortMultipartUpload") != 1 {
+		t.Error("the upload was not ended")
+	}
+	if _, _, err := b.Get(ctx, at, io.Discard, nil); !errors.Is(err, stop) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestObjectErrors: what a person is told, and what a program can ask.
+func TestObjectErrors(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	if _, err := b.server.Put("box", "k", strings.NewReader("text")); err != nil {
+		t.Fatal(err)
+	}
+	k := Location{"box", "k"}
+	with := func(change func(*StoreConfig)) *ObjectStore {
+		config := b.config
+		change(&config)
+		s, err := NewObjectStore(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		return s
+	}
+	list := func(s *ObjectStore, at Location) error {
+		for _, err := range s.List(t.Context(), at, "") {
+			return err
+		}
+		return nil
+	}
+	dead := httptest.NewServer(nil)
+	dead.Close()
+	tests := []struct {
+		name  string
+		store *ObjectStore
+		at    Location
+		is    error
+		again bool
+		has   string
+	}{
+		{"missing bucket", b.ObjectStore, Location{"nowhere", ""}, fs.ErrNotExist, false, "list s3://nowhere/: object store 127.0.0.1: NoSuchBucket"},
+		{"wrong secret", with(func(c *StoreConfig) { c.SecretKey = "wrong" }), k, fs.ErrPermission, false, "SignatureDoesNotMatch: "},
+		{"wrong key", with(func(c *StoreConfig) { c.AccessKey = "nobody" }), k, fs.ErrPermission, false, "check the access key"},
+		{"anonymous", with(func(c *StoreConfig) { c.Anonymous = true }), k, fs.ErrPermission, false, "AccessDenied"},
+		{"session token", with(func(c *StoreConfig) { c.SessionToken = "x" }), k, nil, false, "InvalidToken"},
+		{"region", with(func(c *StoreConfig) { c.Region = "mars-1" }), k, nil, false, "expecting 'us-east-1'; the region may be wrong"},
+		{"nobody listens", with(func(c *StoreConfig) { c.Endpoint, c.Tries = dead.URL, 2 }), k, nil, true, "connection refused"},
+	}
+	for _, test := range tests {
+		err := list(test.store, test.at)
+		var answer *ObjectError
+		if !errors.As(err, &answer) || test.is != nil && !errors.Is(err, test.is) || answer.Retryable() != test.again || !strings.Contains(err.Error(), test.has) {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		for _, secret := range []string{string(b.config.SecretKey), "X-Amz", "Signature="} {
+			if strings.Contains(fmt.Sprintf("%v %+v", err, err), secret) {
+				t.Errorf("%s: the error holds %q: %v", test.name, secret, err)
+			}
+		}
+	}
+	_, err := b.Stat(t.Context(), Location{"box", "nothing"})
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
+	for _, config := range []StoreConfig{{}, {Anonymous: true, Endpoint: "ftp://x"}, {Anonymous: true, Endpoint: "x"}, {Anonymous: true, Endpoint: "https://u:p@x"}} {
+		if _, err := NewObjectStore(config); err == nil {
+			t.Errorf("%+v was accepted", config)
+		}
+	}
+	if s := fmt.Sprintf("%+v", b.config); strings.Contains(s, string(b.config.SecretKey)) {
+		t.Errorf("the configuration prints its secret")
+	}
+}
+
+// TestObjectStall: a store that stops in the middle of an answer.
+func TestObjectStall(t *testing.T) {
+	t.Parallel()
+	b := newBox(t, func(c *StoreConfig) { c.Stall = 50 * time.Millisecond })
+	if _, err := b.server.Put("box", at.Key, strings.NewReader("text")); err != nil {
+		t.Fatal(err)
+	}
+	b.faults(func(op string, n int) *objects.Fault {
+		return only(op == "GetObject" && n == 1, objects.Fault{Delay: time.Hour})
+	})
+	var got bytes.Buffer
+	if _, _, err := b.Get(t.Context(), at, &got, nil); err != nil || got.String() != "text" {
+		t.Errorf("%q, %v", got.String(), err)
+	}
+}
+
+func TestObjectList(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	keys := []string{"a/1", "a/2 +%41\x01", "a/b/3", "c", "ü"}
+	for _, k := range keys {
+		if _, err := b.server.Put("box", k, strings.NewReader(k)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := func(prefix, delimiter string) (got []string) {
+		for info, err := range b.List(t.Context(), Location{"box", prefix}, delimiter) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !info.Prefix && (info.Size != int64(len(info.Key)) || info.ETag == "" || info.Modified.IsZero()) {
+				t.Errorf("%+v", info)
+			}
+			got = append(got, info.Key)
+		}
+		return got
+	}
+	for _, test := range []struct {
+		prefix, delimiter string
+		want              []string
+	}{
+		{"", "", keys}, {"a/", "", keys[:3]}, {"", "/", []string{"c", "ü", "a/"}}, {"a/", "/", []string{"a/1", keys[1], "a/b/"}}, {"x", "", nil},
+	} {
+		if diff := cmp.Diff(test.want, all(test.prefix, test.delimiter)); diff != "" {
+			t.Errorf("%q %q: %s", test.prefix, test.delimiter, diff)
+		}
+	}
+	for range b.List(t.Context(), Location{"box", ""}, "") {
+		break // and nothing is left running
+	}
+}
+
+func TestPublicObjects(t *testing.T) {
+	t.Parallel()
+	b := newBox(t, func(c *StoreConfig) { c.Anonymous, c.AccessKey, c.SecretKey = true, "", "" })
+	if err := b.server.MakeBucket("box", objects.BucketOptions{Public: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.server.Put("box", at.Key, strings.NewReader("text")); err != nil {
+		t.Fatal(err)
+	}
+	var got bytes.Buffer
+	if _, verified, err := b.Get(t.Context(), at, &got, nil); err != nil || got.String() != "text" || verified != VerifiedMD5 {
+		t.Errorf("%q, %s, %v", got.String(), verified, err)
+	}
+}
+
+// TestMatches: the same content, other content, and an object of which only the
+// size is known.
+func TestMatches(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	for _, size := range []int{0, 9, 35} {
+		want := text(size)
+		info, err := b.Put(t.Context(), at, strings.NewReader(want), int64(size), PutOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range []struct {
+			text string
+			same bool
+		}{{want, true}, {want + "x", false}, {"x" + want, false}, {strings.Repeat("y", size+btoi(size == 0)), false}} {
+			if how, same, err := b.Matches(t.Context(), info, strings.NewReader(test.text)); same != test.same || how != VerifiedMD5 || err != nil {
+				t.Errorf("%d bytes, %q: %v by %s, %v", size, test.text, same, how, err)
+			}
+		}
+		info.ETag = "unknown"
+		if how, same, err := b.Matches(t.Context(), info, strings.NewReader(want)); same || how != VerifiedSize || err != nil {
+			t.Errorf("%d bytes, no digest: %v by %s, %v", size, same, how, err)
+		}
+	}
+}
+
+// TestUntoldDigest: stores whose ETags are no digests, and objects of unequal
+// parts.
+func TestUntoldDigest(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	id, err := b.server.CreateMultipart("box", at.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parts []objects.Part
+	for i, size := range []int{3, 30, 2} {
+		etag, err := b.server.PutPart("box", at.Key, id, i+1, strings.NewReader(text(size)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts = append(parts, objects.Part{Number: i + 1, ETag: etag})
+	}
+	if _, err := b.server.CompleteMultipart("box", at.Key, id, parts); err != nil {
+		t.Fatal(err)
+	}
+	var got bytes.Buffer
+	if _, verified, err := b.Get(t.Context(), at, &got, nil); err != nil || got.String() != text(3)+text(30)+text(2) || verified != VerifiedSize {
+		t.Errorf("%q, %s, %v", got.String(), verified, err)
+	}
+	for _, etag := range []string{"", "0x8DC", `"d41d8cd98f00b204e9800998ecf8427e-x"`, `"some-1"`} {
+		if d := b.digester(t.Context(), ObjectInfo{ETag: etag, Size: 3, digest: true}); d.name != VerifiedSize || !d.right() {
+			t.Errorf("%q: %s", etag, d.name)
+		}
+	}
+	if d := b.digester(t.Context(), ObjectInfo{ETag: `"d41d8cd98f00b204e9800998ecf8427e"`}); d.name != VerifiedSize {
+		t.Errorf("encrypted with other keys: %s", d.name)
+	}
+}
+
+// TestRandomPuts compares many objects with what was put while requests fail.
+func TestRandomPuts(t *testing.T) {
+	t.Parallel()
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	b := newBox(t)
+	b.faults(func(string, int) *objects.Fault {
+		switch random.IntN(12) { // under the lock of the box
+		case 0:
+			return &objects.Fault{Status: 503, Code: "SlowDown"}
+		case 1:
+			return &objects.Fault{CutReply: true, After: int64(random.IntN(4))}
+		case 2:
+			return &objects.Fault{CutRequest: true}
+		}
+		return nil
+	})
+	failed := 0
+	for i := range 30 {
+		b.mu.Lock()
+		want := text(random.IntN(300))
+		b.mu.Unlock()
+		where := Location{"box", fmt.Sprint(i)}
+		_, err := b.Put(t.Context(), where, strings.NewReader(want), int64(len(want)), PutOptions{})
+		var got bytes.Buffer
+		if err == nil {
+			_, _, err = b.Get(t.Context(), where, &got, nil)
+		}
+		switch {
+		case err != nil:
+			failed++
+		case got.String() != want:
+			t.Errorf("%d bytes instead of %d", got.Len(), len(want))
+		}
+	}
+	if failed > 5 {
+		t.Errorf("%d of 30 failed", failed)
+	}
+}
+
+func TestParseLocation(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]Location{
+		"s3://b/k": {"b", "k"}, "s3://b/a//b/": {"b", "a//b/"}, "s3://b": {"b", ""}, "s3://b/": {"b", ""}, "s3://b/a%20b?c#d": {"b", "a%20b?c#d"},
+	} {
+		got, err := ParseLocation(address)
+		if err != nil || got != want {
+			t.Errorf("%s: %v, %v", address, got, err)
+		}
+	}
+	for _, address := range []string{"", "b/k", "s3:/b/k", "s3://", "s3:///k", "https://b/k", "s3://u:p@b/k", "s3://b?x/k"} {
+		if got, err := ParseLocation(address); err == nil {
+			t.Errorf("%q: %v", address, got)
+		}
+	}
+}
+
+func TestStoreEnvironment(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{
+		"AWS_ENDPOINT_URL": "https://general", "AWS_ENDPOINT_URL_S3": "https://special", "AWS_DEFAULT_REGION": "r", "AWS_ACCESS_KEY_ID": "a",
+		"AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t",
+	}
+	got := StoreEnvironment(func(name string) string { return env[name] })
+	want := StoreConfig{Endpoint: "https://special", Region: "r", PathStyle: true, AccessKey: "a", SecretKey: "s", SessionToken: "t"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
