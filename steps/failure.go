@@ -77,7 +77,7 @@ func causeOf(err error) (cause workflow.Cause, outage bool) {
 // its own, such as "Is a directory": that is an answer, not an outage.
 func shellFailed(e *firecrest.Error) bool {
 	return e.FromServer() && !errors.Is(e, firecrest.ErrTimeout) &&
-		strings.HasPrefix(e.Message, "Remote process failed with exit status:")
+		strings.HasPrefix(e.Message, "Remote process fai") // led; release 2.1 says "faild"
 }
 
 func isQuota(err error) bool {

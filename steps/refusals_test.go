@@ -34,6 +34,12 @@ func TestRefusals(t *testing.T) {
 		{"tail", `{ path: nowhere }`, "rejected", "No such file or directory"},
 		{"checksum", `{ path: . }`, "rejected", "Is a directory"},
 		{"checksum", `{ path: a b }`, "rejected", "white space"},
+		{"file_type", `{ path: nowhere }`, "rejected", "No such file or directory"},
+		{"file_type", `{ path: /etc }`, "rejected", "does not match any of the defined filesystem paths"},
+		{"chmod", `{ path: nowhere, mode: "640" }`, "rejected", "No such file or directory"},
+		{"chmod", `{ path: ., mode: rw-r--r-- }`, "rejected", "neither octal"},
+		{"chown", `{ path: ., group: root }`, "rejected", "Operation not permitted"},
+		{"chown", `{ path: ., owner: nosuch }`, "rejected", "invalid spec: 'nosuch:'"},
 		{"compress", `{ source: nowhere, target: x.tar.gz }`, "rejected", "No such file or directory"},
 		{"extract", `{ source: nowhere.tar.gz, target: . }`, "rejected", "No such file or directory"},
 		{"rm", `{ path: nowhere }`, "rejected", "No such file or directory"},
@@ -62,6 +68,8 @@ func TestRefusals(t *testing.T) {
 		{"job_info", `{ job_id: "99999999" }`, "rejected", "Job not found"},
 		{"wait_for_job", `{ job_id: 1_2 }`, "rejected", "not the id of a job"},
 		{"job_metadata", `{ job_id: "99999999" }`, "rejected", "Job not found"},
+		{"attach_to_job", `{ job_id: 1_2, command: "true" }`, "rejected", "not the id of a job"},
+		{"attach_to_job", `{ job_id: "99999999", command: "true" }`, "rejected", "does not know job 99999999"},
 		{"cancel_job", `{ job_id: 1_2 }`, "rejected", "not the id of a job"},
 		{"run", `{ script: "echo out; echo err >&2; exit 3" }`, "exit(3)", "exited with 3"},
 		{"run", `{ command: [no-such-program] }`, "rejected", "no-such-program"},
@@ -83,7 +91,10 @@ func TestRefusals(t *testing.T) {
 // TestStatusRefused: the types that ask for nothing of their own.
 func TestStatusRefused(t *testing.T) {
 	t.Parallel()
-	for name, op := range map[string]string{"systems": "GET /status/systems", "userinfo": "userinfo"} {
+	for name, op := range map[string]string{
+		"liveness": "GET /status/liveness/", "systems": "GET /status/systems", "server_version": "GET /status/systems", "userinfo": "userinfo",
+		"nodes": "nodes", "reservations": "reservations", "partitions": "partitions",
+	} {
 		s := newSite(t)
 		first := 1
 		if name == "userinfo" {

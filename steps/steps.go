@@ -14,10 +14,10 @@ import (
 // types is the one list of step types, in the order of the documentation.
 func types() []stepType {
 	return []stepType{
-		systems(), userinfo(),
-		listFiles(), stat(), mkdir(), symlink(), view(), head(), tail(), checksum(), compress(), extract(), rm(),
+		liveness(), systems(), nodes(), reservations(), partitions(), userinfo(), serverVersion(),
+		listFiles(), stat(), mkdir(), symlink(), view(), head(), tail(), checksum(), typeOfFile(), chmod(), chown(), compress(), extract(), rm(),
 		upload(), download(),
-		job(), submit(), waitForJob(), jobInfo(), jobMetadata(), cancelJob(),
+		job(), submit(), waitForJob(), jobInfo(), jobMetadata(), cancelJob(), attachToJob(),
 		run(), sleep(), approve(), subWorkflow(),
 	}
 }
