@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -27,6 +28,26 @@ func (j Job) Label() string {
 		return j.ID
 	}
 	return j.Array.Job + "_" + strconv.Itoa(j.Array.Task)
+}
+
+// inTurn orders records the way they were accepted, parts of an array by index.
+func inTurn(a, b *record) int {
+	return cmp.Or(cmp.Compare(a.turn(), b.turn()), cmp.Compare(a.index(), b.index()))
+}
+
+func (r *record) turn() uint64 {
+	if r.Array == nil {
+		return r.number()
+	}
+	n, _ := strconv.ParseUint(r.Array.Job, 10, 64) // made by split
+	return n
+}
+
+func (r *record) index() int {
+	if r.Array == nil {
+		return 0
+	}
+	return r.Array.Task
 }
 
 // maxArrayIndex is the MaxArraySize of Slurm, which no index may reach.

@@ -191,14 +191,12 @@ func parsePBSBegin(s string, now time.Time) (time.Time, bool) {
 		seconds = "00"
 	}
 	now = now.Local()
-	full := now.Format("20060102")
-	if len(s) < 4 || len(s) > 12 {
+	const full = len("CCYYMMDDhhmm")
+	if len(s) < 4 || len(s) > full {
 		return time.Time{}, false
 	}
-	if known := len(full) + 4 - len(s); known > 0 {
-		s = full[:known] + s
-	}
-	t, err := time.ParseInLocation("20060102150405", s+seconds, time.Local)
+	text := now.Format("200601021504")[:full-len(s)] + s + seconds
+	t, err := time.ParseInLocation("20060102150405", text, time.Local)
 	if err == nil && t.Before(now) && len(s) == 4 {
 		t = t.AddDate(0, 0, 1)
 	}

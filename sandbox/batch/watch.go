@@ -2,6 +2,7 @@ package batch
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -54,6 +55,7 @@ func (t *Table) advance() (again bool) {
 	}
 	t.mu.Unlock()
 
+	slices.SortFunc(live, inTurn)
 	q := newQueue(t)
 	for _, rec := range live {
 		if rec.State == Running {
