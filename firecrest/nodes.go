@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -37,22 +38,22 @@ type Node struct {
 // UnmarshalJSON reads the shape of every release since 2.1.3.
 func (n *Node) UnmarshalJSON(b []byte) error {
 	var w struct {
-		Name        text     `json:"name"`
-		Address     text     `json:"address"`
-		Hostname    text     `json:"hostname"`
-		State       words    `json:"state"`
-		Partitions  words    `json:"partitions"`
-		Features    words    `json:"features"`
-		CPUs        number   `json:"cpus"`
-		AllocCPUs   number   `json:"allocCpus"`
-		IdleCPUs    number   `json:"idleCpus"`
-		CPULoad     *float64 `json:"cpuLoad"`
-		FreeMemory  number   `json:"freeMemory"`
-		AllocMemory number   `json:"allocMemory"`
-		Sockets     number   `json:"sockets"`
-		Cores       number   `json:"cores"`
-		Threads     number   `json:"threads"`
-		Weight      number   `json:"weight"`
+		Name        text   `json:"name"`
+		Address     text   `json:"address"`
+		Hostname    text   `json:"hostname"`
+		State       words  `json:"state"`
+		Partitions  words  `json:"partitions"`
+		Features    words  `json:"features"`
+		CPUs        number `json:"cpus"`
+		AllocCPUs   number `json:"allocCpus"`
+		IdleCPUs    number `json:"idleCpus"`
+		CPULoad     text   `json:"cpuLoad"`
+		FreeMemory  number `json:"freeMemory"`
+		AllocMemory number `json:"allocMemory"`
+		Sockets     number `json:"sockets"`
+		Cores       number `json:"cores"`
+		Threads     number `json:"threads"`
+		Weight      number `json:"weight"`
 	}
 	if err := json.Unmarshal(b, &w); err != nil {
 		return err
@@ -60,9 +61,12 @@ func (n *Node) UnmarshalJSON(b []byte) error {
 	*n = Node{
 		Name: string(w.Name), Address: string(w.Address), Hostname: string(w.Hostname),
 		States: w.State.states(), Partitions: w.Partitions, Features: w.Features,
-		CPUs: w.CPUs.n, AllocCPUs: w.AllocCPUs.ptr(), IdleCPUs: w.IdleCPUs.ptr(), CPULoad: w.CPULoad,
+		CPUs: w.CPUs.n, AllocCPUs: w.AllocCPUs.ptr(), IdleCPUs: w.IdleCPUs.ptr(),
 		FreeMemory: w.FreeMemory.ptr(), AllocMemory: w.AllocMemory.ptr(),
 		Sockets: w.Sockets.ptr(), Cores: w.Cores.ptr(), Threads: w.Threads.ptr(), Weight: w.Weight.ptr(),
+	}
+	if load, err := strconv.ParseFloat(string(w.CPULoad), 64); err == nil {
+		n.CPULoad = &load
 	}
 	return nil
 }

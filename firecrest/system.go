@@ -66,8 +66,8 @@ type FileSystem struct {
 
 // Transfer is how files above the direct limits are moved.
 type Transfer struct {
-	Method      string // s3, streamer or wormhole
-	MaxPartSize int64  // s3: bytes per part
+	Method      TransferMethod
+	MaxPartSize int64 // s3: bytes per part
 	URLTTL      time.Duration
 }
 
@@ -103,8 +103,8 @@ func (s *System) UnmarshalJSON(b []byte) error {
 			Directives  []string `json:"datatransfer_jobs_directives"`
 			MaxFileSize number   `json:"max_ops_file_size"`
 			Transfer    *struct {
-				Method    string `json:"serviceType"`
-				TTL       number `json:"ttl"`
+				Method    TransferMethod `json:"serviceType"`
+				TTL       number         `json:"ttl"`
 				Multipart struct {
 					MaxPartSize number `json:"max_part_size"`
 				} `json:"multipart"`

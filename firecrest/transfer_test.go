@@ -338,3 +338,23 @@ func TestTransferPathsRefusedBeforeSending(t *testing.T) {
 		t.Errorf("download by no method: sent %t, %v", sent, err)
 	}
 }
+
+func FuzzTransferReply(f *testing.F) {
+	for _, answers := range recordings(f) {
+		for _, a := range answers {
+			if strings.Contains(a.Operation, "/transfer/") && a.Status < 300 {
+				f.Add([]byte(a.Body))
+			}
+		}
+	}
+	f.Add([]byte(`{"transferJob":{"jobId":"1.pbs","logs":{"outputLog":"/o","errorLog":"/it's"}},"transferDirectives":[]}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var reply transferReply
+		if json.Unmarshal(body, &reply) != nil {
+			return
+		}
+		if id := string(reply.job.ID); !digits.MatchString(id) || CheckPath(reply.job.OutputLog) != nil || CheckPath(reply.job.ErrorLog) != nil {
+			t.Errorf("job %+v", reply.job)
+		}
+	})
+}
