@@ -9,6 +9,7 @@ import (
 	"path"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // compression is a word of the API, gzip unless the body says otherwise.
@@ -204,7 +205,9 @@ func (k *packing) member(p place, name string) error {
 	}
 	owner, group := k.ownership(p)
 	h.Name, h.Format = name, tar.FormatGNU
-	h.AccessTime, h.ChangeTime = h.ModTime, h.ModTime
+	// tar writes neither; they would lie where other programs look for a part of
+	// the name.
+	h.AccessTime, h.ChangeTime = time.Time{}, time.Time{}
 	h.Uname, h.Gname, h.Uid, h.Gid = owner.name, group.name, owner.uid, group.gid
 	if p.info.IsDir() {
 		h.Name += "/"

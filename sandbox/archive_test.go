@@ -94,6 +94,22 @@ func TestArchiveIsTars(t *testing.T) {
 	}
 }
 
+// TestArchiveHeadersArePlain: where GNU tar may keep more times, others look for
+// the beginning of the name.
+func TestArchiveHeadersArePlain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.write("src/f", "x")
+	want(t, r.compress(members{"path": r.home + "/src", "targetPath": r.home + "/a.tar", "compression": "none"}), 204)
+	header, err := os.ReadFile(r.home + "/a.tar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if more := header[345:512]; !bytes.Equal(more, make([]byte, len(more))) {
+		t.Errorf("the header goes on with %q", more)
+	}
+}
+
 func TestCompressByPattern(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
