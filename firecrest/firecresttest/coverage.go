@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"sync"
 
 	"github.com/fcflow/fcflow/firecrest"
@@ -55,30 +54,21 @@ func (c *Coverage) Gaps(operations []string) []string {
 	return gaps
 }
 
-var directive = regexp.MustCompile(`(?m)^//firecrest:operation ([A-Z]+ /\S+)$`)
+var operationLine = regexp.MustCompile(`(?m)^  - \{method: ([A-Z]+), path: "?(/[^",]+)"?,`)
 
-// Operations returns the operations that the client covers, as the directives
-// in its source say. Dir is the directory of package firecrest.
+// Operations returns the operations of the API, such as "GET /status/systems",
+// as operations.yaml lists them. Dir is the directory of package firecrest.
 func Operations(dir string) ([]string, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	text, err := os.ReadFile(filepath.Join(dir, "operations.yaml"))
 	if err != nil {
 		return nil, err
 	}
 	var operations []string
-	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") {
-			continue
-		}
-		source, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		for _, match := range directive.FindAllStringSubmatch(string(source), -1) {
-			operations = append(operations, match[1])
-		}
+	for _, match := range operationLine.FindAllStringSubmatch(string(text), -1) {
+		operations = append(operations, match[1]+" "+match[2])
 	}
 	if len(operations) == 0 {
-		return nil, fmt.Errorf("no operation is named in %q", dir)
+		return nil, fmt.Errorf("no operation is listed in %q", dir)
 	}
 	return operations, nil
 }

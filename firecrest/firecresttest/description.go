@@ -16,7 +16,7 @@ import (
 )
 
 // document is the API description of release 2.5.6, reduced to the answers of
-// the operations that the client covers.
+// its operations.
 //
 //go:embed testdata/openapi.json
 var document []byte

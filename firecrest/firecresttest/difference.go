@@ -20,12 +20,16 @@ const (
 	FollowsNewLinks      Difference = "releases before 2.5.0 answer 404 after making a link to nothing"
 	MindsCase            Difference = "releases before 2.4.0 distinguish case in paths"
 	KnowsGzipOnly        Difference = "releases before 2.4.0 write gzip archives only"
+	HidesPartitions      Difference = "releases before 2.5.4, and PBS, do not show hidden partitions"
 	IgnoresAccountFilter Difference = "releases before 2.4.2 ignore the account of job lists"
 	OmitsRequestIDs      Difference = "releases before 2.2.5 have no request ids"
 
 	LacksScripts  Difference = "PBS keeps no scripts, exchanges output and error in metadata, and never gives an exit code to believe in"
 	EscapesNames  Difference = "a login node without a UTF-8 locale writes other letters than ASCII as octal numbers"
 	LacksPrograms Difference = "the login node lacks programs for bzip2 or xz"
+
+	HasLargeParts         Difference = "the object store has parts too large for a test"
+	LacksHiddenPartitions Difference = "the system has no hidden partition"
 )
 
 // KnownDifferences are those that follow from the release of a server, as its
@@ -40,6 +44,7 @@ func KnownDifferences(release string, system *firecrest.System) []Difference {
 		{"2.5.7", IgnoresJobFilters},
 		{"2.5.6", LetsForeignPathsPass},
 		{"2.5.5", OmitsCauses},
+		{"2.5.4", HidesPartitions},
 		{"2.5.0", HidesLimits},
 		{"2.5.0", FollowsNewLinks},
 		{"2.4.2", IgnoresAccountFilter},
@@ -55,7 +60,7 @@ func KnownDifferences(release string, system *firecrest.System) []Difference {
 		differences = append(differences, LetsForeignPathsPass)
 	}
 	if system.Scheduler.Type == "pbs" {
-		differences = append(differences, LacksScripts)
+		differences = append(differences, LacksScripts, HidesPartitions)
 	}
 	return differences
 }

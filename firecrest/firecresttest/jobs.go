@@ -3,6 +3,7 @@ package firecresttest
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -10,15 +11,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/fcflow/fcflow/firecrest"
 )
 
 func (s *suite) jobs() []subtest {
 	return []subtest{
 		{"a job is described by its id while it runs and after", s.testGet},
+		{"a job has every member", s.testJobMembers},
+		{"a job goes from pending to its end", s.testProgress},
 		{"a job that fails tells its exit code", s.testFailed},
 		{"a held job waits without exit code and steps", s.testHeld},
 		{"an unknown job is not found", s.testUnknownJob},
+		{"a new job may be unknown for a moment", s.testLaggingJob},
 		{"ids of parts of jobs are refused", s.testPartIDs},
 		{"own jobs are listed", s.testJobList},
 		{"the list is filtered by account", s.testListAccount},
@@ -29,6 +35,8 @@ func (s *suite) jobs() []subtest {
 		{"a running job is cancelled, once", s.testCancelRunning},
 		{"a waiting job is cancelled", s.testCancelWaiting},
 		{"an unknown job cannot be cancelled", s.testCancelUnknown},
+		{"a command is attached to a job", s.testAttach},
+		{"an array is found as its tasks", s.testArray},
 	}
 }
 
@@ -42,28 +50,46 @@ func (s *suite) submit(t *testing.T, spec firecrest.JobSpec) firecrest.JobID {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.endLater(t, s.System, id)
+	return id
+}
+
+// endLater cancels a job at the end of the test and waits until it is over, so
+// that it writes nothing into a directory that is being removed.
+func (s *suite) endLater(t *testing.T, system string, id firecrest.JobID) {
+	t.Helper()
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
-		if err := s.client.Compute.Cancel(ctx, s.System, id); err != nil {
+		if err := s.client.Compute.Cancel(ctx, system, id); err != nil {
 			t.Error(err)
 		}
-		s.wait(t, ctx, id)
+		s.waitOn(t, ctx, system, id)
 	})
-	return id
 }
 
 // wait returns a job once it is over.
 func (s *suite) wait(t *testing.T, ctx context.Context, id firecrest.JobID) firecrest.Job {
 	t.Helper()
-	return s.waitUntil(t, ctx, id, func(job firecrest.Job) bool { return job.Status.State.IsTerminal() })
+	return s.waitOn(t, ctx, s.System, id)
+}
+
+// waitOn is wait for a job on any system.
+func (s *suite) waitOn(t *testing.T, ctx context.Context, system string, id firecrest.JobID) firecrest.Job {
+	t.Helper()
+	return s.watch(t, ctx, system, id, func(job firecrest.Job) bool { return job.Status.State.IsTerminal() })
 }
 
 func (s *suite) waitUntil(t *testing.T, ctx context.Context, id firecrest.JobID, done func(firecrest.Job) bool) firecrest.Job {
 	t.Helper()
+	return s.watch(t, ctx, s.System, id, done)
+}
+
+func (s *suite) watch(t *testing.T, ctx context.Context, system string, id firecrest.JobID, done func(firecrest.Job) bool) firecrest.Job {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, s.Patience)
 	defer cancel()
 	found := make(chan firecrest.Job, 1)
-	s.client.Poller(s.System).Watch(ctx, firecrest.Query{ID: id, Since: time.Now()}, func(o firecrest.Observation) {
+	s.client.Poller(system).Watch(ctx, firecrest.Query{ID: id, Since: time.Now()}, func(o firecrest.Observation) {
 		if o.Outage == nil && !o.Unknown && done(o.Job) {
 			select {
 			case found <- o.Job:
@@ -152,6 +178,60 @@ func (s *suite) testFailed(t *testing.T) {
 	}
 }
 
+// jobMembers are those that every job has, whatever they hold.
+var jobMembers = []string{
+	"account", "allocationNodes", "cluster", "group", "jobId", "killRequestUser", "name", "nodes", "partition", "priority", "status",
+	"tasks", "time", "user", "workingDirectory",
+}
+
+func (s *suite) testJobMembers(t *testing.T) {
+	id := s.run(t, t.Context(), s.directory(t), "#!/bin/sh\n").ID
+	var got struct {
+		Jobs []members `json:"jobs"`
+	}
+	s.get(t, s.jobsPath("/"+string(id)), nil).want(t, http.StatusOK, &got)
+	if len(got.Jobs) != 1 || got.Jobs[0]["jobId"] != string(id) {
+		t.Fatalf("jobs %v, want %s", got.Jobs, id)
+	}
+	job := got.Jobs[0]
+	if diff := cmp.Diff(jobMembers, slices.Sorted(maps.Keys(job))); diff != "" {
+		t.Errorf("members (-want +got):\n%s", diff)
+	}
+	status, _ := job["status"].(map[string]any)
+	if state, isText := status["state"].(string); !isText || state == "" {
+		t.Errorf("status %v, want a state that is text", status)
+	}
+}
+
+// testProgress watches a job that waits for another to end.
+func (s *suite) testProgress(t *testing.T) {
+	dir := s.directory(t)
+	first := s.submit(t, firecrest.JobSpec{WorkingDirectory: dir, Script: endless})
+	second := s.submit(t, firecrest.JobSpec{
+		WorkingDirectory: dir, Script: "#!/bin/sh\n#SBATCH --dependency=afterok:" + string(first) + "\n" + strings.Replace(endless, "stop", "stop2", 1),
+	})
+	var states []string
+	over := s.watch(t, t.Context(), s.System, second, func(job firecrest.Job) bool {
+		state := string(job.Status.State)
+		if len(states) == 0 || states[len(states)-1] != state {
+			states = append(states, state)
+			switch state {
+			case "PENDING":
+				s.write(t, dir, "stop", "x")
+			case "RUNNING":
+				s.write(t, dir, "stop2", "x")
+			}
+		}
+		return job.Status.State.IsTerminal()
+	})
+	if want := []string{"PENDING", "RUNNING", "COMPLETED"}; !slices.Equal(states, want) || !over.Succeeded() {
+		t.Errorf("states %q, want %q", states, want)
+	}
+	if got := s.read(t, dir+"/slurm-"+string(second)+".out"); got != "" {
+		t.Errorf("output %q", got)
+	}
+}
+
 func (s *suite) held(t *testing.T) firecrest.JobID {
 	t.Helper()
 	return s.submit(t, firecrest.JobSpec{WorkingDirectory: s.directory(t), Script: "#!/bin/sh\n#SBATCH --hold\n"})
@@ -179,6 +259,21 @@ func (s *suite) testUnknownJob(t *testing.T) {
 	wantError(t, err, firecrest.ErrNotFound, noSuchJob)
 }
 
+func (s *suite) testLaggingJob(t *testing.T) {
+	system := s.oddSystem(t, LaggingSystem)
+	id, err := s.client.Compute.Submit(t.Context(), system.Name, firecrest.JobSpec{
+		WorkingDirectory: s.homeOn(t, system), Script: "#!/bin/sh\n", StandardOutput: "/dev/null",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.client.Compute.Get(t.Context(), system.Name, id)
+	wantError(t, err, firecrest.ErrNotFound, noSuchJob)
+	if job := s.waitOn(t, t.Context(), system.Name, id); !job.Succeeded() {
+		t.Errorf("job %+v", job)
+	}
+}
+
 func (s *suite) testPartIDs(t *testing.T) {
 	client, err := firecrest.New(s.URL, firecrest.WithTokenSource(s.Tokens), firecrest.WithTransport(silentTransport{t}))
 	if err != nil {
@@ -190,6 +285,7 @@ func (s *suite) testPartIDs(t *testing.T) {
 		s.get(t, path, nil).wantRefused(t, "path", "job_id")
 		s.get(t, path+"/metadata", nil).wantRefused(t, "path", "job_id")
 		s.send(t, s.request(t, http.MethodDelete, path, nil, nil)).wantRefused(t, "path", "job_id")
+		s.send(t, s.request(t, http.MethodPut, path+"/attach", nil, members{"command": "true"})).wantRefused(t, "path", "job_id")
 		if _, err := client.Compute.Get(t.Context(), s.System, firecrest.JobID(id)); err == nil {
 			t.Errorf("the client asks for %s", id)
 		}
@@ -297,8 +393,14 @@ func (s *suite) testCancelRunning(t *testing.T) {
 	id := s.submit(t, firecrest.JobSpec{WorkingDirectory: s.directory(t), Script: endless})
 	s.waitUntil(t, t.Context(), id, func(job firecrest.Job) bool { return job.Status.State.IsActive() })
 	s.cancelRaw(t, id).want(t, http.StatusNoContent, nil)
-	if job := s.wait(t, t.Context(), id); job.Status.State.Name() != "CANCELLED" || job.Succeeded() {
+	job := s.wait(t, t.Context(), id)
+	if job.Status.State.Name() != "CANCELLED" || job.Succeeded() {
 		t.Errorf("status %+v", job.Status)
+	}
+	if info, err := s.client.Status.UserInfo(t.Context(), s.System); err != nil {
+		t.Error(err)
+	} else if want := "CANCELLED by " + info.User.ID; s.system.Scheduler.ConnectionMode == "ssh" && string(job.Status.State) != want {
+		t.Errorf("state %q, want %q", job.Status.State, want)
 	}
 	s.cancelRaw(t, id).wantFailure(t, http.StatusInternalServerError, "already completing or completed")
 	if err := s.client.Compute.Cancel(t.Context(), s.System, id); err != nil {
@@ -323,5 +425,53 @@ func (s *suite) testCancelUnknown(t *testing.T) {
 	}
 	if _, err := s.client.Compute.Get(t.Context(), s.System, unknownJob); !errors.Is(err, firecrest.ErrNotFound) {
 		t.Error(err)
+	}
+}
+
+func (s *suite) testAttach(t *testing.T) {
+	s.except(t, LacksScripts)
+	dir := s.directory(t)
+	id := s.submit(t, firecrest.JobSpec{WorkingDirectory: dir, Script: endless})
+	s.waitUntil(t, t.Context(), id, func(job firecrest.Job) bool { return job.Status.State == "RUNNING" })
+	attach := func(id firecrest.JobID, command string) error {
+		return s.client.Compute.Attach(t.Context(), s.System, id, command)
+	}
+	if err := attach(id, "touch "+dir+"/attached"); err != nil {
+		t.Fatal(err)
+	}
+	if stat := s.stat(t, dir+"/attached", false); !stat.IsRegular() {
+		t.Errorf("file %+v", stat)
+	}
+	if failure := wantError(t, attach(id, "false"), nil, "exit_status:1"); failure.Status != http.StatusInternalServerError {
+		t.Errorf("status %d, want 500", failure.Status)
+	}
+	wantError(t, attach(unknownJob, "true"), nil, "Invalid job id specified")
+	s.send(t, s.request(t, http.MethodPut, s.jobsPath("/"+string(id)+"/attach"), nil, members{})).
+		wantFailure(t, http.StatusInternalServerError, "expected str instance")
+}
+
+func (s *suite) testArray(t *testing.T) {
+	s.except(t, LacksScripts)
+	dir := s.directory(t)
+	id := s.submit(t, firecrest.JobSpec{
+		WorkingDirectory: dir, Script: "#!/bin/sh\n#SBATCH --array=0-3%2\necho task $SLURM_ARRAY_TASK_ID of $SLURM_ARRAY_JOB_ID\nexit $SLURM_ARRAY_TASK_ID\n",
+	})
+	s.wait(t, t.Context(), id)
+	rows, err := s.client.Compute.Get(t.Context(), s.System, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := map[firecrest.JobID]int64{}
+	for _, row := range rows {
+		if row.Status.ExitCode != nil {
+			codes[row.ID] = *row.Status.ExitCode
+		}
+	}
+	want := map[firecrest.JobID]int64{id + "_0": 0, id + "_1": 1, id + "_2": 2, id + "_3": 3}
+	if diff := cmp.Diff(want, codes); diff != "" {
+		t.Errorf("exit codes of tasks (-want +got):\n%s", diff)
+	}
+	if got, want := s.read(t, dir+"/slurm-"+string(id)+"_2.out"), "task 2 of "+string(id)+"\n"; got != want {
+		t.Errorf("output %q, want %q", got, want)
 	}
 }

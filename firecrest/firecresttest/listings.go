@@ -27,6 +27,7 @@ func (s *suite) listings() []subtest {
 		{"flags take many words but not all", s.testFlags},
 		{"stat describes a file and a directory", s.testStat},
 		{"stat describes a link or what it points to", s.testStatLink},
+		{"stat has ten numbers", s.testStatNumbers},
 		{"stat does not find what is missing", s.testStatMissing},
 	}
 }
@@ -214,6 +215,20 @@ func (s *suite) testStatLink(t *testing.T) {
 	}
 	if diff := cmp.Diff(file, s.stat(t, dir+"/link", true)); diff != "" {
 		t.Errorf("followed link (-file +link):\n%s", diff)
+	}
+}
+
+func (s *suite) testStatNumbers(t *testing.T) {
+	var got struct {
+		Output map[string]int64 `json:"output"`
+	}
+	s.get(t, s.ops("stat"), url.Values{"path": {s.tree(t) + "/file"}, "dereference": {"false"}}).want(t, http.StatusOK, &got)
+	want := []string{"atime", "ctime", "dev", "gid", "ino", "mode", "mtime", "nlink", "size", "uid"}
+	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(got.Output))); diff != "" {
+		t.Errorf("members (-want +got):\n%s", diff)
+	}
+	if mode := got.Output["mode"]; mode&0o170000 != 0o100000 {
+		t.Errorf("mode %d is not that of a file", mode)
 	}
 }
 

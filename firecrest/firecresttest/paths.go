@@ -64,6 +64,18 @@ var fileCalls = []fileCall{
 	{"upload", func(ctx context.Context, fs *firecrest.FilesystemService, system, path string) error {
 		return fs.Upload(ctx, system, path, "file", bytes.NewReader([]byte("x")), 1)
 	}},
+	{"file", func(ctx context.Context, fs *firecrest.FilesystemService, system, path string) error {
+		_, err := fs.FileType(ctx, system, path)
+		return err
+	}},
+	{"chmod", func(ctx context.Context, fs *firecrest.FilesystemService, system, path string) error {
+		_, err := fs.Chmod(ctx, system, path, "700")
+		return err
+	}},
+	{"chown", func(ctx context.Context, fs *firecrest.FilesystemService, system, path string) error {
+		_, err := fs.Chown(ctx, system, path, "", "")
+		return err
+	}},
 	{"mkdir", func(ctx context.Context, fs *firecrest.FilesystemService, system, path string) error {
 		_, err := fs.Mkdir(ctx, system, path, false)
 		return err
@@ -98,6 +110,7 @@ func (s *suite) testUnknownSystem(t *testing.T) {
 	_, err = s.client.Compute.Metadata(t.Context(), unknown, "1")
 	wantError(t, err, firecrest.ErrNotFound, noSuchSystem)
 	wantError(t, s.client.Compute.Cancel(t.Context(), unknown, "1"), firecrest.ErrNotFound, noSuchSystem)
+	wantError(t, s.client.Compute.Attach(t.Context(), unknown, "1", "true"), firecrest.ErrNotFound, noSuchSystem)
 	_, err = s.client.Compute.Submit(t.Context(), unknown, firecrest.JobSpec{WorkingDirectory: s.dir, Script: "#!/bin/sh\n"})
 	wantError(t, err, firecrest.ErrNotFound, noSuchSystem)
 	wantSubmitError(t, err, firecrest.SubmitNotSent, true)

@@ -2,6 +2,7 @@ package firecresttest
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -25,6 +26,7 @@ func (s *suite) reading() []subtest {
 		{"view has a limit", s.testViewLimit},
 		{"checksum is SHA-256", s.testChecksum},
 		{"checksum cannot cope with spaces", s.testChecksumSpace},
+		{"file tells what something is", s.testFileType},
 		{"what is missing cannot be read", s.testReadMissing},
 		{"a directory cannot be read", s.testReadDirectory},
 	}
@@ -196,6 +198,28 @@ func (s *suite) testChecksum(t *testing.T) {
 func (s *suite) testChecksumSpace(t *testing.T) {
 	file := s.write(t, s.directory(t), "two words", "x")
 	s.get(t, s.ops("checksum"), url.Values{"path": {file}}).wantFailure(t, http.StatusInternalServerError, "Invalid output")
+}
+
+func (s *suite) testFileType(t *testing.T) {
+	dir := s.directory(t)
+	for path, want := range map[string]string{
+		s.write(t, dir, "text", "some words\n"): "ASCII text",
+		dir:                                     "directory",
+	} {
+		got, err := s.client.Filesystem.FileType(t.Context(), s.System, path)
+		if err != nil || !strings.Contains(got, want) {
+			t.Errorf("%s: %q, %v, want %q", path, got, err, want)
+		}
+	}
+	// The server tells of what is missing as if that were a type.
+	var got struct{ Output string }
+	s.get(t, s.ops("file"), url.Values{"path": {dir + "/missing"}}).want(t, http.StatusOK, &got)
+	if !strings.Contains(got.Output, noSuchFile) {
+		t.Errorf("type %q", got.Output)
+	}
+	if _, err := s.client.Filesystem.FileType(t.Context(), s.System, dir+"/missing"); !errors.Is(err, firecrest.ErrNotFound) {
+		t.Errorf("got %v, want not found", err)
+	}
 }
 
 func (s *suite) testReadMissing(t *testing.T) {

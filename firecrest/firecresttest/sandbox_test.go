@@ -6,12 +6,14 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"flag"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -47,7 +49,9 @@ func serve(t *testing.T, cfg sandbox.Config) served {
 	if cfg.Root == "" {
 		cfg.Root = t.TempDir()
 	}
-	cfg.Systems = []string{system}
+	if cfg.Site == nil {
+		cfg.Systems = []string{system}
+	}
 	srv, err := sandbox.Open(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +65,11 @@ func serve(t *testing.T, cfg sandbox.Config) served {
 			t.Error(err)
 		}
 	})
-	return served{srv, listening.URL, transport, filepath.Join(srv.Root(), "home", "demo")}
+	user := "demo"
+	if cfg.Site != nil {
+		user = cfg.Site.Users[0].Name
+	}
+	return served{srv, listening.URL, transport, filepath.Join(srv.Root(), "home", user)}
 }
 
 func (s served) credentials() firecrest.ClientCredentials {
@@ -106,30 +114,101 @@ func (s served) token(t *testing.T, user string, lifetime time.Duration, claims 
 	return text + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// TestOperationsOnSandbox runs the suite against the sandbox. Thereafter every
-// operation that a method of the client is for has been answered well and with
-// an error, as the sandbox saw it and as the client did.
+// fixture is the site that the suite is run on.
+func fixture(t *testing.T) *sandbox.SiteConfig {
+	t.Helper()
+	text, err := os.ReadFile("testdata/site.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	site, err := sandbox.ParseSite(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range site.Systems {
+		site.Systems[i].Transfer.PortRange = freePorts(t, 8)
+	}
+	return site
+}
+
+// freePorts is a range of ports of which the first was free a moment ago.
+func freePorts(t *testing.T, n int) [2]int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	first := min(l.Addr().(*net.TCPAddr).Port, 65536-n)
+	return [2]int{first, first + n - 1}
+}
+
+// interference answers requests in place of the sandbox, by correlation id.
+type interference struct {
+	mu      sync.Mutex
+	answers map[string][]firecresttest.Injected
+}
+
+func (in *interference) put(correlationID string, answers ...firecresttest.Injected) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.answers == nil {
+		in.answers = map[string][]firecresttest.Injected{}
+	}
+	in.answers[correlationID] = answers
+}
+
+func (in *interference) fault(_ string, r *http.Request) *sandbox.Fault {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	id := r.Header.Get("X-Correlation-ID")
+	list := in.answers[id]
+	if len(list) == 0 {
+		return nil
+	}
+	in.answers[id] = list[1:]
+	return &sandbox.Fault{Status: list[0].Status, Header: list[0].Header, Body: list[0].Body}
+}
+
+// TestOperationsOnSandbox runs the whole suite against the sandbox. Thereafter
+// every point is shown and every operation of the API has been answered well and
+// with an error, as the sandbox saw it and as the client did.
 func TestOperationsOnSandbox(t *testing.T) {
 	t.Parallel()
 	operations, err := firecresttest.Operations("..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	const prefix = "/hpc/firecrest"
+	const prefix, user = "/hpc/firecrest", "alice"
 	var server, client firecresttest.Coverage
-	s := serve(t, sandbox.Config{Prefix: prefix, TokenAlgorithm: "HS256", Observe: server.Answer})
+	var injected interference
+	s := serve(t, sandbox.Config{
+		Site: fixture(t), Prefix: prefix, TokenAlgorithm: "HS256", Observe: server.Answer, Fault: injected.fault,
+	})
 	credentials := s.credentials()
 	target := firecresttest.Target{
 		URL: s.url + prefix, Unprefixed: s.url, System: system, Dir: s.home,
-		Tokens:      firecrest.StaticToken(s.token(t, "demo", time.Hour, nil)),
+		Tokens:      firecrest.StaticToken(s.token(t, user, time.Hour, nil)),
 		Credentials: &credentials,
 		OddTokens: map[firecresttest.OddToken]string{
-			firecresttest.ExpiredToken:     s.token(t, "demo", -time.Minute, nil),
-			firecresttest.ShortToken:       s.token(t, "demo", 20*time.Second, nil),
-			firecresttest.NotYetValidToken: s.token(t, "demo", time.Hour, map[string]any{"nbf": time.Now().Add(time.Minute).Unix()}),
+			firecresttest.ExpiredToken:     s.token(t, user, -time.Minute, nil),
+			firecresttest.ShortToken:       s.token(t, user, 20*time.Second, nil),
+			firecresttest.NotYetValidToken: s.token(t, user, time.Hour, map[string]any{"nbf": time.Now().Add(time.Minute).Unix()}),
 			firecresttest.NamelessToken:    s.token(t, "", time.Hour, nil),
-			firecresttest.StrangerToken:    s.token(t, "stranger", time.Hour, nil),
+			firecresttest.StrangerToken:    s.token(t, "carol", time.Hour, nil),
 		},
+		OddSystems: map[firecresttest.OddSystem]string{
+			firecresttest.SickSystem:     "sick",
+			firecresttest.AccountSystem:  "acct",
+			firecresttest.StreamerSystem: "strm",
+			firecresttest.WormholeSystem: "worm",
+			firecresttest.BareSystem:     "nodt",
+			firecresttest.HastySystem:    "hasty",
+			firecresttest.LimitedSystem:  "limited",
+			firecresttest.WaitingSystem:  "later",
+			firecresttest.LaggingSystem:  "lag",
+		},
+		Inject: injected.put, IngressInterval: 100 * time.Millisecond,
 		Transport: s.transport, Poll: quickPolls, Patience: 30 * time.Second, Observer: client.Request,
 	}
 	for _, program := range []string{"bzip2", "xz"} {
@@ -137,10 +216,14 @@ func TestOperationsOnSandbox(t *testing.T) {
 			target.Differences = append(target.Differences, firecresttest.LacksPrograms)
 		}
 	}
-	t.Run("suite", func(t *testing.T) { firecresttest.Run(t, target) })
+	var report *firecresttest.Report
+	t.Run("suite", func(t *testing.T) { report = firecresttest.Run(t, target) })
 
 	if pattern := flag.Lookup("test.run").Value.String(); strings.Contains(pattern, "/") {
 		t.Skip("only a part of the suite was run")
+	}
+	for _, line := range append(report.Unshown(), report.Skipped()...) {
+		t.Error(line)
 	}
 	for _, gap := range server.Gaps(operations) {
 		t.Errorf("the sandbox gave to %s", gap)
@@ -173,7 +256,9 @@ func TestServer(t *testing.T) {
 		target.Tokens = *target.Credentials
 	}
 	target.Differences = differences(t, target)
-	firecresttest.Run(t, target)
+	for _, line := range firecresttest.Run(t, target).Unshown() {
+		t.Log(line)
+	}
 }
 
 // differences asks the server what it is.

@@ -13,6 +13,7 @@ import (
 func (s *suite) status() []subtest {
 	return []subtest{
 		{"systems tell their file systems and scheduler", s.testSystem},
+		{"systems have every member", s.testEveryMember},
 		{"systems tell their limits", s.testLimits},
 		{"systems tell the health of their services", s.testHealth},
 		{"secrets of systems are masked", s.testMasked},
@@ -40,6 +41,38 @@ func (s *suite) testSystem(t *testing.T) {
 	}
 	if s.system.WorkDir() == "" {
 		t.Error("no file system holds the default working directories")
+	}
+}
+
+func (s *suite) testEveryMember(t *testing.T) {
+	s.except(t, HidesLimits)
+	var got struct {
+		Systems []members `json:"systems"`
+	}
+	s.get(t, "/status/systems", nil).want(t, http.StatusOK, &got)
+	if len(got.Systems) == 0 {
+		t.Error("there is no system")
+	}
+	for _, system := range got.Systems {
+		has := func(of any, names ...string) {
+			object, _ := of.(map[string]any)
+			for _, name := range names {
+				if _, ok := object[name]; !ok {
+					t.Errorf("system %v: there is no %s in %v", system["name"], name, of)
+				}
+			}
+		}
+		has(map[string]any(system), "name", "ssh", "scheduler", "servicesHealth", "probing", "lastHealthCheck", "fileSystems", "dataOperation")
+		has(system["ssh"], "host", "port", "proxyHost", "proxyPort", "maxClients", "timeout")
+		has(system["ssh"].(map[string]any)["timeout"], "connection", "login", "commandExecution", "idleTimeout", "keepAlive")
+		has(system["scheduler"], "type", "connectionMode", "version", "apiUrl", "apiVersion", "timeout")
+		has(system["dataOperation"], "datatransfer_jobs_directives", "max_ops_file_size", "data_transfer")
+		if list, _ := system["fileSystems"].([]any); len(list) == 0 {
+			t.Errorf("system %v has no file system", system["name"])
+		}
+		for _, fs := range system["fileSystems"].([]any) {
+			has(fs, "path", "dataType", "defaultWorkDir")
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ func (s *suite) submitting() []subtest {
 		{"variables reach the job", s.testSubmitEnvironment},
 		{"the working directory has three spellings and is required", s.testSubmitDirectory},
 		{"what is no script is rejected", s.testSubmitNoScript},
+		{"limits forbid", s.testSubmitLimited},
 		{"a script that is missing is rejected", s.testSubmitMissingScript},
 		{"a job without any script is not submitted", s.testSubmitNothing},
 		{"members of the wrong kind are refused", s.testSubmitKinds},
@@ -137,6 +138,13 @@ func (s *suite) testSubmitNoScript(t *testing.T) {
 
 	_, err = s.client.Compute.Submit(t.Context(), s.System, firecrest.JobSpec{WorkingDirectory: dir, Script: "echo no shebang\n"})
 	wantSubmitError(t, err, firecrest.SubmitNotSent, true)
+}
+
+func (s *suite) testSubmitLimited(t *testing.T) {
+	system := s.oddSystem(t, LimitedSystem)
+	_, err := s.client.Compute.Submit(t.Context(), system.Name, firecrest.JobSpec{WorkingDirectory: s.homeOn(t, system), Script: "#!/bin/sh\n"})
+	wantError(t, err, firecrest.ErrForbidden, "Job submission rejected: accounting/QOS policy limit exceeded.")
+	wantSubmitError(t, err, firecrest.SubmitRejected, false)
 }
 
 func (s *suite) testSubmitMissingScript(t *testing.T) {

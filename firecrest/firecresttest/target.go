@@ -53,10 +53,19 @@ type Target struct {
 	// OddTokens are tokens the server must refuse. Those left out are skipped:
 	// only who can sign tokens can make them.
 	OddTokens map[OddToken]string
+	// OddSystems are more systems of the server, by what is odd about them. What
+	// only such a system does is skipped without one.
+	OddSystems map[OddSystem]string
+	// Inject, if set, puts answers in place of the server's: one each for the next
+	// requests that carry the correlation id, in the order given.
+	Inject func(correlationID string, answers ...Injected)
 	// Transport sends the requests; nil means [http.DefaultTransport].
 	Transport http.RoundTripper
 	// Poll says how often jobs are asked for; the defaults are for a real site.
 	Poll firecrest.PollSettings
+	// IngressInterval is how often the job of an upload looks for the object.
+	// Default a minute, as servers have it.
+	IngressInterval time.Duration
 	// Patience is how long a job may take from submission to end. Default 5 min.
 	Patience time.Duration
 	// Differences are what this server is known to do otherwise; see
@@ -79,17 +88,66 @@ const (
 	StrangerToken    OddToken = "of a user unknown to the login node"
 )
 
+// OddSystem is what is odd about a system.
+type OddSystem string
+
+// All odd systems. The main one stages large files in an object store and is in
+// good health.
+const (
+	SickSystem     OddSystem = "with a scheduler and a file system that are unhealthy"
+	AccountSystem  OddSystem = "whose transfers need an account"
+	StreamerSystem OddSystem = "that streams large files"
+	WormholeSystem OddSystem = "that sends large files through a wormhole"
+	BareSystem     OddSystem = "without a method for large files"
+	HastySystem    OddSystem = "whose presigned URLs expire after seconds"
+	LimitedSystem  OddSystem = "whose limits let no job in"
+	WaitingSystem  OddSystem = "whose transfers have to wait"
+	LaggingSystem  OddSystem = "that does not know a new job for seconds"
+)
+
+// Injected is an answer in place of the server's.
+type Injected struct {
+	Status int
+	Header http.Header
+	Body   string
+}
+
 // Run tests a server. Subtests run in parallel and are named after what the
 // server has to do.
-func Run(t *testing.T, target Target) {
+func Run(t *testing.T, target Target) *Report {
 	s := newSuite(t, target)
-	for _, group := range []struct {
-		name     string
-		subtests []subtest
-	}{
+	report := &Report{}
+	for _, group := range s.groups() {
+		t.Run(group.name, func(t *testing.T) {
+			for _, sub := range group.subtests {
+				t.Run(sub.name, func(t *testing.T) {
+					t.Parallel()
+					t.Cleanup(func() { report.note(group.name+"/"+sub.name, t.Skipped(), s.reason(t)) })
+					sub.run(t)
+				})
+			}
+		})
+	}
+	return report
+}
+
+type group struct {
+	name     string
+	subtests []subtest
+}
+
+type subtest struct {
+	name string
+	run  func(*testing.T)
+}
+
+func (s *suite) groups() []group {
+	return []group{
 		{"transport", s.transport()},
 		{"tokens", s.tokens()},
 		{"status", s.status()},
+		{"nodes", s.nodes()},
+		{"health", s.health()},
 		{"paths", s.paths()},
 		{"listings", s.listings()},
 		{"reading", s.reading()},
@@ -99,21 +157,11 @@ func Run(t *testing.T, target Target) {
 		{"permissions", s.permissions()},
 		{"submitting", s.submitting()},
 		{"jobs", s.jobs()},
-	} {
-		t.Run(group.name, func(t *testing.T) {
-			for _, sub := range group.subtests {
-				t.Run(sub.name, func(t *testing.T) {
-					t.Parallel()
-					sub.run(t)
-				})
-			}
-		})
+		{"transfers", s.transfers()},
+		{"staging", s.staging()},
+		{"peers", s.peers()},
+		{"official client", s.official()},
 	}
-}
-
-type subtest struct {
-	name string
-	run  func(*testing.T)
 }
 
 // suite is one run against one target.
@@ -128,6 +176,7 @@ type suite struct {
 	mu         sync.Mutex
 	tokenValue string // for raw requests
 	tokenFrom  time.Time
+	reasons    map[string]string // why a test was skipped, by its name
 }
 
 func newSuite(t *testing.T, target Target) *suite {
@@ -138,12 +187,15 @@ func newSuite(t *testing.T, target Target) *suite {
 	if target.Patience <= 0 {
 		target.Patience = 5 * time.Minute
 	}
+	if target.IngressInterval <= 0 {
+		target.IngressInterval = time.Minute
+	}
 	description, err := openDescription()
 	if err != nil {
 		t.Fatal(err)
 	}
 	watched := &checkedTransport{next: target.Transport, base: target.URL, description: description, complain: t.Errorf}
-	s := &suite{Target: target}
+	s := &suite{Target: target, reasons: map[string]string{}}
 	s.http = &http.Client{
 		Transport:     watched,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -179,7 +231,7 @@ func (s *suite) removeAll(t *testing.T, name string) {
 
 // newClient is a client of the server that repeats nothing: the suite wants to
 // see the first answer. Nil tokens means that none is sent.
-func (s *suite) newClient(t *testing.T, tokens firecrest.TokenSource) *firecrest.Client {
+func (s *suite) newClient(t *testing.T, tokens firecrest.TokenSource, more ...firecrest.Option) *firecrest.Client {
 	t.Helper()
 	options := []firecrest.Option{
 		firecrest.WithTransport(s.http.Transport),
@@ -193,7 +245,7 @@ func (s *suite) newClient(t *testing.T, tokens firecrest.TokenSource) *firecrest
 	if s.Observer != nil {
 		options = append(options, firecrest.WithObserver(s.Observer))
 	}
-	client, err := firecrest.New(s.URL, options...)
+	client, err := firecrest.New(s.URL, append(options, more...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,8 +257,64 @@ func (s *suite) newClient(t *testing.T, tokens firecrest.TokenSource) *firecrest
 func (s *suite) except(t *testing.T, d Difference) {
 	t.Helper()
 	if s.differs(d) {
-		t.Skip(string(d))
+		s.skip(t, string(d))
 	}
+}
+
+// skip skips a test and keeps the reason for the report.
+func (s *suite) skip(t *testing.T, reason string) {
+	t.Helper()
+	s.mu.Lock()
+	s.reasons[t.Name()] = reason
+	s.mu.Unlock()
+	t.Skip(reason)
+}
+
+func (s *suite) reason(t *testing.T) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reasons[t.Name()]
+}
+
+// odd returns a token, or skips the test if the target cannot make such tokens.
+func (s *suite) odd(t *testing.T, odd OddToken) string {
+	t.Helper()
+	token, ok := s.OddTokens[odd]
+	if !ok {
+		s.skip(t, "the target has no token that is "+string(odd))
+	}
+	return token
+}
+
+// oddSystem describes a system, or skips the test if the target has none such.
+func (s *suite) oddSystem(t *testing.T, odd OddSystem) *firecrest.System {
+	t.Helper()
+	name, ok := s.OddSystems[odd]
+	if !ok {
+		s.skip(t, "the target has no system "+string(odd))
+	}
+	system, err := s.client.Status.System(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return system
+}
+
+// inject lets the next requests with a correlation id of its own be answered by
+// somebody else, and returns that id.
+func (s *suite) inject(t *testing.T, answers ...Injected) (correlationID string) {
+	t.Helper()
+	if s.Inject == nil {
+		s.skip(t, "the target misbehaves only when it wants to")
+	}
+	correlationID = s.newID()
+	s.Inject(correlationID, answers...)
+	return correlationID
+}
+
+// newID returns a UUID that no other request has.
+func (s *suite) newID() string {
+	return fmt.Sprintf("%08x-0000-4000-8000-%012x", s.count.Add(1), time.Now().UnixNano()&(1<<48-1))
 }
 
 func (s *suite) differs(d Difference) bool { return slices.Contains(s.Differences, d) }

@@ -2,8 +2,10 @@ package firecresttest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +19,7 @@ func (s *suite) tokens() []subtest {
 		{"nonsense is no token", s.testNonsenseToken},
 		{"the word Bearer may be in any case", s.testBearerCase},
 		{"the token endpoint takes credentials in form and header", s.testTokenEndpoint},
+		{"the token endpoint says how long and what kind", s.testTokenKind},
 		{"the token endpoint refuses wrong credentials", s.testWrongCredentials},
 	}
 	for odd, want := range map[OddToken]struct {
@@ -36,16 +39,6 @@ func (s *suite) tokens() []subtest {
 		}})
 	}
 	return list
-}
-
-// odd returns a token, or skips the test if the target cannot make such tokens.
-func (s *suite) odd(t *testing.T, odd OddToken) string {
-	t.Helper()
-	token, ok := s.OddTokens[odd]
-	if !ok {
-		t.Skipf("the target has no token that is %s", odd)
-	}
-	return token
 }
 
 // oddSource is a token that the client uses without looking at it.
@@ -101,6 +94,38 @@ func (s *suite) testTokenEndpoint(t *testing.T) {
 	}
 }
 
+// testTokenKind posts the form as the official client does.
+func (s *suite) testTokenKind(t *testing.T) {
+	credentials := s.credentials(t)
+	post := func(secret firecrest.Secret) answer {
+		form := url.Values{
+			"grant_type": {"client_credentials"}, "client_id": {credentials.ClientID}, "client_secret": {string(secret)},
+		}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, credentials.TokenURL, strings.NewReader(form.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		return s.send(t, req)
+	}
+	var got struct {
+		Token    string   `json:"access_token"`
+		Lifetime *float64 `json:"expires_in"`
+		Kind     string   `json:"token_type"`
+	}
+	post(credentials.ClientSecret).want(t, http.StatusOK, &got)
+	if got.Token == "" || got.Lifetime == nil || *got.Lifetime <= 0 || !strings.EqualFold(got.Kind, "Bearer") {
+		t.Errorf("a token of %d bytes for %v s of the kind %q", len(got.Token), got.Lifetime, got.Kind)
+	}
+	var refusal struct {
+		Error string `json:"error"`
+	}
+	a := post("wrong")
+	if err := json.Unmarshal(a.body, &refusal); err != nil || a.status != http.StatusBadRequest && a.status != http.StatusUnauthorized || refusal.Error == "" {
+		t.Errorf("%d %s, %v, want a refusal in JSON", a.status, a.body, err)
+	}
+}
+
 func (s *suite) testWrongCredentials(t *testing.T) {
 	credentials := s.credentials(t)
 	credentials.ClientSecret = "wrong"
@@ -117,7 +142,7 @@ func (s *suite) testWrongCredentials(t *testing.T) {
 func (s *suite) credentials(t *testing.T) firecrest.ClientCredentials {
 	t.Helper()
 	if s.Credentials == nil {
-		t.Skip("the target has no token endpoint")
+		s.skip(t, "the target has no token endpoint")
 	}
 	credentials := *s.Credentials
 	credentials.HTTP = s.Target.Transport

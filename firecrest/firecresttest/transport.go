@@ -25,7 +25,7 @@ func (s *suite) transport() []subtest {
 		{"an unknown path is not found", s.testUnknownPath},
 		{"a wrong method is refused", s.testWrongMethod},
 		{"paths are the same in capitals", s.testCapitals},
-		{"a slash too many redirects", s.testSlash},
+		{"a slash too many or too few redirects", s.testSlash},
 		{"paths work with and without prefix", s.testPrefix},
 		{"the description is open to all and lists the operations", s.testDescription},
 		{"complaints have an order", s.testPrecedence},
@@ -134,6 +134,7 @@ func (s *suite) testCapitals(t *testing.T) {
 	lower := s.get(t, "/status/"+s.System+"/userinfo", nil)
 	upper := s.get(t, "/STATUS/"+strings.ToUpper(s.System)+"/UserInfo", nil)
 	upper.want(t, http.StatusOK, nil)
+	s.get(t, "/STATUS/"+strings.ToUpper(s.System)+"/Partitions", nil).want(t, http.StatusOK, nil)
 	if string(lower.body) != string(upper.body) {
 		t.Errorf("answers differ: %s and %s", lower.body, upper.body)
 	}
@@ -148,6 +149,7 @@ func (s *suite) testSlash(t *testing.T) {
 	for path, want := range map[string]string{
 		"/status/systems/": "/status/systems",
 		s.jobsPath("/"):    s.jobsPath(""),
+		"/status/liveness": "/status/liveness/",
 	} {
 		a := s.get(t, path, nil)
 		to, err := url.Parse(a.header.Get("Location"))
@@ -159,7 +161,7 @@ func (s *suite) testSlash(t *testing.T) {
 
 func (s *suite) testPrefix(t *testing.T) {
 	if s.Unprefixed == "" {
-		t.Skip("the target has one base URL")
+		s.skip(t, "the target has one base URL")
 	}
 	for _, base := range []string{s.URL, s.Unprefixed} {
 		req := s.request(t, http.MethodGet, "/status/systems", nil, nil)
