@@ -43,6 +43,7 @@ var (
 	errSignature         = &apiError{status: 403, code: "SignatureDoesNotMatch", message: "The request signature we calculated does not match the signature you provided. Check your key and signing method."}
 	errInvalidToken      = &apiError{status: 400, code: "InvalidToken", message: "The provided token is malformed or otherwise invalid."}
 	errTwoMechanisms     = &apiError{status: 400, code: "InvalidArgument", message: "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the Authorization header should be specified"}
+	errOldSignature      = &apiError{status: 400, code: "InvalidRequest", message: "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."}
 	errQueryParameters   = &apiError{status: 400, code: "AuthorizationQueryParametersError", message: "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters."}
 	errExpiresRange      = &apiError{status: 400, code: "AuthorizationQueryParametersError", message: "X-Amz-Expires must be a number of seconds from 1 to 604800"}
 	errAuthHeader        = &apiError{status: 400, code: "AuthorizationHeaderMalformed", message: "The authorization header is malformed."}

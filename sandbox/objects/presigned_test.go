@@ -181,6 +181,7 @@ func TestTampering(t *testing.T) {
 	s.do("GET", u, "", "Authorization", "Bearer x").want(t, 400, "Only one auth mechanism allowed")
 	s.do("GET", u, "", "X-Amz-Meta-More", "x").want(t, 403, "<HeadersNotSigned>x-amz-meta-more<")
 	s.do("GET", s.base+"/box/k", "").want(t, 403, "AccessDenied")
+	s.do("GET", s.base+"/box/k?AWSAccessKeyId=x&Signature=y&Expires=1", "").want(t, 400, "Please use AWS4-HMAC-SHA256")
 	s.do("GET", s.base+"/box/k", "", "Authorization", "Bearer x").want(t, 400, "AuthorizationHeaderMalformed")
 	s.do("GET", u, "", "Accept", "*/*", "Range", "bytes=0-1").want(t, 206, "te") // others may be added
 	if got := s.content("k"); got != "text" {

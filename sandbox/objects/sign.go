@@ -83,6 +83,8 @@ func (s *Store) authenticate(r *http.Request, q url.Values) (anonymous bool, err
 		return false, errTwoMechanisms
 	case inQuery:
 		c, err = queryClaim(r, q)
+	case q.Has("AWSAccessKeyId"):
+		return false, errOldSignature
 	case header != "":
 		c, err = headerClaim(r, header)
 	default:
