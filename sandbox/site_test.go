@@ -72,6 +72,28 @@ func TestSiteDescriptions(t *testing.T) {
 	}
 }
 
+// TestDocumentedSite reads the example of the documentation.
+func TestDocumentedSite(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/sandbox-site.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```json\n")
+	example, _, _ := strings.Cut(rest, "```")
+	site, err := ParseSite([]byte(example))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv, err := Open(Config{Root: t.TempDir(), Site: site})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := srv.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestSiteIsKept opens a root again without its description: the same systems
 // and users, with the secrets that were made up for them.
 func TestSiteIsKept(t *testing.T) {

@@ -165,3 +165,26 @@ func TestClusterCounts(t *testing.T) {
 		t.Errorf("with all jobs over: %v", err)
 	}
 }
+
+// TestLimitUnderConcurrency submits from many sides at once what only one may.
+func TestLimitUnderConcurrency(t *testing.T) {
+	t.Parallel()
+	one := 1
+	b := newCluster(t, Cluster{MaxSubmitPerUser: &one})
+	accepted := make(chan bool)
+	for range 16 {
+		go func() {
+			_, err := b.Submit(Spec{System: "alps", User: "alice", WorkingDir: b.home, Script: "#!/bin/sh\n#SBATCH --hold\n"})
+			accepted <- err == nil
+		}()
+	}
+	got := 0
+	for range 16 {
+		if <-accepted {
+			got++
+		}
+	}
+	if got != 1 {
+		t.Errorf("%d jobs were accepted, want 1", got)
+	}
+}

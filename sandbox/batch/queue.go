@@ -1,6 +1,9 @@
 package batch
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // queue is what decides, in one look at all live jobs, which of those that wait
 // may start.
@@ -11,7 +14,7 @@ type queue struct {
 	slots    int               // taken of Config.Slots
 	users    map[[2]string]int // running jobs by system and user
 	arrays   map[string]int    // running parts by array
-	timed    bool              // a job waits for nothing but time
+	timed    bool              // a job waits for time, or for the cluster to change
 }
 
 func newQueue(t *Table) *queue {
@@ -61,11 +64,8 @@ func (q *queue) wait(rec *record) (nodes []string, reason string) {
 		q.timed = q.timed || rec.Depends.delayed()
 		return nil, "Dependency"
 	}
-	if reason := c.partitionReason(rec); reason != "" {
-		return nil, reason
-	}
-	if reason := c.reservationReason(rec, q.now); reason != "" {
-		q.timed = q.timed || reason == "Reservation"
+	if reason := cmp.Or(c.partitionReason(rec), c.reservationReason(rec, q.now)); reason != "" {
+		q.timed = true
 		return nil, reason
 	}
 	running := q.users[[2]string{rec.Spec.System, rec.Spec.User}]

@@ -28,6 +28,10 @@ type Table struct {
 	life   sync.RWMutex
 	closed bool
 
+	// desk is held from the admission of a job to its entry, so that the limits
+	// of a Cluster count it.
+	desk sync.Mutex
+
 	// turn is held through each change of a job's state, from the decision to
 	// the write on disk. Readers do without it. It guards acts too.
 	turn sync.Mutex
@@ -161,6 +165,8 @@ func (t *Table) Submit(spec Spec) (id string, err error) {
 	if err != nil {
 		return "", err
 	}
+	t.desk.Lock()
+	defer t.desk.Unlock()
 	if err := t.admit(rec, c); err != nil {
 		return "", err
 	}
