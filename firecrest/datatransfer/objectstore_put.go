@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,7 +40,7 @@ const (
 // Put makes an object of the size bytes that r gives; it replaces one of the same
 // key when all of it has come. If r is an [io.ReaderAt], as a file is, it is read
 // from its beginning, by several goroutines; else it is read once, in order, and
-// up to 64 MiB of it, or two parts of a very large one, are kept in memory. The
+// up to 64 MiB of it, or one part of a very large one, are kept in memory. The
 // store checks the MD5 of what it gets.
 //
 // Parts of an upload that this process does not live to end stay in the bucket,
@@ -64,8 +65,14 @@ func (s *ObjectStore) Put(ctx context.Context, at Location, r io.Reader, size in
 		return ObjectInfo{}, err
 	}
 	info, err := s.Stat(ctx, at)
-	if err == nil && info.Size != size {
-		err = &ObjectError{Action: "write", At: at, Host: s.host, cause: fmt.Errorf("it has %d bytes of the %d that were sent", info.Size, size)}
+	lost := func(cause error) error {
+		return &ObjectError{Action: "write", At: at, Host: s.host, cause: cause, final: true}
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = lost(errors.New("the store took it, and does not have it"))
+	case err == nil && info.Size != size:
+		err = lost(fmt.Errorf("it has %d bytes of the %d that were sent", info.Size, size))
 	}
 	return info, err
 }

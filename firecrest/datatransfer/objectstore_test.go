@@ -150,7 +150,7 @@ func TestObjectRoundTrip(t *testing.T) {
 	}
 }
 
-// TestObjectMemory: no more than the connections may carry is asked for at once,
+// TestObjectConnections: no more than the connections may carry is asked for at once,
 // and a reader that nobody reads stops asking.
 func TestObjectConnections(t *testing.T) {
 	t.Parallel()
@@ -254,15 +254,18 @@ func TestObjectFaults(t *testing.T) {
 	if b.count("AbortMultipartUpload") != 1 {
 		t.Error("the upload was not ended")
 	}
-	b.faults(func(op string, n int) *objects.Fault { return only(op == "PutObject", objects.Fault{Lose: true}) })
-	b.faultsFresh("PutObject", objects.Fault{Truncate: true, After: 3})
-	if err := put(9); !strings.Contains(fmt.Sprint(err), "it has 3 bytes of the 9 that were sent") {
-		t.Errorf("a truncated object: %v", err)
+	for f, want := range map[objects.Fault]string{
+		{Lose: true}:               "the store took it, and does not have it",
+		{Truncate: true, After: 3}: "it has 3 bytes of the 9 that were sent",
+	} {
+		if err := b.server.Remove("box", at.Key); err != nil {
+			t.Fatal(err)
+		}
+		b.faults(func(op string, _ int) *objects.Fault { return only(op == "PutObject", f) })
+		if err := put(9); !strings.Contains(fmt.Sprint(err), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
 	}
-}
-
-func (b *box) faultsFresh(op string, f objects.Fault) {
-	b.faults(func(got string, _ int) *objects.Fault { return only(got == op, f) })
 }
 
 func only(when bool, f objects.Fault) *objects.Fault {

@@ -183,7 +183,7 @@ func TestReplacedWhileRead(t *testing.T) {
 	if s.files("data") != 1 {
 		t.Errorf("%d files after the reader left", s.files("data"))
 	}
-	if err := s.remove("box", "k"); err != nil || s.files("data") != 0 {
+	if err := s.Remove("box", "k"); err != nil || s.files("data") != 0 {
 		t.Errorf("%v, %d files", err, s.files("data"))
 	}
 }

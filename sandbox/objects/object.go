@@ -108,8 +108,8 @@ func (s *Store) putObject(bucket string, o *object, when precondition) (Info, er
 	return o.Info, err
 }
 
-// remove deletes an object; one that is missing is fine.
-func (s *Store) remove(bucket, key string) error {
+// Remove deletes an object; one that is missing is fine.
+func (s *Store) Remove(bucket, key string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b, err := s.bucket(bucket)

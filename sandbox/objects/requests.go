@@ -176,7 +176,7 @@ func (s *Store) abortMultipartUpload(w http.ResponseWriter, q *request) error {
 }
 
 func (s *Store) deleteObject(w http.ResponseWriter, q *request) error {
-	if err := s.remove(q.bucket, q.key); err != nil {
+	if err := s.Remove(q.bucket, q.key); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
