@@ -3,6 +3,7 @@ package sandbox
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -60,7 +61,10 @@ func TestPBSStates(t *testing.T) {
 	after := r.submit("#!/bin/sh\n#PBS -W depend=afterany:" + held + "\n")
 	r.pending(after, "Dependency")
 	stubborn := r.submit("#!/bin/sh\ntrap '' TERM\ntouch up\nwhile :; do sleep 0.01; done\n")
-	for !strings.Contains(string(r.ops("GET", "ls", r.home).body), `"up"`) {
+	for deadline := time.Now().Add(20 * time.Second); r.ops("GET", "stat", r.home+"/up").status != 200; {
+		if time.Now().After(deadline) {
+			t.Fatal("the script does not come up")
+		}
 	}
 	for id, want := range map[string]string{held: "H", later: "W", after: "H", stubborn: "R"} {
 		if got := state(id); got != want {
