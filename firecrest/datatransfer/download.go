@@ -361,7 +361,7 @@ func (d *Download) startRanges(ctx context.Context, etag string) error {
 	if err := errors.Join(d.file.Truncate(0), d.file.Truncate(d.state.Size)); err != nil {
 		return localError(err)
 	}
-	d.state.ETag, d.state.Chunk = etag, chunkSize(d.state.Size)
+	d.state.ETag, d.state.Chunk = etag, d.Mover.chunkSize(d.state.Size)
 	return d.keep(ctx)
 }
 
@@ -412,7 +412,7 @@ func (d *Download) fetchRanges(ctx context.Context, l link) error {
 func (d *Download) ranges(l link) *ranges {
 	r := &ranges{link: l, etag: d.state.ETag, size: d.state.Size, chunk: d.state.Chunk, file: d.file}
 	if r.chunk == 0 {
-		r.chunk = chunkSize(r.size)
+		r.chunk = d.Mover.chunkSize(r.size)
 	}
 	r.have = make([]bool, r.count())
 	return r

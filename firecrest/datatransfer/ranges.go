@@ -30,7 +30,10 @@ const (
 	chunks   = 32
 )
 
-func chunkSize(size int64) int64 {
+func (m *Mover) chunkSize(size int64) int64 {
+	if m.settings.Chunk > 0 {
+		return m.settings.Chunk
+	}
 	return min(max((size/chunks+1<<20-1)>>20<<20, minChunk), maxChunk)
 }
 
