@@ -3,6 +3,7 @@ package steps
 import (
 	"context"
 
+	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/firecrest"
 	"github.com/fcflow/fcflow/workflow"
 )
@@ -14,6 +15,7 @@ type compressIn struct {
 	Compression  string `json:"compression" enum:"gzip bzip2 xz none" default:"gzip" doc:"Servers before 2.4.0 always write gzip."`
 	Dereference  bool   `json:"dereference" default:"false" doc:"Store what links point to, instead of the links."`
 	MatchPattern string `json:"match_pattern" doc:"Regular expression of find(1) that must match a whole path. The search then covers the directory that source lies in, and the archive is always gzip."`
+	Account      string `json:"account" is:"defaults" doc:"Account to charge a job to, where the site wants one."`
 }
 
 type compressOut struct {
@@ -22,42 +24,51 @@ type compressOut struct {
 	SizeBytes int64  `json:"size_bytes" unit:"bytes" doc:"Size of the archive."`
 }
 
-const packInJob = "pack it with tar in a `job` step"
-
 func compress() stepType {
 	return define[compressIn, compressOut](workflow.StepSpec{
 		Name: "compress", Group: groupFiles,
 		Summary: "Packs a file or directory into a tar archive",
-		Doc: "The server must be done within its time limit of a few seconds. After a lost answer the step packs again from the start: " +
-			"half an archive cannot be told from a whole one.",
+		Doc: "What takes longer than the server lets one request is packed in a batch job of the service, which the step waits for without taking a slot. " +
+			"After a lost answer the step packs again from the start: half an archive cannot be told from a whole one.",
 		Remote:     true,
 		Idempotent: true,
-		Causes:     changeCauses,
+		Resumable:  true,
+		Causes:     jobFormCauses,
 		Example: `- id: pack
   uses: compress
   with: { source: "${{ steps.simulate.outputs.workdir }}", target: out.tar.gz }
 `,
-	}, operation(writeArchive))
+	}, writeArchive)
 }
 
-func writeArchive(ctx context.Context, c *call, in compressIn) (compressOut, error) {
-	source, err := c.path(in.inWorkdir, in.Source)
+func writeArchive(ctx context.Context, c *call, in compressIn) engine.Outcome {
+	source, target, err := c.fromTo(in.inWorkdir, in.Source, in.Target)
 	if err != nil {
-		return compressOut{}, err
+		return c.failed(ctx, err)
 	}
-	target, err := c.path(in.inWorkdir, in.Target)
-	if err != nil {
-		return compressOut{}, err
-	}
-	err = c.files().Compress(ctx, c.system(), source, target, &firecrest.CompressOptions{
+	options := firecrest.CompressOptions{
 		Compression: firecrest.Compression(in.Compression), Dereference: in.Dereference, MatchPattern: in.MatchPattern,
+	}
+	job := options
+	if job.MatchPattern != "" { // the job would honour another one
+		job.Compression = firecrest.CompressionGzip
+	}
+	ended := c.carryOut(ctx, "compress", jobForm{
+		now: func(ctx context.Context) error {
+			return c.files().Compress(ctx, c.system(), source, target, &options)
+		},
+		submit: func(ctx context.Context) (*firecrest.TransferJob, error) {
+			return c.client().Transfer.Compress(ctx, c.system(), source, target, &firecrest.CompressJobOptions{
+				CompressOptions: job, Account: c.account(in.Account),
+			})
+		},
 	})
-	if err != nil {
-		return compressOut{}, slow(err, packInJob)
+	if ended != nil {
+		return *ended
 	}
 	archive, err := c.files().Stat(ctx, c.system(), target, true)
 	if err != nil {
-		return compressOut{}, err
+		return c.failed(ctx, err)
 	}
-	return compressOut{source, target, archive.Size}, nil
+	return engine.Success(compressOut{source, target, archive.Size})
 }

@@ -2,10 +2,7 @@ package steps
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -13,60 +10,136 @@ import (
 
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/firecrest"
+	"github.com/fcflow/fcflow/firecrest/datatransfer"
 	"github.com/fcflow/fcflow/workflow"
 )
 
 type downloadIn struct {
 	inWorkdir
-	From     string `json:"from" is:"required,remote,source" doc:"Remote file."`
-	To       string `json:"to" is:"local" default:"./" doc:"Path below the output directory of the run; ending in a slash it is the directory, and the file keeps its name. Missing directories are made."`
-	OnExists string `json:"on_exists" enum:"skip_same fail replace" default:"skip_same" doc:"What to do if the local file exists. skip_same accepts a file of the same content and fails otherwise. What an earlier attempt of this step left is always replaced."`
+	From     string `json:"from" is:"required,remote,source" doc:"Remote file, directory or pattern (* ? [a-z] **)."`
+	To       string `json:"to" is:"local" default:"./" doc:"Path below the output directory of the run; ending in a slash it is the directory, and what is copied keeps its name. For a pattern it is always the directory, in which files keep their path from the first wildcard on. Missing directories are made. Or s3://bucket/key, where one file is put as an object."`
+	OnExists string `json:"on_exists" enum:"skip_same fail replace" default:"skip_same" doc:"What to do if a local file exists. skip_same accepts a file of the same content and fails otherwise. What an earlier attempt of this step left is always replaced."`
+	transferIn
+	storeIn
 }
 
 func download() stepType {
 	return define[downloadIn, transferOut](workflow.StepSpec{
 		Name: "download", Group: groupTransfers,
-		Summary: "Copies a file of a system here",
-		Doc: "The file goes through the service in one request, which bounds its size (`systems` tells the limit). It appears under its name " +
-			"when it is complete, its size matches and, wherever the server can compute it, its SHA-256.",
+		Summary: "Copies files of a system here",
+		Doc: "A file that fits goes through the service in one request, a larger one by the way the system has: over an object store in ranges, " +
+			"side by side and each repeated by itself, by a stream from a batch job, or by magic wormhole. A directory or pattern is packed on the " +
+			"system and comes as one archive; nothing is ever written outside the target.\n\n" +
+			"A file appears under its name when it is complete, on disk, its size matches and, wherever the server can compute it, its SHA-256. " +
+			"An interrupted download goes on with the ranges that are missing. While it waits for a batch job of the service the step takes no slot.",
 		Remote:     true,
 		Idempotent: true,
-		CheckWith:  checkTransfer,
-		Causes:     transferCauses,
+		Resumable:  true,
+		Version:    2,
+		CheckWith:  checkTransfer("to", "from"),
+		Causes:     allTransferCauses,
 		Example: `- id: fetch
   uses: download
   with: { from: "${{ steps.pack.outputs.target }}" }
 `,
-	}, operation(fetch))
+	}, fetch)
 }
 
-func fetch(ctx context.Context, c *call, in downloadIn) (transferOut, error) {
+func fetch(ctx context.Context, c *call, in downloadIn) engine.Outcome {
+	if c.Stopping() {
+		return c.stopMoving(ctx, &datatransfer.Download{Journal: c})
+	}
+	if !datatransfer.IsStoreAddress(in.To) {
+		if _, err := c.outputPath(in.To); err != nil {
+			return c.failed(ctx, err)
+		}
+	}
+	if datatransfer.IsGlob(in.From) {
+		return c.fetchMany(ctx, in)
+	}
 	from, err := c.path(in.inWorkdir, in.From)
 	if err != nil {
-		return transferOut{}, err
+		return c.failed(ctx, err)
 	}
+	var many remoteBundle
+	if found, err := c.Load(bundleKey, &many); err != nil {
+		return lost(err)
+	} else if found {
+		return c.fetchMany(ctx, in)
+	}
+	begun, err := c.begun()
+	if err != nil {
+		return lost(err)
+	}
+	var source *firecrest.FileStat
+	if !begun {
+		source, err = c.files().Stat(ctx, c.system(), from, true)
+		switch {
+		case err != nil:
+			return c.failed(ctx, err)
+		case source.IsDir():
+			return c.fetchMany(ctx, in)
+		case !source.IsRegular():
+			return c.failed(ctx, refuse("%s is not a regular file", from))
+		}
+	}
+	if datatransfer.IsStoreAddress(in.To) {
+		return c.fetchObject(ctx, in, from)
+	}
+	return c.fetchFile(ctx, in, from, source)
+}
+
+// fetchFile downloads one file; source is nil if that has begun already.
+func (c *call) fetchFile(ctx context.Context, in downloadIn, from string, source *firecrest.FileStat) engine.Outcome {
 	to, err := c.outputPath(target(in.To, path.Base(from)))
 	if err != nil {
-		return transferOut{}, err
-	}
-	source, err := c.remoteSource(ctx, from)
-	if err != nil {
-		return transferOut{}, err
-	}
-	remote, err := c.remoteDigest(ctx, from, source.Size)
-	if err != nil {
-		return transferOut{}, err
+		return c.failed(ctx, err)
 	}
 	root, err := openOutput(c.Run.OutputDir)
 	if err != nil {
-		return transferOut{}, localError(err)
+		return c.failed(ctx, localError(err))
 	}
 	defer root.Close()
-	out := transferOut{Path: filepath.Join(c.Run.OutputDir, to), SizeBytes: source.Size}
-	if skip, err := c.acceptLocal(root, to, in, remote, &out); skip || err != nil {
-		return out, err
+	d, err := c.newDownload(ctx, in, from)
+	if err != nil {
+		return c.failed(ctx, err)
 	}
-	return out, c.get(ctx, root, from, to, remote, &out)
+	d.Root, d.To, d.Source = root, to, source
+	out := transferOut{Path: filepath.Join(c.Run.OutputDir, to), Files: 1}
+	if source != nil {
+		if d.Digest, err = c.remoteDigest(ctx, from, source.Size); err != nil {
+			return c.failed(ctx, err)
+		}
+		out.SizeBytes = source.Size
+		if skip, err := c.acceptLocal(root, to, in, d.Digest, &out); err != nil {
+			return c.failed(ctx, err)
+		} else if skip {
+			return engine.Success(out)
+		}
+		if err := c.begin(ctx); err != nil {
+			return lost(err)
+		}
+	}
+	result, ended := c.move(ctx, d)
+	if ended != nil {
+		return *ended
+	}
+	out.fill(result)
+	return c.verified(ctx, in.transferIn, from, out)
+}
+
+// newDownload prepares the download of a file. What is incomplete has a name of
+// its own, with the attempt in it.
+func (c *call) newDownload(ctx context.Context, in downloadIn, from string) (*datatransfer.Download, error) {
+	facts, err := c.library.system(ctx, c.system())
+	if err != nil {
+		return nil, err
+	}
+	return &datatransfer.Download{
+		Mover: c.library.mover, System: c.system(), From: from, Part: "." + c.Token + ".part",
+		Method: firecrest.TransferMethod(in.Method), Account: c.account(in.Account), Facts: facts,
+		Journal: c, Progress: c.advance,
+	}, nil
 }
 
 // outputPath is a path below the output directory, relative to it.
@@ -85,30 +158,12 @@ func (c *call) outputPath(to string) (string, error) {
 	return to, nil
 }
 
-// remoteSource refuses what one request cannot fetch, before anything is sent.
-func (c *call) remoteSource(ctx context.Context, from string) (*firecrest.FileStat, error) {
-	facts, err := c.library.system(ctx, c.system())
-	if err != nil {
-		return nil, err
-	}
-	source, err := c.files().Stat(ctx, c.system(), from, true)
-	switch {
-	case isNotFound(err) && len(checkOneFile("from", from)) > 0:
-		return nil, refuse("%s", checkOneFile("from", from)[0].Message)
-	case err != nil:
-		return nil, err
-	case source.IsDir():
-		return nil, refuse("%s is a directory; download takes one file: pack it with `compress` first", from)
-	case !source.IsRegular():
-		return nil, refuse("%s is not a regular file", from)
-	case source.Size > facts.MaxDownload():
-		return nil, refuse("%s has %d bytes; %s sends at most %d in one request", from, source.Size, c.system(), facts.MaxDownload())
-	}
-	return source, nil
-}
-
 // acceptLocal judges what is there already: true if it will do.
 func (c *call) acceptLocal(root *os.Root, to string, in downloadIn, remote string, out *transferOut) (bool, error) {
+	began, err := c.beganEarlier()
+	if err != nil {
+		return false, err
+	}
 	file, err := root.Open(to)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -123,12 +178,9 @@ func (c *call) acceptLocal(root *os.Root, to string, in downloadIn, remote strin
 		return false, localError(err)
 	case info.IsDir():
 		return false, refuse("%s is a directory; end `to` with a slash to put the file into it", out.Path)
-	case in.OnExists == replace:
+	case in.OnExists == replace || began && in.OnExists != skipSame:
 		return false, nil
 	case in.OnExists == failExists:
-		if c.again() {
-			return false, nil
-		}
 		return false, refuse("%s exists", out.Path)
 	}
 	digest, err := digestOf(file)
@@ -136,72 +188,13 @@ func (c *call) acceptLocal(root *os.Root, to string, in downloadIn, remote strin
 		return false, localError(err)
 	}
 	if info.Size() == out.SizeBytes && digest == remote {
-		out.SHA256, out.Verified, out.Skipped = digest, verifiedDigest, true
+		out.SHA256, out.Verified, out.Skipped, out.Method = digest, verifiedDigest, true, methodNone
 		return true, nil
 	}
-	if c.again() {
+	if began {
 		return false, nil
 	}
 	return false, refuse("%s exists and is not known to be the same; set on_exists: replace to overwrite it", out.Path)
-}
-
-// get fetches the bytes into a hidden file, which takes the name when it is
-// verified and on disk.
-func (c *call) get(ctx context.Context, root *os.Root, from, to, remote string, out *transferOut) (err error) {
-	if err := root.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		return localError(err)
-	}
-	part := filepath.Join(filepath.Dir(to), "."+filepath.Base(to)+"."+c.Token+".part")
-	file, err := root.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
-	if err != nil {
-		return localError(err)
-	}
-	defer func() {
-		file.Close()
-		if err != nil {
-			_ = root.Remove(part) // it is replaced by the next attempt anyway
-		}
-	}()
-	hash := sha256.New()
-	c.Progress(engine.Progress{Total: out.SizeBytes})
-	sink := &localWriter{w: io.MultiWriter(file, hash)}
-	n, err := c.files().Download(ctx, c.system(), from, sink)
-	switch {
-	case sink.err != nil:
-		return localError(sink.err)
-	case err != nil:
-		return err
-	}
-	out.SHA256 = hex.EncodeToString(hash.Sum(nil))
-	switch {
-	case n != out.SizeBytes:
-		return fail(workflow.CauseTransfer, "%s had %d bytes, and %d came: it changed, or was cut short", from, out.SizeBytes, n)
-	case remote != "" && remote != out.SHA256:
-		return fail(workflow.CauseTransfer, "%s had the SHA-256 %s, and what came has %s: it changed, or was damaged", from, remote, out.SHA256)
-	}
-	out.Verified = verdict(remote, out.SHA256)
-	c.Progress(engine.Progress{Done: n, Total: n})
-	if err := errors.Join(file.Sync(), file.Close()); err != nil {
-		return localError(err)
-	}
-	if err := root.Rename(part, to); err != nil {
-		return localError(err)
-	}
-	return localError(syncDir(root, filepath.Dir(to)))
-}
-
-// localWriter keeps the error of the disk apart from those of the service.
-type localWriter struct {
-	w   io.Writer
-	err error
-}
-
-func (l *localWriter) Write(p []byte) (int, error) {
-	n, err := l.w.Write(p)
-	if err != nil {
-		l.err = err
-	}
-	return n, err
 }
 
 // openOutput opens the output directory; nothing below is reached through a
@@ -211,14 +204,6 @@ func openOutput(dir string) (*os.Root, error) {
 		return nil, err
 	}
 	return os.OpenRoot(dir)
-}
-
-func syncDir(root *os.Root, dir string) error {
-	d, err := root.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // localError is what a failure of this machine's files means for the step.

@@ -88,7 +88,7 @@ func TestFails(t *testing.T) {
 
 func TestOtherExamples(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"files.yaml", "transfers.yaml", "jobs.yaml", "control.yaml", "status.yaml"} {
+	for _, name := range []string{"files.yaml", "transfers.yaml", "objects.yaml", "jobs.yaml", "control.yaml", "status.yaml"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if r := example(t, newSite(t), name); r.State != workflow.RunSucceeded {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/firecrest"
 	"github.com/fcflow/fcflow/workflow"
 )
@@ -13,6 +14,7 @@ type extractIn struct {
 	Source      string `json:"source" is:"required,remote,source" doc:"Tar archive to unpack."`
 	Target      string `json:"target" is:"remote" default:"." doc:"Directory to unpack into; it must exist. Files of the same name are replaced."`
 	Compression string `json:"compression" enum:"auto gzip bzip2 xz none" default:"auto" doc:"Of the archive; auto goes by its name and takes gzip for others."`
+	Account     string `json:"account" is:"defaults" doc:"Account to charge a job to, where the site wants one."`
 }
 
 type extractOut struct {
@@ -23,33 +25,43 @@ type extractOut struct {
 func extract() stepType {
 	return define[extractIn, extractOut](workflow.StepSpec{
 		Name: "extract", Group: groupFiles,
-		Summary:    "Unpacks a tar archive",
-		Doc:        "The server must be done within its time limit of a few seconds. After a lost answer the step unpacks again from the start.",
+		Summary: "Unpacks a tar archive",
+		Doc: "What takes longer than the server lets one request is unpacked in a batch job of the service, which the step waits for without taking a slot. " +
+			"After a lost answer the step unpacks again from the start.",
 		Remote:     true,
 		Idempotent: true,
-		Causes:     changeCauses,
+		Resumable:  true,
+		Causes:     jobFormCauses,
 		Example: `- id: unpack
   uses: extract
   with: { source: "${{ steps.pack.outputs.target }}", target: copies }
 `,
-	}, operation(unpack))
+	}, unpack)
 }
 
-func unpack(ctx context.Context, c *call, in extractIn) (extractOut, error) {
-	source, err := c.path(in.inWorkdir, in.Source)
+func unpack(ctx context.Context, c *call, in extractIn) engine.Outcome {
+	source, target, err := c.fromTo(in.inWorkdir, in.Source, in.Target)
 	if err != nil {
-		return extractOut{}, err
-	}
-	target, err := c.path(in.inWorkdir, in.Target)
-	if err != nil {
-		return extractOut{}, err
+		return c.failed(ctx, err)
 	}
 	compression := firecrest.Compression(in.Compression)
 	if in.Compression == "auto" {
 		compression = compressionOf(source)
 	}
-	err = c.files().Extract(ctx, c.system(), source, target, compression)
-	return extractOut{source, target}, slow(err, "unpack it with tar in a `job` step")
+	ended := c.carryOut(ctx, "extract", jobForm{
+		now: func(ctx context.Context) error {
+			return c.files().Extract(ctx, c.system(), source, target, compression)
+		},
+		submit: func(ctx context.Context) (*firecrest.TransferJob, error) {
+			return c.client().Transfer.Extract(ctx, c.system(), source, target, &firecrest.ExtractJobOptions{
+				Compression: compression, Account: c.account(in.Account),
+			})
+		},
+	})
+	if ended != nil {
+		return *ended
+	}
+	return engine.Success(extractOut{source, target})
 }
 
 func compressionOf(name string) firecrest.Compression {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/firecrest"
+	"github.com/fcflow/fcflow/firecrest/datatransfer"
 	"github.com/fcflow/fcflow/workflow"
 )
 
@@ -100,6 +101,10 @@ func (c *call) failed(ctx context.Context, err error) engine.Outcome {
 	var known *failure
 	if errors.As(err, &known) {
 		return engine.Failure(known.cause, known.message)
+	}
+	var journal *datatransfer.JournalError
+	if errors.As(err, &journal) {
+		return lost(err)
 	}
 	cause, outage := causeOf(err)
 	if outage {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/firecrest"
+	"github.com/fcflow/fcflow/firecrest/datatransfer"
 	"github.com/fcflow/fcflow/sandbox"
 	"github.com/fcflow/fcflow/store/memory"
 	"github.com/fcflow/fcflow/workflow"
@@ -29,11 +30,13 @@ type site struct {
 	t       *testing.T
 	library *Library
 	client  *firecrest.Client
-	root    string // of the sandbox
+	objects datatransfer.StoreConfig // the object store of the sandbox
+	root    string                   // of the sandbox
 	store   *memory.Store
 	dir     string // of the workflow file
 	output  string
 	logs    string
+	private string
 
 	mu       sync.Mutex
 	fault    func(op string, r *http.Request) *sandbox.Fault
@@ -44,7 +47,7 @@ const system = "one"
 
 func newSite(t *testing.T, change ...func(*sandbox.Config)) *site {
 	t.Helper()
-	s := &site{t: t, dir: t.TempDir(), output: filepath.Join(t.TempDir(), "out"), logs: t.TempDir(), store: memory.New()}
+	s := &site{t: t, dir: t.TempDir(), output: filepath.Join(t.TempDir(), "out"), logs: t.TempDir(), private: t.TempDir(), store: memory.New()}
 	config := sandbox.Config{Root: t.TempDir(), Systems: []string{system}, Observe: answers.Answer, Fault: func(op string, r *http.Request) *sandbox.Fault {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -63,6 +66,10 @@ func newSite(t *testing.T, change ...func(*sandbox.Config)) *site {
 	s.root = server.Root()
 	listener := httptest.NewServer(server.Handler())
 	credentials := server.Credentials()
+	s.objects = datatransfer.StoreConfig{
+		Endpoint: listener.URL + sandbox.StorePath, PathStyle: true, Backoff: 10 * time.Millisecond,
+		AccessKey: credentials.AccessKey, SecretKey: firecrest.Secret(credentials.SecretKey),
+	}
 	s.client, err = firecrest.New(listener.URL, firecrest.WithTokenSource(firecrest.ClientCredentials{
 		TokenURL: listener.URL + credentials.TokenPath, ClientID: credentials.ClientID, ClientSecret: firecrest.Secret(credentials.ClientSecret),
 	}), firecrest.WithRetry(firecrest.RetryPolicy{MaxAttempts: 1}))
@@ -110,7 +117,7 @@ func (s *site) restart() {
 	if s.library != nil {
 		s.library.Close()
 	}
-	s.library = New(Config{Client: s.client, Poll: firecrest.PollSettings{
+	s.library = New(Config{Client: s.client, ObjectStore: &s.objects, Poll: firecrest.PollSettings{
 		First: []time.Duration{20 * time.Millisecond}, Min: 50 * time.Millisecond, Max: 100 * time.Millisecond,
 		LookupEvery: 100 * time.Millisecond, LookupsPerMinute: 1000, Grace: 300 * time.Millisecond,
 	}})
@@ -150,7 +157,8 @@ func (s *site) file(name, text string) string {
 func (s *site) engine() *engine.Engine {
 	return engine.New(engine.Config{
 		Library: s.library, Binder: s.library.Binder(), Watcher: s.library.Watcher(),
-		LogDir: func(workflow.RunID) string { return s.logs },
+		LogDir:     func(workflow.RunID) string { return s.logs },
+		PrivateDir: func(workflow.RunID) string { return s.private },
 		Observe: func(r *workflow.Run, _ []workflow.Event, _ []*workflow.Unit) {
 			s.mu.Lock()
 			f := s.observer

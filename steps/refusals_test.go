@@ -48,10 +48,19 @@ func TestRefusals(t *testing.T) {
 		{"rm", `{ path: .fcflow/000 }`, "rejected", "what fcflow keeps of this run"},
 		{"list_files", `{ path: /etc }`, "rejected", "does not match any of the defined filesystem paths"},
 		{"upload", `{ from: nowhere.txt }`, "rejected", "nowhere.txt does not exist"},
-		{"upload", `{ from: dir }`, "rejected", "is a directory; upload takes one file"},
+		{"upload", `{ from: "*.none" }`, "rejected", "matches nothing"},
+		{"upload", `{ from: notes.txt, method: streamer }`, "rejected", "moves large files by s3, not by streamer"},
+		{"upload", `{ from: notes.txt, method: wormhole }`, "rejected", "moves large files by s3, not by wormhole"},
+		{"upload", `{ from: notes.txt, to: "a&b.txt", method: s3 }`, "rejected", "which the server mangles"},
+		{"upload", `{ from: notes.txt, to: "$a.txt", method: s3 }`, "rejected", "which the shell of this kind of transfer job expands"},
 		{"upload", `{ from: notes.txt, to: .fcflow }`, "rejected", "end `to` with a slash"},
 		{"download", `{ from: nowhere.txt }`, "rejected", "No such file or directory"},
-		{"download", `{ from: . }`, "rejected", "is a directory; download takes one file"},
+		{"download", `{ from: "*.none" }`, "rejected", "no file matches"},
+		{"mv", `{ source: nowhere, target: x }`, "rejected", "No such file or directory"},
+		{"mv", `{ source: .fcflow, target: x }`, "rejected", "what fcflow keeps of this run"},
+		{"mv", `{ source: "a&b", target: x }`, "rejected", "No such file or directory"},
+		{"cp", `{ source: nowhere, target: x }`, "rejected", "No such file or directory"},
+		{"cp", `{ source: .fcflow, target: .fcflow }`, "rejected", "into itself"},
 		{"download", `{ from: x, to: ../x }`, "rejected", "leaves the output directory"},
 		{"download", `{ from: x, to: /tmp/x }`, "rejected", "leaves the output directory"},
 		{"job", `{ script_file: nowhere.sh }`, "rejected", "nowhere.sh does not exist"},
@@ -202,21 +211,32 @@ func TestOutageEndsWithPatience(t *testing.T) {
 	}
 }
 
-// TestTooSlow: what the server cannot do in its time limit is not an outage.
+// TestTooSlow: what takes longer than one request may is done by a job.
 func TestTooSlow(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
-	s.faults("ops/compress", func(int) *sandbox.Fault {
-		return signed(http.StatusRequestTimeout, "Command execution timeout limit exceeded.")
-	})
-	r := s.run(`
-	- id: x
-	  uses: compress
-	  with: { source: ., target: x.tar.gz }
-	  max_attempts: 1`)
-	u := unit(t, r, "x")
-	if u.Cause != workflow.CauseAPI || !strings.Contains(u.Message, packInJob) {
-		t.Errorf("%s: %s", u.Cause, u.Message)
+	for op, steps := range map[string]string{
+		"ops/compress": `
+			- { id: x, uses: compress, with: { source: dir, target: x.tar.gz } }
+			- { id: y, uses: extract, with: { source: "${{ steps.x.outputs.target }}", target: . } }`,
+		"ops/extract": `
+			- { id: w, uses: compress, needs: send, with: { source: dir, target: x.tar.gz } }
+			- { id: x, uses: extract, with: { source: "${{ steps.w.outputs.target }}", target: . } }`,
+		"ops/rm": `
+			- { id: x, uses: rm, with: { path: dir } }`,
+	} {
+		for _, message := range []string{"Command execution timeout limit exceeded.", "Remote process failed with exit status:124"} {
+			s := newSite(t)
+			s.file("dir/a.txt", "a")
+			status := http.StatusRequestTimeout
+			if strings.Contains(message, "124") {
+				status = http.StatusInternalServerError
+			}
+			s.faults(op, func(int) *sandbox.Fault { return signed(status, message) })
+			r := s.run("- { id: send, uses: upload, with: { from: dir } }\n" + strings.ReplaceAll(steps, "id: x", "id: x, needs: send"))
+			if r.State != workflow.RunSucceeded {
+				t.Errorf("%s, %s: %s\n%s", op, message, r.State, states(r))
+			}
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ const (
 	groupStatus    = "status"
 	groupFiles     = "files"
 	groupTransfers = "transfers"
+	groupObjects   = "object store"
 	groupJobs      = "jobs"
 	groupControl   = "control"
 )
@@ -27,16 +28,16 @@ var (
 
 // Codes of the mistakes that step types find in their own inputs.
 const (
-	codeExclusive  = "inputs_exclude"    // inputs of which only one may be given
-	codeOutOfRange = "input_range"       // a number that makes no sense
-	codeOneFile    = "one_file"          // a pattern, directory or address where one file is meant
-	codeScript     = "job_script"        // a script that no batch system takes
-	codeDirective  = "refused_directive" // a directive fcflow writes itself or cannot work with
-	codeEnvName    = "env_name"          // a name that a shell cannot export
-	codeJobOutput  = "job_output"        // an output that cannot be read as declared
+	codeExclusive    = "inputs_exclude"    // inputs of which only one may be given
+	codeOutOfRange   = "input_range"       // a number that makes no sense
+	codeScript       = "job_script"        // a script that no batch system takes
+	codeDirective    = "refused_directive" // a directive fcflow writes itself or cannot work with
+	codeEnvName      = "env_name"          // a name that a shell cannot export
+	codeJobOutput    = "job_output"        // an output that cannot be read as declared
+	codeStoreAddress = "store_address"     // an address where none can be used, or that no object store has
 )
 
 // Codes lists the codes of the problems that step types find by themselves.
 func Codes() []workflow.ProblemCode {
-	return []workflow.ProblemCode{codeExclusive, codeOutOfRange, codeOneFile, codeScript, codeDirective, codeEnvName, codeJobOutput}
+	return []workflow.ProblemCode{codeExclusive, codeOutOfRange, codeScript, codeDirective, codeEnvName, codeJobOutput, codeStoreAddress}
 }

@@ -1,6 +1,7 @@
 package steps
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/firecrest"
+	"github.com/fcflow/fcflow/firecrest/datatransfer"
 	"github.com/fcflow/fcflow/workflow"
 )
 
@@ -15,8 +17,9 @@ import (
 func types() []stepType {
 	return []stepType{
 		liveness(), systems(), nodes(), reservations(), partitions(), userinfo(), serverVersion(),
-		listFiles(), stat(), mkdir(), symlink(), view(), head(), tail(), checksum(), typeOfFile(), chmod(), chown(), compress(), extract(), rm(),
+		listFiles(), stat(), mkdir(), symlink(), view(), head(), tail(), checksum(), typeOfFile(), chmod(), chown(), compress(), extract(), mv(), cp(), rm(),
 		upload(), download(),
+		s3Get(), s3Put(), s3List(),
 		job(), submit(), waitForJob(), jobInfo(), jobMetadata(), cancelJob(), attachToJob(),
 		run(), sleep(), approve(), subWorkflow(),
 	}
@@ -35,6 +38,15 @@ type Config struct {
 	// Poll says how often jobs are asked for. Its Grace is also how long a job
 	// whose submission got no answer is looked for before a person is asked.
 	Poll firecrest.PollSettings
+	// ObjectStore is the one that steps work on when they name none, as in a
+	// sandbox; nil means what the environment says.
+	ObjectStore *datatransfer.StoreConfig
+	// Transfer says how files are moved. Its Poller is not used.
+	Transfer datatransfer.Settings
+	// Pause is how long a step waits before it tries again while the service is
+	// in trouble; it doubles each time, up to thirty times as long. When a limit
+	// on jobs is reached, all of it is longer. Default 10 s.
+	Pause time.Duration
 }
 
 // Library is the list of step types. It is a workflow.Catalogue and an
@@ -46,6 +58,8 @@ type Library struct {
 	outages backoff // while the service is in trouble
 	limits  backoff // while a limit on jobs is reached
 	jobs    *jobWatcher
+	stores  objectStores
+	mover   *datatransfer.Mover
 
 	killGrace time.Duration // see killGrace
 
@@ -65,9 +79,15 @@ func Catalogue() *Library {
 
 // New returns the step types, executable. Close it in the end.
 func New(config Config) *Library {
+	pause := cmp.Or(config.Pause, 10*time.Second)
 	l := &Library{
 		config: config, byName: map[string]*engine.Step{}, jobs: newJobWatcher(config),
-		outages: outageBackoff, limits: limitBackoff, killGrace: killGrace,
+		outages: backoff{pause, 30 * pause}, limits: backoff{6 * pause, 60 * pause}, killGrace: killGrace,
+	}
+	if config.Client != nil {
+		settings := config.Transfer
+		settings.Poller = l.jobs.poller
+		l.mover = datatransfer.New(config.Client, settings)
 	}
 	for _, t := range types() {
 		step := &engine.Step{StepSpec: t.StepSpec}
@@ -132,20 +152,19 @@ func (l *Library) Watcher() engine.Watcher { return l.jobs }
 // Binder prepares systems for runs.
 func (l *Library) Binder() engine.Binder { return binder{l} }
 
-// Close ends the watching of jobs.
+// Close ends the watching of jobs and the connections to object stores.
 func (l *Library) Close() {
 	if l.jobs != nil {
 		l.jobs.close()
+	}
+	l.stores.close()
+	if l.mover != nil {
+		l.mover.Close()
 	}
 }
 
 // backoff is how long to wait before trying something again.
 type backoff struct{ first, longest time.Duration }
-
-var (
-	outageBackoff = backoff{10 * time.Second, 5 * time.Minute}
-	limitBackoff  = backoff{time.Minute, 10 * time.Minute}
-)
 
 // after returns the pause after the n-th failure, from 1.
 func (b backoff) after(n int) time.Duration {

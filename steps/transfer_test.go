@@ -12,8 +12,9 @@ import (
 	"github.com/fcflow/fcflow/workflow"
 )
 
-// TestLimits: a file of exactly the limit passes, one byte more is refused
-// before anything of it is sent.
+// TestLimits: a file of exactly the limit goes in one request. One byte more is
+// refused if that was asked for, before anything of it is sent, and else takes
+// the way for large files.
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	const limit = 12000 // of which a download can have 8997
@@ -37,14 +38,19 @@ func TestLimits(t *testing.T) {
 	s.mu.Unlock()
 	r := s.run(`
 	- { id: fits, uses: upload, with: { from: fits.bin } }
-	- { id: over, uses: upload, with: { from: over.bin } }
+	- { id: over, uses: upload, with: { from: over.bin, method: direct } }
+	- { id: large, uses: upload, with: { from: over.bin } }
 	- { id: send, uses: upload, with: { from: back.bin } }
 	- { id: send_over, uses: upload, with: { from: over_back.bin } }
 	- { id: back, uses: download, with: { from: "${{ steps.send.outputs.path }}" } }
-	- { id: over_back, uses: download, with: { from: "${{ steps.send_over.outputs.path }}" } }`)
-	s.outputs(r, "fits")
-	s.outputs(r, "back")
-	for step, want := range map[string]string{"over": "12001 bytes; one takes at most 12000", "over_back": "8998 bytes; one sends at most 8997"} {
+	- { id: over_back, uses: download, with: { from: "${{ steps.send_over.outputs.path }}", method: direct } }
+	- { id: large_back, uses: download, with: { from: "${{ steps.send_over.outputs.path }}" } }`)
+	for step, want := range map[string]string{"fits": "direct", "back": "direct", "large": "s3", "large_back": "s3"} {
+		if got := s.outputs(r, step); got["method"] != want || got["verified"] != "sha256" {
+			t.Errorf("%s: %v", step, got)
+		}
+	}
+	for step, want := range map[string]string{"over": "12001 bytes; one moves at most 12000", "over_back": "8998 bytes; one moves at most 8997"} {
 		if u := unit(t, r, step); u.Cause != workflow.CauseRejected || !strings.Contains(u.Message, want) {
 			t.Errorf("%s: %s: %s", step, u.Cause, u.Message)
 		}

@@ -1,0 +1,323 @@
+package steps
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/fcflow/fcflow/engine"
+	"github.com/fcflow/fcflow/firecrest"
+	"github.com/fcflow/fcflow/firecrest/datatransfer"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// remoteBundle is the checkpoint of many files on their way here.
+type remoteBundle struct {
+	bundle
+	Source  string   `json:"source"` // directory on the system
+	Counted bool     `json:"counted"`
+	Pattern string   `json:"pattern,omitempty"` // of find(1), on the system
+	Names   []string `json:"names,omitempty"`   // that a pattern matched
+}
+
+// fetchMany downloads a directory, or what a pattern matches.
+func (c *call) fetchMany(ctx context.Context, in downloadIn) engine.Outcome {
+	if datatransfer.IsStoreAddress(in.To) {
+		return c.failed(ctx, refuse("%s is not one file; only that can be put as an object: pack it with `compress` first", in.From))
+	}
+	root, err := openOutput(c.Run.OutputDir)
+	if err != nil {
+		return c.failed(ctx, localError(err))
+	}
+	defer root.Close()
+	var b remoteBundle
+	if found, err := c.Load(bundleKey, &b); err != nil {
+		return lost(err)
+	} else if !found {
+		if b, err = c.beginFetch(ctx, in, root); err != nil {
+			return c.failed(ctx, err)
+		}
+	}
+	if ended := c.packThere(ctx, in, b); ended != nil {
+		return *ended
+	}
+	archive, ended := c.fetchArchive(ctx, in, &b)
+	if ended != nil {
+		return *ended
+	}
+	out := transferOut{
+		Path: filepath.Join(c.Run.OutputDir, b.Dir), SHA256: b.Moved.SHA256, Verified: b.Moved.Verified, Method: string(b.Moved.Method),
+	}
+	if err := c.unpackHere(ctx, in, root, archive, b, &out); err != nil {
+		return c.failed(ctx, err)
+	}
+	c.tidy(ctx, c.archivePath())
+	return engine.Success(out)
+}
+
+// beginFetch finds out what is fetched, and where it goes.
+func (c *call) beginFetch(ctx context.Context, in downloadIn, root *os.Root) (remoteBundle, error) {
+	var b remoteBundle
+	from, err := c.path(in.inWorkdir, in.From)
+	if err != nil {
+		return b, err
+	}
+	to := in.To
+	if datatransfer.IsGlob(in.From) {
+		err = c.match(ctx, from, &b)
+	} else {
+		b.Source, to = from, target(to, path.Base(from))
+		err = c.count(ctx, from, &b)
+	}
+	if err != nil {
+		return b, err
+	}
+	if b.Dir, err = c.outputPath(to); err != nil {
+		return b, err
+	}
+	began, err := c.beganEarlier()
+	if err != nil {
+		return b, err
+	}
+	if in.OnExists == failExists && !began && b.Pattern == "" {
+		if _, err := root.Lstat(b.Dir); err == nil {
+			return b, refuse("%s exists", filepath.Join(c.Run.OutputDir, b.Dir))
+		}
+	}
+	if err := c.begin(ctx); err != nil {
+		return b, &datatransfer.JournalError{Err: err}
+	}
+	return b, c.keep(ctx, bundleKey, b)
+}
+
+// count notes how many files a directory has, and how large they are, where it
+// is small enough to be listed.
+func (c *call) count(ctx context.Context, dir string, b *remoteBundle) error {
+	entries, err := c.files().List(ctx, c.system(), dir, &firecrest.ListOptions{ShowHidden: true, Recursive: true})
+	if errors.Is(err, firecrest.ErrTooLarge) || errors.Is(err, firecrest.ErrTimeout) {
+		return nil
+	}
+	for _, e := range entries {
+		if e.Type == "-" {
+			b.Files, b.Bytes = b.Files+1, b.Bytes+e.Size
+		}
+	}
+	b.Counted = err == nil
+	return err
+}
+
+// maxPattern bounds the names that one command of the system can be given, in
+// bytes.
+const maxPattern = 64 << 10
+
+// match finds what a pattern matches on the system.
+func (c *call) match(ctx context.Context, pattern string, b *remoteBundle) error {
+	base := datatransfer.GlobBase(pattern)
+	entries, err := c.files().List(ctx, c.system(), base, &firecrest.ListOptions{ShowHidden: true, Recursive: true, Dereference: true})
+	if err != nil {
+		return err
+	}
+	found, err := datatransfer.MatchRemote(pattern, entries)
+	if err != nil {
+		return refuse("%v", err)
+	}
+	var alternatives []string
+	for _, f := range found {
+		if f.Entry.IsDir() {
+			continue
+		}
+		if !listsPlainly(f.Name) {
+			return refuse("%s: its name cannot be told from a listing; download the directory it lies in", f.Path)
+		}
+		if f.Entry.Type != "-" {
+			return refuse("%s is not a regular file", f.Path)
+		}
+		b.Names = append(b.Names, f.Name)
+		b.Files, b.Bytes = b.Files+1, b.Bytes+f.Entry.Size
+		alternatives = append(alternatives, findName(f.Name))
+	}
+	b.Counted, b.Source = true, path.Join(base, "x") // the directory that this lies in is searched
+	b.Pattern = `\./\(` + strings.Join(alternatives, `\|`) + `\)`
+	switch {
+	case b.Files == 0:
+		return refuse("%s matches directories without files", pattern)
+	case len(b.Pattern) > maxPattern:
+		return refuse("%s matches too many files (%d) for one command; download the directory", pattern, b.Files)
+	}
+	return nil
+}
+
+// findName is a regular expression of find(1) for a name. What would mean
+// something to the server or a shell is matched by any character; what comes is
+// compared with the name.
+func findName(name string) string {
+	var b strings.Builder
+	for _, r := range name {
+		switch {
+		case strings.ContainsRune("'\"&<>$`!", r):
+			b.WriteByte('.')
+		case strings.ContainsRune(".*+?[]^\\", r):
+			b.WriteString(`\` + string(r))
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// packThere packs the files on the system.
+func (c *call) packThere(ctx context.Context, in downloadIn, b remoteBundle) *engine.Outcome {
+	options := firecrest.CompressOptions{MatchPattern: b.Pattern, Dereference: b.Pattern != ""}
+	return c.carryOut(ctx, packKey, jobForm{
+		more: true,
+		now: func(ctx context.Context) error {
+			return c.files().Compress(ctx, c.system(), b.Source, c.archivePath(), &options)
+		},
+		submit: func(ctx context.Context) (*firecrest.TransferJob, error) {
+			return c.client().Transfer.Compress(ctx, c.system(), b.Source, c.archivePath(), &firecrest.CompressJobOptions{
+				CompressOptions: options, Account: c.account(in.Account),
+			})
+		},
+	})
+}
+
+// fetchArchive downloads the archive, and returns where it is.
+func (c *call) fetchArchive(ctx context.Context, in downloadIn, b *remoteBundle) (string, *engine.Outcome) {
+	local, err := c.PrivatePath("tar.gz")
+	if err != nil {
+		return "", c.failedOr(ctx, localError(err))
+	}
+	if _, err := os.Stat(local); err == nil && b.Moved != nil {
+		return local, nil
+	}
+	d, err := c.newDownload(ctx, in, c.archivePath())
+	if err != nil {
+		return "", c.failedOr(ctx, err)
+	}
+	d.To, d.Part = local, c.Token+".part"
+	moved, ended := c.move(ctx, d)
+	if ended != nil {
+		return "", ended
+	}
+	b.Moved = moved
+	if err := c.keep(ctx, bundleKey, b); err != nil {
+		return "", outcome(lost(err))
+	}
+	return local, nil
+}
+
+// unpackHere unpacks the archive into a hidden directory, compares what came with
+// what was expected, and moves it to its place.
+func (c *call) unpackHere(ctx context.Context, in downloadIn, root *os.Root, archive string, b remoteBundle, out *transferOut) error {
+	hidden := "." + c.Token + ".part"
+	if err := errors.Join(root.RemoveAll(hidden), root.Mkdir(hidden, 0o755)); err != nil {
+		return localError(err)
+	}
+	defer func() { _ = root.RemoveAll(hidden) }() // or the next entry does
+	part, err := root.OpenRoot(hidden)
+	if err != nil {
+		return localError(err)
+	}
+	defer part.Close()
+	if err := unpackInto(ctx, part, archive); err != nil {
+		return err
+	}
+	from := hidden
+	if b.Pattern == "" { // members begin with the name of the directory
+		from = filepath.Join(hidden, path.Base(b.Source))
+	}
+	files, err := unpacked(root, from)
+	if err != nil {
+		return localError(err)
+	}
+	if files, err = b.expected(files); err != nil {
+		return err
+	}
+	for _, f := range files {
+		if f.info.Mode().IsRegular() {
+			out.Files, out.SizeBytes = out.Files+1, out.SizeBytes+f.info.Size()
+		}
+	}
+	p := placing{root: root, from: from, to: b.Dir, files: files}
+	began, err := c.beganEarlier()
+	if err != nil {
+		return err
+	}
+	if in.OnExists != replace && !began {
+		same, err := p.conflicts(in.OnExists)
+		if err != nil {
+			return err
+		}
+		out.Skipped = same
+	}
+	return localError(p.place())
+}
+
+func unpackInto(ctx context.Context, root *os.Root, archive string) error {
+	file, err := os.Open(archive)
+	if err != nil {
+		return localError(err)
+	}
+	defer file.Close()
+	err = datatransfer.UnpackArchive(ctx, file, root, datatransfer.ArchiveLimits{})
+	if errors.Is(err, datatransfer.ErrArchive) {
+		return fail(workflow.CauseTransfer, "%v", err)
+	}
+	return localError(err)
+}
+
+// unpackedFile is something that came in an archive, named from the directory
+// that it belongs in.
+type unpackedFile struct {
+	name string
+	info fs.FileInfo
+}
+
+func unpacked(root *os.Root, dir string) ([]unpackedFile, error) {
+	var files []unpackedFile
+	err := fs.WalkDir(root.FS(), filepath.ToSlash(dir), func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		name, _ := filepath.Rel(dir, filepath.FromSlash(p)) // both are below the root
+		files = append(files, unpackedFile{name, info})
+		return err
+	})
+	return files, err
+}
+
+// expected compares what came with what was there, and leaves out what a pattern
+// of the system matched without being asked for.
+func (b remoteBundle) expected(files []unpackedFile) ([]unpackedFile, error) {
+	kept := files
+	if b.Pattern != "" {
+		wanted := map[string]bool{}
+		for _, name := range b.Names {
+			for ; name != "."; name = path.Dir(name) {
+				wanted[filepath.FromSlash(name)] = true
+			}
+		}
+		kept = nil
+		for _, f := range files {
+			if wanted[f.name] || f.name == "." {
+				kept = append(kept, f)
+			}
+		}
+	}
+	var n, bytes int64
+	for _, f := range kept {
+		if f.info.Mode().IsRegular() {
+			n, bytes = n+1, bytes+f.info.Size()
+		}
+	}
+	if b.Counted && (n != b.Files || bytes != b.Bytes) {
+		return nil, fail(workflow.CauseTransfer, "%s had %s of %d bytes when it was listed, and %d of %d bytes came: it changed, or packing it failed",
+			path.Dir(path.Join(b.Source, "x")), plural(b.Files), b.Bytes, n, bytes)
+	}
+	return kept, nil
+}

@@ -1,0 +1,88 @@
+package steps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/fcflow/fcflow/engine"
+	"github.com/fcflow/fcflow/firecrest"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// digestKey is the checkpoint of the job that computes a digest.
+const digestKey = "digest"
+
+// verified is how a transfer of one file ends that is done: at once, or after a
+// job has computed the digest of the remote file, if that is asked for and was
+// not to be had otherwise.
+func (c *call) verified(ctx context.Context, in transferIn, remote string, out transferOut) engine.Outcome {
+	if in.Verify != "job" || out.Verified == verifiedDigest {
+		return engine.Success(out)
+	}
+	digest, ended := c.digestJob(ctx, in, remote)
+	if ended != nil {
+		return *ended
+	}
+	if digest != out.SHA256 {
+		return engine.Failure(workflow.CauseTransfer, fmt.Sprintf("%s has the SHA-256 %s there, and %s here", remote, digest, out.SHA256))
+	}
+	out.Verified = verifiedDigest
+	return engine.Success(out)
+}
+
+// digestJob computes the SHA-256 of a remote file in a batch job. A job that was
+// submitted twice only reads twice.
+func (c *call) digestJob(ctx context.Context, in transferIn, remote string) (string, *engine.Outcome) {
+	var state jobFormState
+	if _, err := c.Load(digestKey, &state); err != nil {
+		return "", outcome(lost(err))
+	}
+	result := path.Join(c.controlPart(), c.Token+".sha256")
+	if state.Job == nil {
+		id, err := c.client().Compute.Submit(ctx, c.system(), firecrest.JobSpec{
+			Name: c.JobName, WorkingDirectory: c.Site.RemoteDir, Script: digestScript(c.account(in.Account), remote, result),
+			StandardOutput: result + ".out", StandardError: result + ".out",
+		})
+		if err != nil {
+			return "", outcome(c.notSubmitted(ctx, err, 1))
+		}
+		state.Job, state.Since = &firecrest.TransferJob{ID: id, System: c.system()}, time.Now().UTC()
+		if err := c.keep(ctx, digestKey, state); err != nil {
+			return "", outcome(lost(err))
+		}
+	}
+	seen, out := c.awaitJob(ctx, awaited{job: *state.Job, since: state.Since, what: "checksum"})
+	if seen == nil {
+		return "", &out
+	}
+	content, err := c.files().Head(ctx, c.system(), result, &firecrest.PartOptions{Lines: 1})
+	if err != nil && !errors.Is(err, firecrest.ErrNotFound) {
+		return "", outcome(c.failed(ctx, err))
+	}
+	if err == nil {
+		if digest := sumLine.FindString(content.Content); digest != "" {
+			return digest, nil
+		}
+	}
+	return "", outcome(engine.Failure(workflow.CauseTransfer, fmt.Sprintf(
+		"job %s ended %s without the SHA-256 of %s; its output is in %s", state.Job.ID, seen.State, remote, result+".out")))
+}
+
+var sumLine = regexp.MustCompile(`^[0-9a-f]{64}\b`)
+
+// digestScript reads the file from standard input, so that its name is never part
+// of the answer. The paths hold no single quote: such are refused everywhere.
+func digestScript(account, file, result string) string {
+	var b strings.Builder
+	b.WriteString("#!/bin/sh\n")
+	if account != "" {
+		fmt.Fprintf(&b, "#SBATCH --account=%s\n#PBS -A %s\n", account, account)
+	}
+	fmt.Fprintf(&b, "sha256sum < '%s' > '%s.new' && mv -f -- '%s.new' '%s'\n", file, result, result, result)
+	return b.String()
+}

@@ -1,0 +1,295 @@
+package steps
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/fcflow/fcflow/engine"
+	"github.com/fcflow/fcflow/firecrest"
+	"github.com/fcflow/fcflow/firecrest/datatransfer"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// Many files go as one archive: it is packed on one side, moved, and unpacked on
+// the other. The names in it never stand on a command line.
+
+// bundle is the checkpoint of many files on their way.
+type bundle struct {
+	Dir   string `json:"dir"`   // that they end up in
+	Files int64  `json:"files"` // without directories and links
+	Bytes int64  `json:"bytes"`
+	// Packed says that the archive is complete; Moved is what moving it came to.
+	Packed bool                 `json:"packed,omitempty"`
+	Moved  *datatransfer.Result `json:"moved,omitempty"`
+}
+
+const (
+	bundleKey = "bundle"
+	packKey   = "pack"
+	unpackKey = "unpack"
+)
+
+// archivePath is where an archive lies on the system while it is needed.
+func (c *call) archivePath() string { return path.Join(c.controlPart(), c.Token+".tar.gz") }
+
+// sendMany uploads a directory, or what a pattern matches.
+func (c *call) sendMany(ctx context.Context, in uploadIn, from string) engine.Outcome {
+	files, err := datatransfer.FindLocal(from)
+	if err != nil {
+		return c.failed(ctx, noLocal(from, err))
+	}
+	var b bundle
+	if found, err := c.Load(bundleKey, &b); err != nil {
+		return lost(err)
+	} else if !found {
+		if b, err = c.beginMany(ctx, in, from, files); err != nil {
+			return c.failed(ctx, err)
+		}
+		if b.Files == 0 && b.Dir == "" { // the same is there
+			return engine.Success(c.sameTree(in, from, files))
+		}
+	}
+	if n, size := countLocal(files); n != b.Files || size != b.Bytes {
+		return c.failed(ctx, fail(workflow.CauseInputChanged, "%s changed while it was uploaded", from))
+	}
+	if b.Moved == nil {
+		if ended := c.moveArchive(ctx, in, files, &b); ended != nil {
+			return *ended
+		}
+	}
+	if ended := c.unpackThere(ctx, in, b); ended != nil {
+		return *ended
+	}
+	if err := c.checkTree(ctx, b.Dir, files); err != nil {
+		return c.failed(ctx, err)
+	}
+	c.tidy(ctx, c.archivePath())
+	return engine.Success(transferOut{
+		Path: b.Dir, SizeBytes: b.Bytes, SHA256: b.Moved.SHA256, Verified: b.Moved.Verified, Method: string(b.Moved.Method), Files: b.Files,
+	})
+}
+
+// stopMoving ends the job that a transfer has left, if there is one: of its steps,
+// the last one begun may still go on.
+func (c *call) stopMoving(ctx context.Context, t transfer) engine.Outcome {
+	for _, name := range []string{digestKey, unpackKey, packKey} {
+		var state jobFormState
+		if _, err := c.Load(name, &state); err != nil {
+			return lost(err)
+		}
+		if state.Job != nil && (name != packKey || !state.Done) {
+			return c.stopTransfer(ctx, state.Job)
+		}
+	}
+	job, err := t.LiveJob()
+	if err != nil {
+		return lost(err)
+	}
+	return c.stopTransfer(ctx, job)
+}
+
+// treePath is the directory on the system that local files end up in.
+func (c *call) treePath(in uploadIn, from string, files []datatransfer.LocalFile) (string, error) {
+	to := in.To
+	if slices.ContainsFunc(files, func(f datatransfer.LocalFile) bool { return f.Name == "." }) { // a directory keeps its name
+		to = target(to, filepath.Base(from))
+	}
+	return c.path(in.inWorkdir, to)
+}
+
+// beginMany finds out where files go, and whether they may. It returns the zero
+// bundle if all of them are there already.
+func (c *call) beginMany(ctx context.Context, in uploadIn, from string, files []datatransfer.LocalFile) (bundle, error) {
+	dir, err := c.treePath(in, from, files)
+	if err != nil {
+		return bundle{}, err
+	}
+	same, err := c.acceptTree(ctx, in, dir, files)
+	if err != nil || same {
+		return bundle{}, err
+	}
+	if err := c.begin(ctx); err != nil {
+		return bundle{}, &datatransfer.JournalError{Err: err}
+	}
+	if _, err := c.files().Mkdir(ctx, c.system(), dir, true); err != nil {
+		return bundle{}, err
+	}
+	b := bundle{Dir: dir}
+	b.Files, b.Bytes = countLocal(files)
+	return b, c.keep(ctx, bundleKey, b)
+}
+
+func countLocal(files []datatransfer.LocalFile) (n, bytes int64) {
+	for _, f := range files {
+		if f.Info.Mode().IsRegular() {
+			n, bytes = n+1, bytes+f.Info.Size()
+		}
+	}
+	return n, bytes
+}
+
+// remoteTree lists what lies in a directory of the system, by name; nil if there
+// is none.
+func (c *call) remoteTree(ctx context.Context, dir string) (map[string]firecrest.FileEntry, error) {
+	entries, err := c.files().List(ctx, c.system(), dir, &firecrest.ListOptions{ShowHidden: true, Recursive: true})
+	if isNotFound(err) {
+		return nil, nil
+	}
+	tree := map[string]firecrest.FileEntry{}
+	for _, e := range entries {
+		tree[path.Clean(e.Name)] = e
+	}
+	return tree, err
+}
+
+// maxCompared bounds how many files are compared by digest before something is
+// skipped, one request each.
+const maxCompared = 100
+
+// acceptTree judges what is in the target already: true if all of it will do.
+func (c *call) acceptTree(ctx context.Context, in uploadIn, dir string, files []datatransfer.LocalFile) (same bool, err error) {
+	began, err := c.beganEarlier()
+	if err != nil || in.OnExists == replace || began {
+		return false, err
+	}
+	tree, err := c.remoteTree(ctx, dir)
+	if err != nil || len(tree) == 0 {
+		return false, err
+	}
+	n, compared := 0, 0
+	for _, f := range files {
+		there, ok := tree[f.Name]
+		if !ok || f.Info.IsDir() && there.IsDir() {
+			continue
+		}
+		n++
+		name := path.Join(dir, f.Name)
+		if compared++; in.OnExists == failExists || compared > maxCompared || !f.Info.Mode().IsRegular() || there.Size != f.Info.Size() {
+			return false, refuse("%s exists and is not known to be the same; set on_exists: replace to overwrite it", name)
+		}
+		digest, err := fileDigest(f.Path)
+		if err != nil {
+			return false, refuse("%v", err)
+		}
+		if sum, err := c.remoteDigest(ctx, name, there.Size); err != nil {
+			return false, err
+		} else if sum != digest {
+			return false, refuse("%s exists and is not known to be the same; set on_exists: replace to overwrite it", name)
+		}
+	}
+	total, _ := countLocal(files)
+	return int64(n) == total && total > 0, nil
+}
+
+// sameTree is the result of an upload of what was there already.
+func (c *call) sameTree(in uploadIn, from string, files []datatransfer.LocalFile) transferOut {
+	dir, _ := c.treePath(in, from, files) // it was good a moment ago
+	out := transferOut{Path: dir, Verified: verifiedDigest, Skipped: true, Method: methodNone}
+	out.Files, out.SizeBytes = countLocal(files)
+	return out
+}
+
+// moveArchive packs the files and uploads the archive.
+func (c *call) moveArchive(ctx context.Context, in uploadIn, files []datatransfer.LocalFile, b *bundle) *engine.Outcome {
+	local, err := c.PrivatePath("tar.gz")
+	if err != nil {
+		return c.failedOr(ctx, localError(err))
+	}
+	if _, err := os.Stat(local); err != nil || !b.Packed {
+		if err := packLocal(ctx, local, files); err != nil {
+			return c.failedOr(ctx, err)
+		}
+		b.Packed = true
+		if err := c.keep(ctx, bundleKey, b); err != nil {
+			return outcome(lost(err))
+		}
+	}
+	u, err := c.newUpload(ctx, in, local, c.archivePath())
+	if err != nil {
+		return c.failedOr(ctx, err)
+	}
+	moved, ended := c.move(ctx, u)
+	if ended != nil {
+		return ended
+	}
+	b.Moved = moved
+	if err := c.keep(ctx, bundleKey, b); err != nil {
+		return outcome(lost(err))
+	}
+	return nil
+}
+
+// packLocal writes an archive, durably.
+func packLocal(ctx context.Context, name string, files []datatransfer.LocalFile) error {
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return localError(err)
+	}
+	w := bufio.NewWriterSize(file, 1<<20)
+	err = datatransfer.PackArchive(ctx, w, files)
+	return localError(errors.Join(err, w.Flush(), file.Sync(), file.Close()))
+}
+
+// unpackThere unpacks the archive on the system.
+func (c *call) unpackThere(ctx context.Context, in uploadIn, b bundle) *engine.Outcome {
+	return c.carryOut(ctx, unpackKey, jobForm{
+		more: true,
+		now: func(ctx context.Context) error {
+			return c.files().Extract(ctx, c.system(), c.archivePath(), b.Dir, firecrest.CompressionGzip)
+		},
+		submit: func(ctx context.Context) (*firecrest.TransferJob, error) {
+			return c.client().Transfer.Extract(ctx, c.system(), c.archivePath(), b.Dir, &firecrest.ExtractJobOptions{Account: c.account(in.Account)})
+		},
+	})
+}
+
+// checkTree makes sure that the files are in the directory. A directory too large
+// to be listed is believed to hold what its archive did.
+func (c *call) checkTree(ctx context.Context, dir string, files []datatransfer.LocalFile) error {
+	tree, err := c.remoteTree(ctx, dir)
+	if errors.Is(err, firecrest.ErrTooLarge) || errors.Is(err, firecrest.ErrTimeout) {
+		c.Logger.Info().Str("path", dir).Msg("too large to be listed; its archive was verified")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if !f.Info.Mode().IsRegular() || !listsPlainly(f.Name) {
+			continue
+		}
+		if there, ok := tree[f.Name]; !ok || there.Size != f.Info.Size() {
+			return fail(workflow.CauseTransfer, "%s is not as it was packed after its archive was unpacked", path.Join(dir, f.Name))
+		}
+	}
+	return nil
+}
+
+// listsPlainly reports whether a name looks the same in every listing: the server
+// reads the output of a command, in the language of the login node.
+func listsPlainly(name string) bool {
+	return !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' || r == '\\' })
+}
+
+// tidy removes a file of fcflow's own on the system. One that stays goes with the
+// run.
+func (c *call) tidy(ctx context.Context, p string) {
+	if err := c.files().Remove(ctx, c.system(), p); err != nil && !isNotFound(err) {
+		c.Logger.Warn().Err(err).Str("path", p).Msg("archive not deleted")
+	}
+}
+
+// plural counts files for people.
+func plural(n int64) string {
+	if n == 1 {
+		return "1 file"
+	}
+	return fmt.Sprintf("%d files", n)
+}
