@@ -15,6 +15,7 @@ import (
 
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/firecrest"
+	"github.com/fcflow/fcflow/firecrest/datatransfer"
 	"github.com/fcflow/fcflow/internal/console"
 	"github.com/fcflow/fcflow/internal/settings"
 	"github.com/fcflow/fcflow/sandbox"
@@ -27,8 +28,9 @@ type service struct {
 	profile  workflow.Profile
 	client   *firecrest.Client
 	library  *steps.Library
-	attached *sandbox.Attached // of a sandbox
-	engine   *engine.Engine    // once a session connected it
+	attached *sandbox.Attached         // of a sandbox
+	objects  *datatransfer.StoreConfig // of a sandbox; else the environment names the store
+	engine   *engine.Engine            // once a session connected it
 }
 
 // sandboxSystem is where steps run on a sandbox when nothing names a system.
@@ -66,7 +68,7 @@ func (a *app) connect(ctx context.Context, s *settings.Settings, p workflow.Prof
 		return nil, errors.Join(err, v.close())
 	}
 	v.library = steps.New(steps.Config{
-		Client: v.client, RemoteRoot: s.Text("remote_root"), Account: s.Text("account"), Poll: poll,
+		Client: v.client, RemoteRoot: s.Text("remote_root"), Account: s.Text("account"), Poll: poll, ObjectStore: v.objects,
 	})
 	return v, nil
 }
@@ -80,11 +82,15 @@ func (a *app) attach(ctx context.Context, v *service, systems []string, options 
 	v.attached = attached
 	v.profile.Sandbox = attached.Root()
 	credentials := attached.Credentials()
-	a.streams.Secrets.Add(credentials.ClientSecret)
+	a.streams.Secrets.Add(credentials.ClientSecret, credentials.SecretKey)
+	// A new connection for each request: on one that was used before, a
+	// submission that fails could have been received.
+	transport := &http.Transport{DialContext: attached.DialContext, DisableKeepAlives: true}
+	v.objects = &datatransfer.StoreConfig{
+		Endpoint: attached.StoreURL(), AccessKey: credentials.AccessKey, SecretKey: firecrest.Secret(credentials.SecretKey), Transport: transport,
+	}
 	return attached.BaseURL(), append(options,
-		// A new connection for each request: on one that was used before, a
-		// submission that fails could have been received.
-		firecrest.WithTransport(&http.Transport{DialContext: attached.DialContext, DisableKeepAlives: true}),
+		firecrest.WithTransport(transport),
 		firecrest.WithTokenSource(firecrest.ClientCredentials{
 			TokenURL: attached.TokenURL(), ClientID: credentials.ClientID, ClientSecret: firecrest.Secret(credentials.ClientSecret),
 		}),
@@ -212,6 +218,19 @@ func needsService(w *workflow.Workflow) bool {
 	for _, s := range w.AllSteps() {
 		if spec := s.Spec(); spec != nil && spec.Remote {
 			return true
+		}
+	}
+	return false
+}
+
+// usesObjects reports whether a step of the workflow works on an object store;
+// a sandbox has one of its own.
+func usesObjects(w *workflow.Workflow) bool {
+	for _, s := range w.AllSteps() {
+		if spec := s.Spec(); spec != nil {
+			if _, ok := spec.Input("path_style"); ok {
+				return true
+			}
 		}
 	}
 	return false
