@@ -76,7 +76,8 @@ func (s *Server) postToken(c *call) (reply, error) {
 	if !known || !sameText(secret, client.ClientSecret) {
 		return oauthError(401, "invalid_client", "unknown client or wrong secret"), nil
 	}
-	token, err := s.issueToken(client.Name, s.cfg.TokenLifetime)
+	lifetime := s.lasting(c, "token-lifetime", s.cfg.TokenLifetime)
+	token, err := s.issueToken(client.Name, lifetime)
 	if err != nil {
 		return reply{}, err
 	}
@@ -87,7 +88,7 @@ func (s *Server) postToken(c *call) (reply, error) {
 			AccessToken string `json:"access_token"`
 			ExpiresIn   int64  `json:"expires_in"` // whole seconds; clients refuse fractions
 			TokenType   string `json:"token_type"`
-		}{token, int64(math.Ceil(s.cfg.TokenLifetime.Seconds())), "Bearer"},
+		}{token, int64(math.Ceil(lifetime.Seconds())), "Bearer"},
 	}, nil
 }
 

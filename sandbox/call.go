@@ -25,6 +25,8 @@ type call struct {
 	system string // "" if the route has none
 	site   *SystemConfig
 	path   string // primary path of a gated route
+	plain  string // path of the request, lower case, without the prefix
+	fault  *Fault
 }
 
 // maxJSONBody is far above any job script the reference server would take.
@@ -51,19 +53,16 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, r, p, true)
 		return
 	}
-	fault := &Fault{}
-	if s.cfg.Fault != nil {
-		if f := s.cfg.Fault(row.op, r); f != nil {
-			fault = f
-		}
-	}
-	if fault.before(w, r) {
-		s.observe(row.op, fault.Status)
+	c := &call{r: r, route: row, vars: vars, plain: path}
+	c.fault = s.fault(c)
+	if c.fault.before(w, r) {
+		s.observe(row.op, c.fault.Status)
 		return
 	}
-	p, traced := s.handle(&call{r: r, route: row, vars: vars})
-	if fault.DropReply {
-		panic(http.ErrAbortHandler)
+	p, traced := s.handle(c)
+	if c.fault.after(w) {
+		s.observe(row.op, c.fault.Status)
+		return
 	}
 	s.answer(w, r, p, traced)
 	s.observe(row.op, p.status)
@@ -141,7 +140,7 @@ func (s *Server) attempt(c *call) (reply, error) {
 		if c.site == nil {
 			return reply{}, fail(404, "System not found")
 		}
-		if err := c.healthy(); err != nil {
+		if err := s.healthy(c); err != nil {
 			return reply{}, err
 		}
 	}
@@ -150,7 +149,14 @@ func (s *Server) attempt(c *call) (reply, error) {
 			return reply{}, err
 		}
 	}
-	return c.route.handle(s, c)
+	if c.fault.own != nil && !c.fault.Late {
+		return reply{}, c.fault.own
+	}
+	p, err := c.route.handle(s, c)
+	if err == nil && c.fault.own != nil {
+		err = c.fault.own
+	}
+	return p, err
 }
 
 // admit authenticates the caller as the route asks.

@@ -193,7 +193,7 @@ func (s *Server) postUpload(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, commandError(err, 1, "bash: line 1: %s: %s", target)
 	}
-	_, werr := f.Write(content)
+	_, werr := s.quota(f, c.route.op, target).Write(content)
 	if err := errors.Join(werr, f.Close()); err != nil {
 		return reply{}, commandError(err, 1, "cat: write error: %s")
 	}

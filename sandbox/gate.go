@@ -8,12 +8,12 @@ import (
 
 // healthy refuses a call that needs a service whose probe failed. The lists of
 // nodes, partitions and reservations ask the scheduler whatever its probe says.
-func (c *call) healthy() error {
+func (s *Server) healthy(c *call) error {
 	var needs []string
-	switch s := c.route.segments; {
-	case s[1] == "compute", s[1] == "filesystem" && s[3] == "transfer":
+	switch at := c.route.segments; {
+	case at[1] == "compute", at[1] == "filesystem" && at[3] == "transfer":
 		needs = []string{"scheduler", "ssh"}
-	case s[1] == "filesystem", s[3] == "userinfo":
+	case at[1] == "filesystem", at[3] == "userinfo":
 		needs = []string{"ssh"}
 	}
 	for _, service := range needs {
@@ -21,7 +21,7 @@ func (c *call) healthy() error {
 		if service == "scheduler" {
 			found = c.site.Health.Scheduler
 		}
-		if !c.site.healthy(found) {
+		if !c.site.healthy(found) || s.broken(c, service) {
 			return fail(503, "The %s service for the requested system (%s) is unhealthy.", service, c.system)
 		}
 	}
@@ -43,7 +43,7 @@ func (s *Server) gate(c *call) error {
 	switch {
 	case v == nil:
 		return fail(400, "The provided path (%s) does not match any of the defined filesystem paths for the requested system (%s).", clean, c.system)
-	case !c.site.fileSystemHealthy(path.Base(v.path)):
+	case !c.site.fileSystemHealthy(path.Base(v.path)), s.broken(c, path.Base(v.path)):
 		return fail(503, "The requested filesystem (%s on %s) is unhealthy.", v.path, c.system)
 	}
 	return nil

@@ -41,7 +41,7 @@ func (s *Server) getJobs(c *call) (reply, error) {
 		case !all && job.Spec.User != c.user,
 			account != "" && job.Spec.Account != account,
 			name != "" && !slices.Contains(names, job.Spec.Name),
-			!c.visible(job),
+			!s.visible(c, job),
 			!c.site.pbs() && job.State.Terminal() && job.Ended.Before(since):
 			continue
 		}
@@ -58,9 +58,10 @@ func (s *Server) getJobs(c *call) (reply, error) {
 	return jsonReply(200, s.slurmJobs(shown)), nil
 }
 
-// visible says whether queries show a job yet.
-func (c *call) visible(job batch.Job) bool {
-	return time.Since(job.Submitted) >= time.Duration(c.site.Limits.JobLag)
+// visible says whether a query shows a job yet.
+func (s *Server) visible(c *call, job batch.Job) bool {
+	age := time.Since(job.Submitted)
+	return age >= time.Duration(c.site.Limits.JobLag) && !s.hides(c, age)
 }
 
 // queryFailed is the answer when a command behind a job query failed.
@@ -148,7 +149,7 @@ func (s *Server) findJobs(c *call) ([]batch.Job, error) {
 	if err := s.canQuery(c); err != nil {
 		return nil, err
 	}
-	jobs := slices.DeleteFunc(s.jobs.Find(c.system, id), func(job batch.Job) bool { return !c.visible(job) })
+	jobs := slices.DeleteFunc(s.jobs.Find(c.system, id), func(job batch.Job) bool { return !s.visible(c, job) })
 	switch {
 	case c.site.pbs() && (len(jobs) == 0 || jobs[0].Array != nil):
 		return nil, pbsFailed("qstat", 153, "qstat: Unknown Job Id "+id+"."+c.system, "")

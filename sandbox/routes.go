@@ -81,6 +81,9 @@ var operations = []route{
 
 	{op: "POST " + TokenPath, access: anyone, body: ownBody, handle: (*Server).postToken},
 	{op: "POST /sandbox/systems", access: admin, body: jsonBody, handle: (*Server).postSystems},
+	{op: "GET /sandbox/faults", access: admin, handle: (*Server).getFaults},
+	{op: "PUT /sandbox/faults", access: admin, body: jsonBody, handle: (*Server).putFaults},
+	{op: "DELETE /sandbox/faults", access: admin, handle: (*Server).deleteFaults},
 }
 
 // router is the table with its paths taken apart.

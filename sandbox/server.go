@@ -77,6 +77,11 @@ type Config struct {
 
 	// Fault, if set, is asked before every routed request is handled; see Fault.
 	Fault func(op string, r *http.Request) *Fault
+	// Faults are the fault switches that are on from the start, such as
+	// "drop-submit=0.5"; see SetFaults. FaultSeed makes their chance repeatable; 0
+	// takes a new seed.
+	Faults    []string
+	FaultSeed uint64
 	// Observe, if set, is told every answer given to a routed request. op is the
 	// route's name, such as "POST /compute/{system_name}/jobs".
 	Observe func(op string, status int)
@@ -109,6 +114,7 @@ type Server struct {
 	jobs    *batch.Table
 	objects *objects.Store
 	router  router
+	faults  faultSet
 	opened  time.Time
 
 	mu      sync.Mutex
@@ -166,6 +172,9 @@ func (cfg Config) withDefaults() Config {
 
 func (s *Server) load() (err error) {
 	root := s.cfg.Root
+	if err := s.SetFaults(s.cfg.FaultSeed, s.cfg.Faults...); err != nil {
+		return err
+	}
 	if err := forgetAddress(root); err != nil { // of a process that died
 		return err
 	}
@@ -181,7 +190,7 @@ func (s *Server) load() (err error) {
 	}
 	if s.objects, err = objects.Open(objects.Config{
 		Dir: filepath.Join(root, "objects"), Path: StorePath,
-		Fault: s.cfg.StoreFault, Observe: s.cfg.StoreObserve,
+		Fault: s.storeFault, Observe: s.cfg.StoreObserve,
 	}); err != nil {
 		return err
 	}

@@ -112,6 +112,7 @@ func (s *Server) describeSystem(sys *SystemConfig, base string) systemReply {
 // describeHealth is what the probes of a system found.
 func (s *Server) describeHealth(sys *SystemConfig, checked string) []healthReply {
 	probe := func(service string, healthy bool, found, wrong *string) healthReply {
+		healthy = healthy && !s.faults.seemsBroken(sys.Name, service)
 		h := healthReply{ServiceType: service, LastChecked: checked, Latency: 0.1, Healthy: healthy, Message: found}
 		if !healthy {
 			h.Message = wrong
@@ -124,7 +125,7 @@ func (s *Server) describeHealth(sys *SystemConfig, checked string) []healthReply
 		probe("ssh", sys.healthy(sys.Health.SSH), nil, ptr("SSH connection timeout limit exceeded.")),
 	}
 	for _, v := range s.volumes.list {
-		h := probe("filesystem", sys.fileSystemHealthy(path.Base(v.path)), nil, ptr("Service timed out"))
+		h := probe("filesystem", sys.fileSystemHealthy(path.Base(v.path)) && !s.faults.seemsBroken(sys.Name, path.Base(v.path)), nil, ptr("Service timed out"))
 		h.Path = v.path
 		found = append(found, h)
 	}

@@ -103,7 +103,7 @@ func (t *transferJob) fetch(object *objects.Reader, target string) (size int64, 
 		fmt.Fprintf(t.stderr, "curl: (23) Failure writing output to destination: %s: %s\n", target, strerror(err))
 		return 0, exitFetch
 	}
-	size, err = io.Copy(f, t.limited(object))
+	size, err = io.Copy(t.server.quota(f, "job upload", target), t.limited(object))
 	if err := errors.Join(err, f.Close()); err != nil {
 		fmt.Fprintf(t.stderr, "curl: (23) Failure writing output to destination: %s: %s\n", target, strerror(err))
 		return 0, exitFetch

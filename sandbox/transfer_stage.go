@@ -270,7 +270,7 @@ func (s *Server) stage(c *call, account string, size int64) (*staged, error) {
 
 // presign makes a URL for the host that the caller reached the sandbox under.
 func (s *Server) presign(c *call, method string, o *staged, query url.Values) (string, error) {
-	return s.objects.Presign(c.baseURL()+StorePath, method, o.Bucket, o.Key, query, time.Duration(c.site.transfer().TTL))
+	return s.objects.Presign(c.baseURL()+StorePath, method, o.Bucket, o.Key, query, s.lasting(c, "presigned-expiry", time.Duration(c.site.transfer().TTL)))
 }
 
 // baseURL is where the caller finds the sandbox.

@@ -1,0 +1,138 @@
+package sandbox
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/fcflow/fcflow/sandbox/objects"
+)
+
+// subject is what a switch looks at.
+type subject struct {
+	ops   []string // names of the operation
+	text  string   // path, query, key
+	token bool     // the operation needs a token
+}
+
+func (f *faultSwitch) applies(to subject) bool {
+	if !strings.Contains(to.text, f.match) {
+		return false
+	}
+	if f.ops == "" {
+		return to.token
+	}
+	for _, op := range to.ops {
+		if glob(f.ops, op) {
+			return true
+		}
+	}
+	return false
+}
+
+// subject is the request as fault switches see it.
+func (c *call) subject() subject {
+	query := c.r.URL.RawQuery
+	if values := c.r.URL.Query(); len(values) > 0 {
+		query = ""
+		for _, list := range values {
+			query += "?" + strings.Join(list, "?")
+		}
+	}
+	return subject{
+		ops:   []string{c.route.op, c.r.Method + " " + c.plain},
+		text:  c.r.URL.Path + query,
+		token: c.route.access == member,
+	}
+}
+
+// fault is what the switches, or else Config.Fault, do to a request.
+func (s *Server) fault(c *call) *Fault {
+	if s.cfg.Fault != nil {
+		if f := s.cfg.Fault(c.route.op, c.r); f != nil {
+			return f
+		}
+	}
+	var result Fault
+	if c.route.access == admin { // else nobody could switch them off
+		return &result
+	}
+	s.faults.each(c.subject(), func(f *faultSwitch) bool { return f.kind.request != nil }, func(f *faultSwitch) bool {
+		next := f.kind.request(f)
+		onlyLate := next.Delay > 0
+		next.Delay += result.Delay
+		result = *next
+		return onlyLate // and what else will happen?
+	})
+	return &result
+}
+
+// storeFault is what the switches, or else Config.StoreFault, do to a request to
+// the object store.
+func (s *Server) storeFault(op string, r *http.Request) *objects.Fault {
+	if s.cfg.StoreFault != nil {
+		if f := s.cfg.StoreFault(op, r); f != nil {
+			return f
+		}
+	}
+	var result objects.Fault
+	at := subject{ops: []string{"s3 " + op}, text: r.URL.Path}
+	s.faults.each(at, func(f *faultSwitch) bool { return f.kind.store != nil }, func(f *faultSwitch) bool {
+		next := f.kind.store(f)
+		onlyLate := next.Delay > 0
+		next.Delay += result.Delay
+		result = *next
+		return onlyLate
+	})
+	return &result
+}
+
+// lasting is the duration a switch of that kind puts in place of usual.
+func (s *Server) lasting(c *call, kind string, usual time.Duration) time.Duration {
+	if f := s.faults.named(kind, c.subject()); f != nil {
+		return f.duration
+	}
+	return usual
+}
+
+// hides says whether a switch keeps a job of that age from a query.
+func (s *Server) hides(c *call, age time.Duration) bool {
+	return s.faults.any(c.subject(), func(f *faultSwitch) bool {
+		return f.kind.name == "hide-rows" || f.kind.name == "accounting-lag" && age < f.duration
+	})
+}
+
+// broken says whether a switch has the service fail for a request.
+func (s *Server) broken(c *call, service string) bool {
+	return s.faults.any(c.subject(), func(f *faultSwitch) bool { return f.breaks(c.system, service) })
+}
+
+func (f *faultSwitch) breaks(system, service string) bool {
+	return f.kind.name == "unhealthy" && f.service == service && (f.system == "" || f.system == system)
+}
+
+// quota is w, unless a switch has the disk full.
+func (s *Server) quota(w io.Writer, op, name string) io.Writer {
+	full := s.faults.named("disk-quota", subject{ops: []string{op}, text: name})
+	if full == nil {
+		return w
+	}
+	return &fullDisk{w, full.bytes}
+}
+
+// fullDisk takes so many bytes and no more.
+type fullDisk struct {
+	w    io.Writer
+	left int64
+}
+
+func (d *fullDisk) Write(p []byte) (int, error) {
+	n, err := d.w.Write(p[:min(int64(len(p)), d.left)])
+	d.left -= int64(n)
+	if err == nil && n < len(p) {
+		err = syscall.EDQUOT
+	}
+	return n, err
+}
