@@ -43,6 +43,7 @@ var rules = map[string]rule{
 	"sandbox":            {own: []string{"sandbox/batch", "sandbox/objects"}, mods: []string{"golang.org/x/sys", "github.com/coder/websocket"}},
 	"sandbox/batch":      {mods: []string{"golang.org/x/sys"}},
 	"sandbox/objects":    {mods: []string{"github.com/aws/aws-sdk-go-v2"}},
+	"conformance":        {},
 	"schema":             {own: []string{"workflow"}, mods: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
 	"internal/settings":  {mods: []string{"gopkg.in/yaml.v3"}, own: []string{"workflow"}},
 	"internal/plan":      {own: []string{"workflow", "steps/jobscript"}},
