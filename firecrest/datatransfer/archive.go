@@ -17,8 +17,10 @@ import (
 
 // PackArchive writes files, as [FindLocal] returns them, as a gzip-compressed
 // tar archive with their permission bits, times and kept links; owners are left
-// out. A file that changes its size meanwhile is an error. What w has got by
-// then is no archive.
+// out. What w has got before an error is no archive.
+//
+// Errors: [ErrChanged] if a file has another size than when it was found, or was
+// replaced; those of w, of the disk and of ctx.
 func PackArchive(ctx context.Context, w io.Writer, files []LocalFile) error {
 	compressed := gzip.NewWriter(w)
 	out := tar.NewWriter(compressed)
@@ -65,7 +67,7 @@ func packFile(ctx context.Context, out *tar.Writer, f LocalFile) error {
 		return err
 	}
 	if !os.SameFile(info, f.Info) || info.Size() != f.Info.Size() {
-		return errors.New("changed since it was found")
+		return ErrChanged
 	}
 	header.Typeflag, header.Size = tar.TypeReg, info.Size()
 	if err := out.WriteHeader(header); err != nil {
@@ -73,7 +75,7 @@ func packFile(ctx context.Context, out *tar.Writer, f LocalFile) error {
 	}
 	n, err := io.Copy(out, untilDone{ctx, in})
 	if errors.Is(err, tar.ErrWriteTooLong) || err == nil && n < header.Size {
-		return errors.New("changed while it was packed")
+		return ErrChanged
 	}
 	return err
 }

@@ -151,7 +151,7 @@ func TestUnpackOfTar(t *testing.T) {
 func TestPackRefuses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	plant(t, dir, "f", "l -> f")
+	plant(t, dir, "f", "g", "h", "l -> f")
 	find := func(name string) LocalFile {
 		info, err := os.Lstat(filepath.Join(dir, name))
 		if err != nil {
@@ -160,7 +160,10 @@ func TestPackRefuses(t *testing.T) {
 		return LocalFile{Path: filepath.Join(dir, name), Name: name, Info: info}
 	}
 	grown := find("f")
-	replaced := find("f")
+	replaced := find("g")
+	if err := os.Rename(filepath.Join(dir, "h"), replaced.Path); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(grown.Path, []byte("longer than before"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -168,8 +171,13 @@ func TestPackRefuses(t *testing.T) {
 	outside.Name, absolute.Name, unclean.Name = "../f", "/f", "a/../f"
 	escaping, empty := find("l"), find("l")
 	escaping.Link = "../f"
+	for _, f := range []LocalFile{grown, replaced} {
+		if err := PackArchive(t.Context(), io.Discard, []LocalFile{f}); !errors.Is(err, ErrChanged) {
+			t.Errorf("changed file: %v", err)
+		}
+	}
 	for name, f := range map[string]LocalFile{
-		"file that grew": grown, "file that was replaced": replaced, "name outside": outside, "absolute name": absolute,
+		"name outside": outside, "absolute name": absolute,
 		"unclean name": unclean, "link outside": escaping, "link without text": empty,
 	} {
 		if err := PackArchive(t.Context(), io.Discard, []LocalFile{f}); err == nil {

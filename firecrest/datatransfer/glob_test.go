@@ -40,7 +40,7 @@ func plant(t *testing.T, dir string, names ...string) {
 	}
 }
 
-func names(files []LocalFile) []string {
+func namesOf(files []LocalFile) []string {
 	all := []string{}
 	for _, f := range files {
 		all = append(all, f.Name)
@@ -99,9 +99,9 @@ func TestGlob(t *testing.T) {
 			found, err := FindLocal(filepath.Join(dir, "") + "/" + pattern)
 			if want == nil {
 				if !errors.Is(err, ErrNoMatch) && !errors.Is(err, ErrPattern) {
-					t.Errorf("local: %q, %v; want no match or a bad pattern", names(found), err)
+					t.Errorf("local: %q, %v; want no match or a bad pattern", namesOf(found), err)
 				}
-			} else if diff := cmp.Diff(want, names(found)); err != nil || diff != "" {
+			} else if diff := cmp.Diff(want, namesOf(found)); err != nil || diff != "" {
 				t.Errorf("local: %v %s", err, diff)
 			}
 			for _, f := range found {
@@ -184,7 +184,7 @@ func TestFindLocalNamed(t *testing.T) {
 		"d/../d/sub/f": {"f"},
 	} {
 		found, err := FindLocal(dir + "/" + pattern)
-		if diff := cmp.Diff(want, names(found)); err != nil || diff != "" {
+		if diff := cmp.Diff(want, namesOf(found)); err != nil || diff != "" {
 			t.Errorf("%q: %v %s", pattern, err, diff)
 		}
 		for _, f := range found {
@@ -223,7 +223,7 @@ func TestFindLocalRefuses(t *testing.T) {
 			plant(t, dir, c.tree...)
 			found, err := FindLocal(filepath.Join(dir, c.pattern))
 			if err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) {
-				t.Errorf("found %q, error %v; want %v %s", names(found), err, c.want, c.text)
+				t.Errorf("found %q, error %v; want %v %s", namesOf(found), err, c.want, c.text)
 			}
 		})
 	}
@@ -238,12 +238,12 @@ func TestFindLocalPassesBy(t *testing.T) {
 		t.Fatal(err)
 	}
 	found, err := FindLocal(filepath.Join(dir, "*.nc"))
-	if diff := cmp.Diff([]string{"a.nc"}, names(found)); err != nil || diff != "" {
+	if diff := cmp.Diff([]string{"a.nc"}, namesOf(found)); err != nil || diff != "" {
 		t.Error(err, diff)
 	}
 	for _, pattern := range []string{"p*", "pipe", "."} {
 		if found, err := FindLocal(filepath.Join(dir, pattern)); err == nil {
-			t.Errorf("%q found %q", pattern, names(found))
+			t.Errorf("%q found %q", pattern, namesOf(found))
 		}
 	}
 }
