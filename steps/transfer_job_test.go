@@ -4,9 +4,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/fcflow/fcflow/firecrest"
 	"github.com/fcflow/fcflow/sandbox"
 	"github.com/fcflow/fcflow/workflow"
 )
@@ -69,6 +71,12 @@ func TestLostJobs(t *testing.T) {
 			} {
 				if _, err := os.Stat(filepath.Join(home, name)); (err == nil) != want {
 					t.Errorf("%s: %v, want it there: %v", name, err, want)
+				}
+			}
+			if op == "upload" { // the job that nobody has the addresses for
+				jobs, err := s.client.Compute.List(t.Context(), system, nil)
+				if err != nil || !slices.ContainsFunc(jobs, func(j firecrest.Job) bool { return j.Status.State.Name() == "CANCELLED" }) {
+					t.Errorf("%+v, %v", jobs, err)
 				}
 			}
 			if n := waits(t, s, r, workflow.WaitOutage); n < 1 {

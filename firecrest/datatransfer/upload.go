@@ -60,6 +60,9 @@ type uploadState struct {
 	// it is not known whether it did.
 	Asked  bool `json:"asked,omitempty"`
 	Unsure bool `json:"unsure,omitempty"`
+	// Lost is when a request for a job was first sent whose answer did not come:
+	// there may be a job that waits for a file in vain.
+	Lost time.Time `json:"lost,omitzero"`
 	// Active is when the job was first seen running, of an unsure upload.
 	Active time.Time `json:"active,omitzero"`
 	SHA256 string    `json:"sha256,omitempty"`
@@ -246,9 +249,10 @@ func (u *Upload) request(ctx context.Context, facts *firecrest.System) error {
 	if u.state.Method == firecrest.MethodS3 {
 		request.FileSize = u.declared(facts)
 	}
+	asked := time.Now().UTC()
 	transfer, err := u.Mover.client.Transfer.Upload(ctx, u.System, u.To, request)
 	if err != nil {
-		return err
+		return u.noAnswer(ctx, asked, err)
 	}
 	secrets := uploadSecrets{Round: u.state.Round + 1, Complete: string(transfer.CompleteURL), Coordinates: string(transfer.Coordinates)}
 	for _, part := range transfer.PartURLs {
@@ -264,6 +268,15 @@ func (u *Upload) request(ctx context.Context, facts *firecrest.System) error {
 		return err
 	}
 	return journalError(u.Journal.KeepPrivate(secrets))
+}
+
+// noAnswer notes that there may be a job that nobody knows of.
+func (u *Upload) noAnswer(ctx context.Context, asked time.Time, err error) error {
+	if firecrest.SubmitClassOf(err) != firecrest.SubmitAmbiguous || !u.state.Lost.IsZero() {
+		return err
+	}
+	u.state.Lost = asked
+	return errors.Join(err, u.keep(ctx))
 }
 
 // begun notes the job of a new transfer.
@@ -447,6 +460,9 @@ func (u *Upload) settle(ctx context.Context, seen *Seen) (*Result, *Pending, err
 	}
 	if err != nil {
 		return nil, nil, err
+	}
+	if !u.state.Lost.IsZero() {
+		u.Mover.reap(ctx, u.System, u.To, u.state.Lost)
 	}
 	return result, nil, nil
 }
