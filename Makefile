@@ -1,4 +1,5 @@
-# Needs Go, make, bash and the usual Unix tools; `make race` also a C compiler.
+# Needs Go, make, bash and the usual Unix tools; `make race` also a C compiler,
+# `make conformance` Python 3.10 or newer with venv.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -9,10 +10,10 @@ GO       := CGO_ENABLED=0 go
 FUZZTIME ?= 30s
 KILLS    ?= 60
 
-.PHONY: help build test race lint generate verify fuzz bench crash demo clean
+.PHONY: help build test race lint generate verify conformance fuzz bench crash demo clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/fcflow, one static binary
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN) ./cmd/fcflow
@@ -40,6 +41,9 @@ verify: generate ## prove that generated files, go.mod, import rules and operati
 	$(GO) test -count=1 -run 'Operation' ./firecrest/... ./sandbox
 	$(GO) test -count=1 ./steps
 
+conformance: build ## run the official Python client, every method and command, on the sandbox
+	FCFLOW=$(BIN) conformance/run
+
 fuzz: ## fuzz each target for FUZZTIME (30s), a time or a count such as 4000x
 	@for pkg in $$(go list ./...); do \
 	  for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
@@ -58,4 +62,4 @@ demo: build ## run the quickstart on the sandbox and look at what it fetched
 	@.ci/demo $(BIN)
 
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin build
