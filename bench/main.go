@@ -10,13 +10,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
-	"text/tabwriter"
 	"time"
 
+	"github.com/fcflow/fcflow/bench/figures"
 	"github.com/fcflow/fcflow/store"
-	"github.com/fcflow/fcflow/workflow"
 )
 
 //go:embed goals.yaml
@@ -62,73 +60,19 @@ func run(o options) error {
 		}
 		return json.NewEncoder(os.Stdout).Encode(m)
 	}
-	figures, commits, err := measure(ctx, o, dir)
+	got, commits, err := measure(ctx, o, dir)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("file system %s; commit p50 %s, mean %s\n\n", kind, commits.p50(), commits.mean())
-	last, err := readFigures(o.save)
+	last, err := figures.Read(o.save)
 	if err != nil {
 		return err
 	}
-	if err := report(figures, last); err != nil {
+	if err := got.Report(os.Stdout, goals, last); err != nil {
 		return err
 	}
-	return writeFigures(o.save, figures)
-}
-
-// report prints the figures beside their goals and the last measurement.
-func report(figures, last map[string]float64) error {
-	tree, problems := workflow.ParseTree(goals)
-	if len(problems) > 0 {
-		return problems
-	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "FIGURE\tGOAL\tGOT\tLAST TIME\t")
-	for _, g := range tree.Members {
-		text := func(key string) string {
-			m, _ := g.Value.Member(key)
-			return m.Value.Text
-		}
-		var goal float64
-		if _, err := fmt.Sscan(text("goal"), &goal); err != nil {
-			return fmt.Errorf("goal of %s: %w", g.Name, err)
-		}
-		got, ok := figures[g.Name]
-		if !ok {
-			return fmt.Errorf("nothing measures %s", g.Name)
-		}
-		verdict := "reached"
-		if got > goal {
-			verdict = "NOT REACHED"
-		}
-		before := "-"
-		if v, ok := last[g.Name]; ok {
-			before = fmt.Sprintf("%.3g", v)
-		}
-		fmt.Fprintf(w, "%s\t≤ %s %s\t%.3g\t%s\t%s\n", text("what"), text("goal"), text("unit"), got, before, verdict)
-	}
-	return w.Flush()
-}
-
-func readFigures(path string) (map[string]float64, error) {
-	figures := map[string]float64{}
-	text, err := os.ReadFile(path)
-	if os.IsNotExist(err) {
-		return figures, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return figures, json.Unmarshal(text, &figures)
-}
-
-func writeFigures(path string, figures map[string]float64) error {
-	text, err := json.MarshalIndent(figures, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Clean(path), append(text, '\n'), 0o600)
+	return got.Keep(o.save)
 }
 
 // times are durations of one kind of thing.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fcflow/fcflow/bench/figures"
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/store"
 	"github.com/fcflow/fcflow/workflow"
@@ -25,8 +26,8 @@ type runMeasure struct {
 }
 
 // measure takes every figure.
-func measure(ctx context.Context, o options, dir string) (map[string]float64, times, error) {
-	figures := map[string]float64{}
+func measure(ctx context.Context, o options, dir string) (figures.Figures, times, error) {
+	got := figures.Figures{}
 	const chain = 1000
 	m, err := inChild(o, "chain", chain)
 	if err != nil {
@@ -34,23 +35,23 @@ func measure(ctx context.Context, o options, dir string) (map[string]float64, ti
 	}
 	commits := m.Commits
 	inside := commits.sum().Seconds()
-	figures["chain_commits"] = float64(len(commits) - chain)
-	figures["chain_overhead"] = max(0, m.Seconds-1.1*inside) / chain * 1000
+	got["chain_commits"] = float64(len(commits) - chain)
+	got["chain_overhead"] = max(0, m.Seconds-1.1*inside) / chain * 1000
 	for _, n := range []int{1000, 10000} {
 		if m, err = inChild(o, "wide", n); err != nil {
 			return nil, nil, err
 		}
-		figures[fmt.Sprintf("wide_%d", n)] = m.Seconds
-		figures[fmt.Sprintf("wide_%d_rss", n)] = m.PeakMiB
-		figures["fold"] = m.FoldMicro
+		got[fmt.Sprintf("wide_%d", n)] = m.Seconds
+		got[fmt.Sprintf("wide_%d_rss", n)] = m.PeakMiB
+		got["fold"] = m.FoldMicro
 	}
-	if figures["list"], err = measureList(ctx, o, dir); err != nil {
+	if got["list"], err = measureList(ctx, o, dir); err != nil {
 		return nil, nil, err
 	}
-	if figures["validate"], err = measureValidate(o, dir); err != nil {
+	if got["validate"], err = measureValidate(o, dir); err != nil {
 		return nil, nil, err
 	}
-	return figures, commits, nil
+	return got, commits, nil
 }
 
 // inChild measures one run in a process of its own, so that its peak memory is
