@@ -107,7 +107,8 @@ type closing struct {
 // is right: compare its size and checksum. After an error a part of the file
 // may be there, which is in the way of another try.
 //
-// Errors: [*StreamError], [ErrChanged] if r ends early, and those of ctx.
+// Errors: [*StreamError], [ErrTruncated] if the connection broke, [ErrChanged]
+// if r ends early, and those of r and of ctx.
 func SendStream(ctx context.Context, coordinates firecrest.Secret, r io.Reader, size int64, progress func(done int64)) (sum string, err error) {
 	peer, err := parseCoordinates(coordinates)
 	if err != nil {

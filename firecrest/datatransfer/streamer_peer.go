@@ -61,8 +61,8 @@ const (
 
 // connect goes through the addresses until the job lets it in or ctx ends.
 // Whatever else listens on a port of the range is passed by. Pongs are sent on
-// request only while receiving: one that waits behind a slow message would end
-// the connection, and the job does not insist on them.
+// request only while receiving: one that waits for long behind a message ends the
+// connection, and the job does not insist on them.
 func (p *streamPeer) connect(ctx context.Context, pongs bool) (*websocket.Conn, error) {
 	transport := &http.Transport{DisableKeepAlives: true} // and no proxy, which could not pass it on
 	defer transport.CloseIdleConnections()
@@ -141,6 +141,7 @@ func orderly(err error) bool {
 // whyEnded puts the end of a connection before that of the stream into words.
 func (p *streamPeer) whyEnded(ctx context.Context, err error, sending bool) error {
 	var closed websocket.CloseError
+	var network *net.OpError
 	switch {
 	case orderly(err):
 		return fmt.Errorf("%w: the other side closed it", ErrTruncated)
@@ -152,6 +153,8 @@ func (p *streamPeer) whyEnded(ctx context.Context, err error, sending bool) erro
 		return fmt.Errorf("the stream has a message of more than %d bytes", streamMessage)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
 		return fmt.Errorf("%w: the connection broke", ErrTruncated)
+	case errors.As(err, &network):
+		return fmt.Errorf("%w: the connection broke: %w", ErrTruncated, network)
 	}
 	return p.hide(err)
 }

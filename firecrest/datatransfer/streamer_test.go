@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -270,7 +271,7 @@ func TestSendStreamFails(t *testing.T) {
 		},
 		"connection cut": {
 			func(ctx context.Context, conn *websocket.Conn) { readMessages(ctx, conn, 2) },
-			nil, nil,
+			ErrTruncated, nil,
 		},
 		"connection cut at the end": {
 			func(ctx context.Context, conn *websocket.Conn) { readMessages(ctx, conn, 5) },
@@ -540,5 +541,32 @@ func TestParseCoordinates(t *testing.T) {
 				t.Errorf("coordinates of %q: error %v", text, err)
 			}
 		}
+	}
+}
+
+// A job whose disk stalls for longer than a pong may take to be written, and
+// that pings meanwhile, gets its file all the same.
+func TestSendStreamToStalledJob(t *testing.T) {
+	if testing.Short() {
+		t.Skip("stalls for seven seconds")
+	}
+	t.Parallel()
+	content := make([]byte, 12*streamChunk) // more than buffers hold
+	job := streamJob(t, func(ctx context.Context, conn *websocket.Conn) {
+		var pings sync.WaitGroup
+		defer pings.Wait()
+		tick := time.NewTicker(time.Second / 2)
+		defer tick.Stop()
+		for range 14 {
+			pings.Go(func() { _ = conn.Ping(ctx) }) // nothing is read, so no pong arrives
+			<-tick.C
+		}
+		readMessages(ctx, conn, 14)
+		_ = conn.Close(websocket.StatusNormalClosure, "")
+	})
+	defer job.Close()
+	_, err := SendStream(t.Context(), coordinates(t, job.Listener.Addr(), 0), bytes.NewReader(content), int64(len(content)), noProgress)
+	if err != nil {
+		t.Error(err)
 	}
 }
