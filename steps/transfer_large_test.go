@@ -2,6 +2,8 @@ package steps
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/sandbox"
 	"github.com/fcflow/fcflow/sandbox/objects"
 	"github.com/fcflow/fcflow/workflow"
@@ -356,4 +359,76 @@ func TestPatterns(t *testing.T) {
 			t.Errorf("%s: %v files", step, got)
 		}
 	}
+}
+
+// TestInterruptedAnywhere stops the process after every event of a transfer there
+// and back, in turn, and lets another go on.
+func TestInterruptedAnywhere(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, way, steps string }{
+		{"s3", "s3", thereAndBack},
+		{"streamer", "streamer", thereAndBack},
+		{"directory", "s3", `
+			- { id: there, uses: upload, with: { from: data, method: s3 } }
+			- { id: moved, uses: mv, with: { source: "${{ steps.there.outputs.path }}", target: moved } }
+			- { id: back, uses: download, with: { from: "${{ steps.moved.outputs.target }}", to: ./, method: s3 } }`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			over := false
+			for stop := int64(2); !over && !t.Failed(); stop++ {
+				t.Run(fmt.Sprint(stop), func(t *testing.T) {
+					s := newSite(t, transfers(func(c *sandbox.TransferConfig) { c.Method, c.MaxPartSize = test.way, 300_000 }))
+					s.file("large.bin", large(9))
+					s.file("data/a.txt", "a")
+					s.file("data/sub/b.txt", "b")
+					x := s.create(s.load(test.steps))
+					if over = s.stopAfter(x, stop); !over {
+						x = s.reopen(x)
+						s.drive(x)
+					}
+					if test.name == "directory" {
+						s.outputs(x.Run(), "back")
+						if diff := cmp.Diff(tree(t, filepath.Join(s.dir, "data")), tree(t, filepath.Join(s.output, "moved"))); diff != "" {
+							t.Errorf("-sent +came\n%s", diff)
+						}
+						s.noTraces()
+					} else {
+						s.checkBack(x.Run(), test.way)
+					}
+					jobs, err := s.client.Compute.List(t.Context(), system, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					for _, j := range jobs {
+						if !j.Status.State.IsTerminal() && j.Name == "IngressFileTransfer" {
+							t.Errorf("job %s goes on", j.ID)
+						}
+					}
+				})
+			}
+		})
+	}
+}
+
+// stopAfter drives a run until it has so many events, and reports whether it was
+// over before that.
+func (s *site) stopAfter(x *engine.Execution, events int64) (over bool) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	s.observe(func(r *workflow.Run) {
+		if r.Seq >= events {
+			cancel()
+		}
+	})
+	err := x.Drive(ctx)
+	s.observe(nil)
+	if errors.Is(err, context.DeadlineExceeded) || err != nil && !errors.Is(err, context.Canceled) {
+		s.t.Fatalf("%v\n%s", err, states(x.Run()))
+	}
+	if err := x.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+	return err == nil
 }

@@ -62,9 +62,11 @@ type downloadState struct {
 	Begun    time.Time                `json:"begun,omitzero"`
 	// Connected says that a job was spoken to directly; it does that once.
 	Connected bool `json:"connected,omitempty"`
-	// ETag and Chunk are those of the object whose ranges are on disk.
-	ETag  string `json:"etag,omitempty"`
-	Chunk int64  `json:"chunk,omitempty"`
+	// ETag and Chunk are those of the object whose ranges are on disk; Object
+	// counts the objects that there were.
+	ETag   string `json:"etag,omitempty"`
+	Chunk  int64  `json:"chunk,omitempty"`
+	Object int    `json:"object,omitempty"`
 }
 
 const downloadKey = "download"
@@ -351,22 +353,18 @@ func (d *Download) fetch(ctx context.Context, url firecrest.Secret) error {
 	return d.fetchRanges(ctx, l)
 }
 
-// startRanges makes room for an object.
+// startRanges makes room for an object, and forgets the ranges of another.
 func (d *Download) startRanges(ctx context.Context, etag string) error {
-	for i := range d.ranges(link{}).count() {
-		if err := d.Journal.Put(d.rangeKey(i), false); err != nil && d.state.Chunk > 0 {
-			return journalError(err)
-		}
-	}
 	if err := errors.Join(d.file.Truncate(0), d.file.Truncate(d.state.Size)); err != nil {
 		return localError(err)
 	}
+	d.state.Object++
 	d.state.ETag, d.state.Chunk = etag, d.Mover.chunkSize(d.state.Size)
 	return d.keep(ctx)
 }
 
 func (d *Download) rangeKey(i int) string {
-	return fmt.Sprintf("range.%d.%d", d.state.Round, i)
+	return fmt.Sprintf("range.%d.%d", d.state.Object, i)
 }
 
 // fetchRanges fetches what is not on disk. A range is noted when it would survive
