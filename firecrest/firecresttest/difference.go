@@ -20,11 +20,16 @@ const (
 	FollowsNewLinks      Difference = "releases before 2.5.0 answer 404 after making a link to nothing"
 	MindsCase            Difference = "releases before 2.4.0 distinguish case in paths"
 	KnowsGzipOnly        Difference = "releases before 2.4.0 write gzip archives only"
+	NamesNodeStates      Difference = "releases before 2.5.1 give the states of nodes in the scheduler's own words"
+	SpellsDirectives     Difference = "releases before 2.5.0 spell the directives in the answers to transfers otherwise"
+	BreaksArrays         Difference = "releases before 2.5.0 cannot name the tasks of an array"
+	LacksLiveness        Difference = "releases before 2.2.3 do not tell their liveness"
 	HidesPartitions      Difference = "releases before 2.5.4, and PBS, do not show hidden partitions"
 	IgnoresAccountFilter Difference = "releases before 2.4.2 ignore the account of job lists"
 	OmitsRequestIDs      Difference = "releases before 2.2.5 have no request ids"
 
 	LacksScripts  Difference = "PBS keeps no scripts, exchanges output and error in metadata, and never gives an exit code to believe in"
+	IgnoresAttach Difference = "where the server uses the scheduler's REST API, attaching a command does nothing"
 	EscapesNames  Difference = "a login node without a UTF-8 locale writes other letters than ASCII as octal numbers"
 	LacksPrograms Difference = "the login node lacks programs for bzip2 or xz"
 
@@ -45,12 +50,16 @@ func KnownDifferences(release string, system *firecrest.System) []Difference {
 		{"2.5.6", LetsForeignPathsPass},
 		{"2.5.5", OmitsCauses},
 		{"2.5.4", HidesPartitions},
+		{"2.5.1", NamesNodeStates},
+		{"2.5.0", SpellsDirectives},
+		{"2.5.0", BreaksArrays},
 		{"2.5.0", HidesLimits},
 		{"2.5.0", FollowsNewLinks},
 		{"2.4.2", IgnoresAccountFilter},
 		{"2.4.0", MindsCase},
 		{"2.4.0", KnowsGzipOnly},
 		{"2.2.5", OmitsRequestIDs},
+		{"2.2.3", LacksLiveness},
 	} {
 		if older(release, d.before) {
 			differences = append(differences, d.Difference)
@@ -58,6 +67,9 @@ func KnownDifferences(release string, system *firecrest.System) []Difference {
 	}
 	if system.Health == nil {
 		differences = append(differences, LetsForeignPathsPass)
+	}
+	if mode := system.Scheduler.ConnectionMode; mode != "" && mode != "ssh" {
+		differences = append(differences, IgnoresAttach)
 	}
 	if system.Scheduler.Type == "pbs" {
 		differences = append(differences, LacksScripts, HidesPartitions)

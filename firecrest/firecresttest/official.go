@@ -49,10 +49,10 @@ func (c caller) do(method, path string, query url.Values, body any) answer {
 
 // poll asks for a job until it looks completed, with the empty account that the
 // client sends along, and returns its state.
-func (c caller) poll(system, id string) (state string) {
+func (c caller) poll(system string, id firecrest.JobID) (state string) {
 	c.t.Helper()
-	c.eventually(c.t, "job "+id+" does not end", func() bool {
-		a := c.do(http.MethodGet, "/compute/"+system+"/jobs/"+id, url.Values{"allusers": {"false"}, "account": {""}}, nil)
+	c.eventually(c.t, "job "+string(id)+" does not end", func() bool {
+		a := c.do(http.MethodGet, "/compute/"+system+"/jobs/"+string(id), url.Values{"allusers": {"false"}, "account": {""}}, nil)
 		if a.status == http.StatusNotFound && strings.Contains(string(a.body), noSuchJob) {
 			return false
 		}
@@ -182,7 +182,7 @@ func (s *suite) testOfficialTimeout(t *testing.T) {
 	dir := s.homeOn(t, system)
 	c := s.caller(t)
 	sub := s.accepted(t, c.do(http.MethodPost, transferPath(system.Name, "mv"), nil, members{"sourcePath": dir + "/a", "targetPath": dir + "/b"}), http.StatusCreated)
-	c.do(http.MethodDelete, "/compute/"+system.Name+"/jobs/"+sub.Job.ID, nil, nil).want(t, http.StatusNoContent, nil)
+	c.do(http.MethodDelete, "/compute/"+system.Name+"/jobs/"+string(sub.Job.ID), nil, nil).want(t, http.StatusNoContent, nil)
 	if state := c.poll(system.Name, sub.Job.ID); !strings.HasPrefix(state, "CANCELLED") {
 		t.Errorf("state %q", state)
 	}
@@ -260,7 +260,7 @@ func (s *suite) testOfficialCommands(t *testing.T) {
 
 	script := "#!/bin/bash\necho done\n"
 	id := s.submitted(t, c.do(http.MethodPost, s.jobsPath(""), nil, members{"job": members{"working_directory": dir, "script": script}}))
-	if state := c.poll(s.System, string(id)); state != "COMPLETED" { // job-info, wait-for-job
+	if state := c.poll(s.System, id); state != "COMPLETED" { // job-info, wait-for-job
 		t.Errorf("state %q", state)
 	}
 	if !s.differs(LacksScripts) {

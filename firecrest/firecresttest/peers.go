@@ -43,12 +43,13 @@ type coordinates struct {
 // stream asks for a stream up or down.
 func (s *suite) stream(t *testing.T, system *firecrest.System, operation, path string) (submission, coordinates) {
 	t.Helper()
+	s.except(t, SpellsDirectives)
 	body := members{"path": path, "transferDirectives": members{"transferMethod": "streamer"}}
 	if operation == "upload" { // the size that the official client adds is ignored
 		body = members{"path": path, "transfer_directives": members{"transfer_method": "streamer", "file_size": 1 << 20}}
 	}
 	sub := s.accepted(t, s.post(t, transferPath(system.Name, operation), body), http.StatusCreated)
-	s.endLater(t, system.Name, firecrest.JobID(sub.Job.ID))
+	s.endLater(t, system.Name, sub.Job.ID)
 	if got := keys(sub.Directives); strings.Join(got, " ") != "coordinates transferMethod" {
 		t.Errorf("directives %q", got)
 	}
@@ -246,6 +247,7 @@ func (s *suite) testStreamRefused(t *testing.T) {
 var wormholeCode = regexp.MustCompile(`^[0-9]{1,2}(-[a-z]+){3}$`)
 
 func (s *suite) testWormhole(t *testing.T) {
+	s.except(t, SpellsDirectives)
 	system := s.oddSystem(t, WormholeSystem)
 	dir := s.homeOn(t, system)
 	path := dir + "/" + s.newID()
@@ -254,14 +256,14 @@ func (s *suite) testWormhole(t *testing.T) {
 	sub := s.accepted(t, s.post(t, transferPath(system.Name, "upload"), members{
 		"path": path, "transfer_directives": members{"transfer_method": "wormhole", "wormholeCode": "7-alpha-beta-gamma-delta"},
 	}), http.StatusCreated)
-	s.endLater(t, system.Name, firecrest.JobID(sub.Job.ID))
+	s.endLater(t, system.Name, sub.Job.ID)
 	if got := keys(sub.Directives); strings.Join(got, " ") != "transferMethod" {
 		t.Errorf("directives of an upload %q", got)
 	}
 	sub = s.accepted(t, s.post(t, transferPath(system.Name, "download"), members{
 		"source_path": path, "transfer_directives": members{"transferMethod": "wormhole"},
 	}), http.StatusCreated)
-	s.endLater(t, system.Name, firecrest.JobID(sub.Job.ID))
+	s.endLater(t, system.Name, sub.Job.ID)
 	code, _ := sub.Directives["wormholeCode"].(string)
 	if got := keys(sub.Directives); strings.Join(got, " ") != "transferMethod wormholeCode" || !wormholeCode.MatchString(code) {
 		t.Errorf("directives of a download %q with a code of %d bytes", got, len(code))

@@ -255,6 +255,15 @@ func TestServer(t *testing.T) {
 		}
 		target.Tokens = *target.Credentials
 	}
+	target.OddSystems = map[firecresttest.OddSystem]string{}
+	for odd, name := range map[firecresttest.OddSystem]string{
+		firecresttest.AccountSystem: "ACCOUNT", firecresttest.StreamerSystem: "STREAMER", firecresttest.WormholeSystem: "WORMHOLE",
+		firecresttest.BareSystem: "BARE", firecresttest.SickSystem: "SICK",
+	} {
+		if system := env(name + "_SYSTEM"); system != "" {
+			target.OddSystems[odd] = system
+		}
+	}
 	target.Differences = differences(t, target)
 	for _, line := range firecresttest.Run(t, target).Unshown() {
 		t.Log(line)

@@ -55,8 +55,9 @@ func (s *suite) stage(t *testing.T, system, path string, size int) staged {
 // stagedBy asks for an upload with any body. The job is cancelled in the end.
 func (s *suite) stagedBy(t *testing.T, system string, body members) staged {
 	t.Helper()
+	s.except(t, SpellsDirectives)
 	sub := s.accepted(t, s.post(t, transferPath(system, "upload"), body), http.StatusCreated)
-	s.endLater(t, system, firecrest.JobID(sub.Job.ID))
+	s.endLater(t, system, sub.Job.ID)
 	if diff := cmp.Diff([]string{"completeUploadUrl", "maxPartSize", "partsUploadUrls", "transferMethod"}, keys(sub.Directives)); diff != "" {
 		t.Errorf("directives (-want +got):\n%s", diff)
 	}
@@ -305,7 +306,7 @@ func (s *suite) testIngress(t *testing.T) {
 func (s *suite) testIngressWaits(t *testing.T) {
 	file := s.directory(t) + "/file"
 	up := s.stage(t, s.System, file, 3)
-	s.waitUntil(t, t.Context(), firecrest.JobID(up.Job.ID), func(job firecrest.Job) bool { return job.Status.State == "RUNNING" })
+	s.waitUntil(t, t.Context(), up.Job.ID, func(job firecrest.Job) bool { return job.Status.State == "RUNNING" })
 	s.eventually(t, "the job does not say that it waits", func() bool {
 		text, err := s.client.Filesystem.View(t.Context(), s.System, up.Job.Logs.Output, nil)
 		return err == nil && strings.Contains(text, "Waiting")

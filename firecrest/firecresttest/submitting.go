@@ -94,13 +94,13 @@ func (s *suite) rawSubmit(t *testing.T, dir string, job members) answer {
 func (s *suite) submitted(t *testing.T, a answer) firecrest.JobID {
 	t.Helper()
 	var got struct {
-		ID string `json:"jobId"`
+		ID firecrest.JobID `json:"jobId"`
 	}
 	a.want(t, http.StatusCreated, &got)
-	if got.ID == "" || strings.Trim(got.ID, "0123456789") != "" {
+	if got.ID == "" || strings.Trim(string(got.ID), "0123456789") != "" {
 		t.Fatalf("job id %q, want digits", got.ID)
 	}
-	return firecrest.JobID(got.ID)
+	return got.ID
 }
 
 func (s *suite) testSubmitEnvironment(t *testing.T) {

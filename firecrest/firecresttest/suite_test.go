@@ -1,6 +1,7 @@
 package firecresttest
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -97,6 +98,7 @@ func TestCoverageGaps(t *testing.T) {
 func TestKnownDifferences(t *testing.T) {
 	t.Parallel()
 	probed := &firecrest.System{Health: []firecrest.ServiceHealth{{Service: "ssh"}}}
+	rest := &firecrest.System{Health: probed.Health, Scheduler: firecrest.Scheduler{ConnectionMode: "rest"}}
 	pbs := &firecrest.System{Scheduler: firecrest.Scheduler{Type: "pbs"}}
 	for name, test := range map[string]struct {
 		release string
@@ -108,10 +110,56 @@ func TestKnownDifferences(t *testing.T) {
 		"development": {"2.x.x", probed, nil},
 		"current":     {"2.5.6", probed, []Difference{IgnoresJobFilters}},
 		"older":       {"2.5.4", probed, []Difference{IgnoresJobFilters, LetsForeignPathsPass, OmitsCauses}},
+		"REST":        {"2.x.x", rest, []Difference{IgnoresAttach}},
 		"PBS":         {"2.x.x", pbs, []Difference{LetsForeignPathsPass, LacksScripts, HidesPartitions}},
 	} {
 		if got := KnownDifferences(test.release, test.system); !slices.Equal(got, test.want) {
 			t.Errorf("%s: got %q, want %q", name, got, test.want)
 		}
+	}
+}
+
+// The numbers of points stay as they are, and each point is shown.
+func TestPoints(t *testing.T) {
+	t.Parallel()
+	named := map[string]bool{}
+	for _, group := range (&suite{}).groups() {
+		for _, sub := range group.subtests {
+			named[group.name+"/"+sub.name] = true
+		}
+	}
+	for i, p := range points {
+		if p.number != i+1 || p.text == "" || len(p.shown) == 0 {
+			t.Errorf("point %d is %+v", i+1, p)
+		}
+		for _, name := range p.shown {
+			if !named[name] {
+				t.Errorf("point %d: there is no subtest %q", p.number, name)
+			}
+		}
+	}
+	if len(points) != 88 {
+		t.Errorf("%d points, want 88", len(points))
+	}
+}
+
+func TestReport(t *testing.T) {
+	t.Parallel()
+	var r Report
+	for _, p := range points[1:] {
+		for _, name := range p.shown {
+			r.note(name, p.number == 3, "the target is a stone")
+		}
+	}
+	first, third := points[0].shown[0], points[2].shown[0]
+	want := []string{
+		fmt.Sprintf("1, %s: %q: it did not run", points[0].text, first),
+		fmt.Sprintf("3, %s: %q: the target is a stone", points[2].text, third),
+	}
+	if diff := cmp.Diff(want, r.Unshown()); diff != "" {
+		t.Errorf("unshown (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{third + ": the target is a stone"}, r.Skipped()); diff != "" {
+		t.Errorf("skipped (-want +got):\n%s", diff)
 	}
 }

@@ -1,8 +1,11 @@
 // Package firecresttest is the conformance suite for a FirecREST v2 server:
-// [Run] calls every operation that package firecrest has, with requests that
-// succeed and requests that fail, through the client and, where the client
-// would refuse to send them, directly. Every answer is also checked against the
-// API's own description, testdata/openapi.json.
+// [Run] calls every operation of the API, with requests that succeed and
+// requests that fail, through the client and, where the client would refuse to
+// send them, directly. Every answer is also checked against the API's own
+// description, testdata/openapi.json.
+//
+// What a server must do is a list of points, each shown by subtests; the
+// [Report] of a run says which could not be shown, and why.
 //
 // The tests of this package run the suite against the embedded sandbox, and
 // against a real server when these variables are set:
@@ -12,10 +15,12 @@
 //	FCFLOW_TEST_DIR            existing directory on it, for files of the suite
 //	FCFLOW_TEST_TOKEN          bearer token, or instead of it
 //	FCFLOW_TEST_CLIENT_ID, FCFLOW_TEST_CLIENT_SECRET, FCFLOW_TEST_TOKEN_URL
+//	FCFLOW_TEST_ACCOUNT_SYSTEM, _STREAMER_SYSTEM, _WORMHOLE_SYSTEM, _BARE_SYSTEM,
+//	_SICK_SYSTEM                  more systems, see [OddSystem]
 //
-// On a real server the suite submits about twenty jobs of a second each, and
-// asks for them as seldom as is polite: allow it some minutes and the time in
-// the queue, with go test -timeout.
+// On a real server the suite submits about eighty jobs of a second each, and
+// asks for them as seldom as is polite: allow it a quarter of an hour and the
+// time in the queue, with go test -timeout.
 package firecresttest
 
 import (
@@ -112,8 +117,8 @@ type Injected struct {
 	Body   string
 }
 
-// Run tests a server. Subtests run in parallel and are named after what the
-// server has to do.
+// Run tests a server and says what it could test. Subtests run in parallel and
+// are named after what the server has to do.
 func Run(t *testing.T, target Target) *Report {
 	s := newSuite(t, target)
 	report := &Report{}

@@ -31,9 +31,9 @@ func transferPath(system, operation string) string {
 // submission is the core of the answer to a transfer.
 type submission struct {
 	Job struct {
-		ID      string `json:"jobId"`
-		System  string `json:"system"`
-		WorkDir string `json:"workingDirectory"`
+		ID      firecrest.JobID `json:"jobId"`
+		System  string          `json:"system"`
+		WorkDir string          `json:"workingDirectory"`
 		Logs    struct {
 			Output string `json:"outputLog"`
 			Error  string `json:"errorLog"`
@@ -54,7 +54,7 @@ func (s *suite) accepted(t *testing.T, a answer, status int) submission {
 	if out == nil || failed == nil || out[1] != "" || failed[1] == "" || out[2] != failed[2] {
 		t.Errorf("logs %+v", j.Logs)
 	}
-	if strings.Trim(j.ID, "0123456789") != "" || j.ID == "" || j.System == "" || !strings.HasPrefix(j.Logs.Output, j.WorkDir+"/") {
+	if strings.Trim(string(j.ID), "0123456789") != "" || j.ID == "" || j.System == "" || !strings.HasPrefix(j.Logs.Output, j.WorkDir+"/") {
 		t.Errorf("transfer job %+v", j)
 	}
 	return got
@@ -63,7 +63,7 @@ func (s *suite) accepted(t *testing.T, a answer, status int) submission {
 // finish waits for a transfer job and returns it.
 func (s *suite) finish(t *testing.T, sub submission) firecrest.Job {
 	t.Helper()
-	return s.waitOn(t, t.Context(), sub.Job.System, firecrest.JobID(sub.Job.ID))
+	return s.waitOn(t, t.Context(), sub.Job.System, sub.Job.ID)
 }
 
 // log returns the text of a log of a transfer.
@@ -104,7 +104,7 @@ func (s *suite) testMove(t *testing.T) {
 			t.Errorf("%s: job %+v", name, job)
 		}
 		lines := strings.Split(s.log(t, s.System, sub.Job.Logs.Output), "\n")
-		if !strings.HasSuffix(lines[0], "Move Files Job (id:"+sub.Job.ID+")") || !strings.HasSuffix(lines[1], "Files were successfully moved.") {
+		if !strings.HasSuffix(lines[0], "Move Files Job (id:"+string(sub.Job.ID)+")") || !strings.HasSuffix(lines[1], "Files were successfully moved.") {
 			t.Errorf("%s: log %q", name, lines)
 		}
 		if got := s.read(t, dir+"/to"); got != name {
@@ -144,7 +144,7 @@ func (s *suite) wantLogged(t *testing.T, a answer, status int, first, success st
 		t.Errorf("job %+v", job)
 	}
 	text := s.log(t, s.System, sub.Job.Logs.Output)
-	if head, _, _ := strings.Cut(text, "\n"); !strings.HasSuffix(head, first+" (id:"+sub.Job.ID+")") || !strings.Contains(text, success) {
+	if head, _, _ := strings.Cut(text, "\n"); !strings.HasSuffix(head, first+" (id:"+string(sub.Job.ID)+")") || !strings.Contains(text, success) {
 		t.Errorf("log %q, want %s and %s", text, first, success)
 	}
 }
