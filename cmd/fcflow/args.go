@@ -49,14 +49,15 @@ func oneRunOr(flag string) cobra.PositionalArgs {
 }
 
 // verbNamed finds the command of a group that a word would be a verb of:
-// somebody writes "show", and means "runs show".
+// somebody writes "show", and means "runs show" where several have it.
 func verbNamed(root *cobra.Command, word string) *cobra.Command {
+	var found *cobra.Command
 	for _, group := range root.Commands() {
 		for _, verb := range group.Commands() {
-			if !group.Hidden && verb.Name() == word {
-				return verb
+			if !group.Hidden && verb.Name() == word && (found == nil || group.GroupID == groupRuns) {
+				found = verb
 			}
 		}
 	}
-	return nil
+	return found
 }

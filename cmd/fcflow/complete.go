@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -169,3 +171,36 @@ func withPrefix(offers []string, prefix string) []string {
 	}
 	return fitting
 }
+
+// completeSystems offers the systems of the service, if it answers soon.
+func (a *app) completeSystems(o *systemsOptions) cobra.CompletionFunc {
+	return func(c *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
+		const none = cobra.ShellCompDirectiveNoFileComp
+		if len(args) > 0 || o.sandbox != "" { // which would be started by being asked
+			return nil, none
+		}
+		a.given = func(flag string) bool { return c.Flags().Changed(flag) }
+		ctx := c.Context()
+		if ctx == nil {
+			ctx = context.Background()
+		}
+		ctx, cancel := context.WithTimeout(ctx, completionPatience)
+		defer cancel()
+		_, v, err := a.openService(ctx, "")
+		if err != nil {
+			return nil, none
+		}
+		systems, err := v.client.Status.Systems(ctx)
+		if errors.Join(err, v.close()) != nil {
+			return nil, none
+		}
+		var names []string
+		for _, s := range systems {
+			names = append(names, cobra.CompletionWithDesc(s.Name, s.Scheduler.Type))
+		}
+		return withPrefix(names, text), none
+	}
+}
+
+// completionPatience is how long a person who pressed a key waits for a service.
+const completionPatience = 2 * time.Second

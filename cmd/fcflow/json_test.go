@@ -20,7 +20,8 @@ import (
 func TestJSONKeys(t *testing.T) {
 	t.Parallel()
 	for name, form := range map[string]any{
-		"config_show": shownConfig{}, "runs_list": listedRun{}, "runs_show": shownRun{}, "steps_show": stepType{}, "validate": validated{},
+		"config_show": shownConfig{}, "systems_list": shownSystem{}, "systems_show": shownSite{}, "plan": shownPlan{},
+		"runs_list": listedRun{}, "runs_show": shownRun{}, "steps_show": stepType{}, "validate": validated{},
 		"check": checkedRun{}, "version": versionInfo{}, "error": errorJSON{},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -58,11 +59,11 @@ func TestJSONKeys(t *testing.T) {
 // fill gives everything in v a value that is not left out, but for what lies
 // within the types in: a list of the same.
 func fill(v reflect.Value, in ...reflect.Type) {
-	switch v.Interface().(type) {
-	case time.Time:
+	switch v.Type() {
+	case reflect.TypeFor[time.Time]():
 		v.Set(reflect.ValueOf(time.Unix(1, 0).UTC()))
 		return
-	case json.RawMessage:
+	case reflect.TypeFor[json.RawMessage]():
 		v.SetBytes([]byte(`"value"`))
 		return
 	}
@@ -92,7 +93,7 @@ func fill(v reflect.Value, in ...reflect.Type) {
 	case reflect.Struct:
 		in = append(slices.Clip(in), v.Type())
 		for i := range v.NumField() {
-			if v.Type().Field(i).IsExported() {
+			if f := v.Type().Field(i); f.IsExported() || f.Anonymous {
 				fill(v.Field(i), in...)
 			}
 		}

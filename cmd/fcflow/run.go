@@ -25,6 +25,7 @@ type runOptions struct {
 	sandbox         string
 	outputDir       string
 	exitOnAttention bool
+	dryRun          bool
 	output          output
 }
 
@@ -47,21 +48,31 @@ with "fcflow resume". The second one stops at once. To end the remote work use
 			}
 			return err
 		},
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
-		},
+		ValidArgsFunction: completeWorkflowFiles,
 	}
-	f := c.Flags()
-	f.StringArrayVarP(&o.inputs, "input", "i", nil, "value of an input, as `NAME=VALUE`; may be repeated")
-	addSandbox(c, &o.sandbox)
-	f.StringVar(&o.outputDir, "output-dir", "", "`DIR` where downloads go; default results/RUN beside the file")
+	a.addRunInputs(c, &o)
+	c.Flags().StringVar(&o.outputDir, "output-dir", "", "`DIR` where downloads go; default results/RUN beside the file")
+	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "show the plan, as fcflow plan does, and run nothing")
 	addExitOnAttention(c, &o.exitOnAttention)
 	o.output.add(c)
-	completeFlag(c, "input", a.completeInputs)
 	return a.command(c, func(c *cobra.Command, args []string) error {
 		o.file = args[0]
+		if o.dryRun {
+			return runPlan(c.Context(), a, planOptions{runOptions: o})
+		}
 		return runRun(c.Context(), a, o)
 	})
+}
+
+// addRunInputs declares the flags that say what to run a workflow with.
+func (a *app) addRunInputs(c *cobra.Command, o *runOptions) {
+	c.Flags().StringArrayVarP(&o.inputs, "input", "i", nil, "value of an input, as `NAME=VALUE`; may be repeated")
+	completeFlag(c, "input", a.completeInputs)
+	addSandbox(c, &o.sandbox)
+}
+
+func completeWorkflowFiles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
 }
 
 func runRun(ctx context.Context, a *app, o runOptions) error {
@@ -81,7 +92,7 @@ func runRun(ctx context.Context, a *app, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	if !needsService(w) {
+	if !needsService(w) && (profile.Sandbox == "" || !usesObjects(w)) {
 		profile = workflow.Profile{}
 	} else if err := checkService(profile); err != nil {
 		return err
@@ -90,7 +101,7 @@ func runRun(ctx context.Context, a *app, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := a.checkSecrets(s, w); err != nil {
+	if err := errors.Join(a.checkSecrets(s, w), a.checkFiles(s, w, created)); err != nil {
 		return err
 	}
 	e, err := a.openSession(s, o.output.format() == formatJSON)
@@ -198,6 +209,10 @@ func fileFacts(w *workflow.Workflow, inputs map[string]json.RawMessage) (map[str
 			info, err := os.Stat(path)
 			if err != nil {
 				return nil, withHint(fmt.Errorf("input %q: %w", in.Name, invalidFile(path, err)), "give another file with -i %s=…", in.Name)
+			}
+			if !info.Mode().IsRegular() {
+				return nil, withHint(fmt.Errorf("input %q: %w", in.Name, &inputError{fmt.Errorf("%s is no file", path)}),
+					"an input of the type file is one file; name one in the directory, and use dirname(inputs.%s)", in.Name)
 			}
 			key := in.Name
 			if in.Type.Kind == workflow.List {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -13,17 +14,21 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
+	"github.com/fcflow/fcflow/internal/settings"
 	"github.com/fcflow/fcflow/sandbox"
 )
 
 type sandboxOptions struct {
-	root    string
-	listen  string
-	systems []string
+	root      string
+	listen    string
+	prefix    string
+	systems   []string
+	scheduler choice
+	site      string
 }
 
 func newSandboxCommand(a *app) *cobra.Command {
-	var o sandboxOptions
+	o := sandboxOptions{scheduler: newChoice("slurm", "pbs")}
 	c := &cobra.Command{
 		Use:   "sandbox",
 		Short: "Serve the sandbox to other programs",
@@ -32,13 +37,23 @@ its root directory, and batch jobs that are local processes. Its files, jobs and
 credentials are still there when it is started again on the same root.
 
 "fcflow run --sandbox" needs no such server. This one is for other clients, and
-to look at. No request reaches outside the root; job scripts run with your rights.`,
+to look at. No request reaches outside the root; job scripts run with your rights.
+
+--site describes the site to imitate, in YAML or JSON: systems with partitions,
+reservations, accounts and limits, users, how files are moved, what is down. It
+restricts: without it every partition and account is fine. The root remembers it.
+How to log in, with the names that the official client reads, is in the file
+client.env in the root; the ` + "`transfer`" + ` of large files goes through an object store
+on the same address.`,
 		Example: `  fcflow sandbox --root /tmp/sandbox --listen 127.0.0.1:8080 --system daint
   . /tmp/sandbox/client.env && fcflow run workflow.yaml`,
 	}
 	c.Flags().StringVar(&o.root, "root", "", "`DIR` of the sandbox; default in the state directory")
 	c.Flags().StringVar(&o.listen, "listen", "127.0.0.1:0", "loopback `ADDRESS` to listen on; port 0 takes a free one")
+	c.Flags().StringVar(&o.prefix, "prefix", "", "`PATH` below which the API is served as well, such as /hpc/firecrest/v2")
 	c.Flags().StringArrayVar(&o.systems, "system", nil, "`NAME` of a system to serve; may be repeated")
+	c.Flags().StringVar(&o.site, "site", "", "`FILE` that describes the site to imitate")
+	addChoice(c, &o.scheduler, "scheduler", "whose words the batch systems use")
 	completeFlag(c, "system", cobra.NoFileCompletions)
 	return a.command(c, func(c *cobra.Command, _ []string) error { return runSandbox(c.Context(), a, o) })
 }
@@ -53,7 +68,13 @@ func runSandbox(ctx context.Context, a *app, o sandboxOptions) (err error) {
 			return err
 		}
 	}
-	srv, err := sandbox.Open(sandbox.Config{Root: o.root, Systems: o.systems, Logger: a.slogger()})
+	site, err := readSite(o.site)
+	if err != nil {
+		return err
+	}
+	srv, err := sandbox.Open(sandbox.Config{
+		Root: o.root, Systems: o.systems, Prefix: o.prefix, Scheduler: o.scheduler.value, Site: site, Logger: a.slogger(),
+	})
 	if err != nil {
 		return err
 	}
@@ -62,11 +83,17 @@ func runSandbox(ctx context.Context, a *app, o sandboxOptions) (err error) {
 	if err != nil {
 		return withHint(fmt.Errorf("%w: --listen: %w", errUsage, err), "--listen 127.0.0.1:0 takes a free port")
 	}
-	envFile, err := writeClientEnv(srv, "http://"+l.Addr().String(), o.systems)
+	if site != nil {
+		for _, system := range site.Systems {
+			o.systems = append(o.systems, system.Name)
+		}
+	}
+	url := "http://" + l.Addr().String() + strings.TrimRight("/"+strings.Trim(o.prefix, "/"), "/")
+	envFile, err := writeClientEnv(srv, url, "http://"+l.Addr().String(), o.systems)
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	a.streams.Out.Printf("FirecREST sandbox at http://%s\nroot     %s\nlogin    . %s\n", l.Addr(), srv.Root(), envFile)
+	a.streams.Out.Printf("FirecREST sandbox at %s\nroot     %s\nlogin    . %s\n", url, srv.Root(), envFile)
 	a.note("interrupt to stop; running jobs go on")
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()
@@ -78,16 +105,49 @@ func runSandbox(ctx context.Context, a *app, o sandboxOptions) (err error) {
 	}
 }
 
+// maxSiteBytes bounds a description of a site.
+const maxSiteBytes = 1 << 20
+
+// readSite reads the description of a site; none without a name.
+func readSite(name string) (*sandbox.SiteConfig, error) {
+	if name == "" {
+		return nil, nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxSiteBytes+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	case len(text) > maxSiteBytes:
+		return nil, fmt.Errorf("%w: %s is larger than 1 MiB", errUsage, name)
+	}
+	if text, err = settings.ToJSON(text); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	site, err := sandbox.ParseSite(text)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", errUsage, name, err)
+	}
+	return site, nil
+}
+
 // writeClientEnv writes how to log in and the first system, in the names of the
-// official client, to a file that only we can read.
-func writeClientEnv(srv *sandbox.Server, url string, systems []string) (string, error) {
+// official client, and the object store in those of every S3 client, to a file that
+// only we can read.
+func writeClientEnv(srv *sandbox.Server, url, host string, systems []string) (string, error) {
 	c := srv.Credentials()
 	system := append(systems, sandboxSystem)[0]
 	var b strings.Builder
 	for _, v := range [][2]string{
-		{"FIRECREST_URL", url}, {"AUTH_TOKEN_URL", url + c.TokenPath},
+		{"FIRECREST_URL", url}, {"AUTH_TOKEN_URL", host + c.TokenPath},
 		{"FIRECREST_CLIENT_ID", c.ClientID}, {"FIRECREST_CLIENT_SECRET", c.ClientSecret},
 		{"FIRECREST_SYSTEM", system},
+		{"AWS_ENDPOINT_URL_S3", host + sandbox.StorePath}, {"AWS_REGION", srv.ObjectStore().Region()},
+		{"AWS_ACCESS_KEY_ID", c.AccessKey}, {"AWS_SECRET_ACCESS_KEY", c.SecretKey},
 	} {
 		fmt.Fprintf(&b, "export %s=%s\n", v[0], shellQuote(v[1]))
 	}

@@ -48,7 +48,7 @@ func (p *Plan) seePartition(s *Step, site *Site) {
 		if partition.Nodes > 0 && j.Nodes > partition.Nodes {
 			p.add(s, j.from["nodes"], Finding{
 				Severity: Error, Code: PartitionTooSmall,
-				Message: fmt.Sprintf("partition %s of %s has %d nodes, the job asks for %d", name, site.Name, partition.Nodes, j.Nodes),
+				Message: fmt.Sprintf("partition %s of %s has %d of the %d nodes that the job asks for", name, site.Name, partition.Nodes, j.Nodes),
 			})
 		}
 	}
@@ -106,13 +106,14 @@ func (p *Plan) seeReservation(s *Step, site *Site, now time.Time) {
 func (p *Plan) seeMaintenance(s *Step, site *Site, now time.Time) {
 	j := s.Job
 	for _, r := range site.Reservations {
-		if !IsMaintenance(r.Name) || r.Name == j.Reservation || !r.End.After(now) || !now.Add(j.Time).After(r.Start) {
+		active := !r.Start.After(now)
+		if !IsMaintenance(r.Name) || r.Name == j.Reservation || !r.End.After(now) || !active && !now.Add(j.Time).After(r.Start) {
 			continue
 		}
 		message := fmt.Sprintf("a job%s would not end before maintenance %s at %s: where that takes its nodes it waits until %s",
 			of(j.Time), r.Name, instant(r.Start), instant(r.End))
 		hint := "ask for less time to run before it"
-		if !r.Start.After(now) {
+		if active {
 			message, hint = fmt.Sprintf("%s is in maintenance %s until %s", site.Name, r.Name, instant(r.End)), ""
 		}
 		p.add(s, j.from["time"], Finding{Severity: Warning, Code: Maintenance, Message: message, Hint: hint})

@@ -273,3 +273,19 @@ func FuzzConfig(f *testing.F) {
 		}
 	})
 }
+
+func TestToJSON(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{
+		"systems:\n  - { name: alps, nodes: [1, x] }\n": `{"systems":[{"name":"alps","nodes":[1,"x"]}]}`,
+		`{"a": [true, null, "2s"]}`:                     `{"a":[true,null,"2s"]}`,
+		"start: 2026-01-05T10:00:00Z":                   `{"start":"2026-01-05T10:00:00Z"}`,
+		"1: a":                                          "",
+		"a: [":                                          "",
+	} {
+		text, err := ToJSON([]byte(given))
+		if string(text) != want || (err == nil) != (want != "") || err != nil && !errors.Is(err, ErrInvalid) {
+			t.Errorf("ToJSON(%q) = %s, %v; want %s", given, text, err, want)
+		}
+	}
+}

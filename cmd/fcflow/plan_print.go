@@ -1,0 +1,140 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/fcflow/fcflow/internal/console"
+	"github.com/fcflow/fcflow/internal/plan"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// printPlan shows a plan to people: a line for each step, then what was found.
+func (a *app) printPlan(p *shownPlan) {
+	out := a.streams.Out
+	where := "with no service"
+	switch {
+	case p.Sandbox != "":
+		where = "on the sandbox in " + p.Sandbox
+	case p.URL != "":
+		where = "on " + p.URL
+	}
+	title := fmt.Sprintf("  %s %s", count(len(p.Steps), "step"), where)
+	if p.Live {
+		title += ", FirecREST " + p.ServerVersion + ", asked just now"
+	}
+	out.Println(console.Text{S: p.Workflow, Style: console.Bold}, console.Say(title))
+	out.Println()
+	var rows [][]console.Text
+	for _, s := range p.Steps {
+		rows = append(rows, []console.Text{
+			console.Say(s.ID), console.Say(s.Uses), console.Say(systemOf(s)), console.Say(strings.Join(s.Needs, ", ")), console.Say(whatOf(s)),
+		})
+	}
+	out.Table([]string{"STEP", "TYPE", "SYSTEM", "AFTER", "WHAT"}, rows)
+	for _, severity := range []plan.Severity{plan.Unknown, plan.Warning, plan.Error} {
+		a.printFindings(severity, p.Of(severity))
+	}
+	switch wrong := len(p.Of(plan.Error)); {
+	case wrong > 0:
+	case p.Live:
+		out.Printf("\nno errors\n")
+	default:
+		out.Printf("\nno errors on this machine; --live asks the service, too\n")
+	}
+}
+
+func systemOf(s *plan.Step) string {
+	if s.System == "" {
+		return "–"
+	}
+	return s.System
+}
+
+// whatOf reads "4 nodes, 6h0m0s, partition normal" or "notes.txt (1.2 KiB),
+// direct".
+func whatOf(s *plan.Step) string {
+	var facts []string
+	if s.Finally {
+		facts = append(facts, "in the end, whatever happens")
+	}
+	if s.If != "" {
+		facts = append(facts, "if "+s.If)
+	}
+	if j := s.Job; j != nil {
+		facts = append(facts, jobFacts(j)...)
+	}
+	for _, r := range s.Reads {
+		facts = append(facts, sourceFact(r))
+	}
+	if t := s.Transfer; t != nil {
+		switch {
+		case t.Method != "":
+			facts = append(facts, t.Method)
+		case t.Asked != "" && t.Asked != "auto":
+			facts = append(facts, t.Asked)
+		}
+	}
+	return strings.Join(facts, ", ")
+}
+
+func jobFacts(j *plan.Job) []string {
+	var facts []string
+	if j.Nodes > 0 {
+		facts = append(facts, count(int(j.Nodes), "node"))
+	}
+	for _, f := range [][2]string{
+		{"", j.Walltime}, {"partition ", j.Partition}, {"account ", j.Account}, {"reservation ", j.Reservation}, {"qos ", j.QOS},
+	} {
+		if f[1] != "" {
+			facts = append(facts, f[0]+f[1])
+		}
+	}
+	return facts
+}
+
+func sourceFact(r *plan.Source) string {
+	text := r.Given
+	switch {
+	case r.Seen == nil || r.Seen.Problem != "":
+		return text
+	case !r.Seen.Exists:
+		return text + " (not there)"
+	case r.Seen.Dir && r.Side == workflow.LocalPath:
+		return fmt.Sprintf("%s (%s, %s)", text, count(r.Seen.Files, "file"), console.Bytes(r.Seen.SizeBytes))
+	case r.Seen.Dir:
+		return text + " (directory)"
+	}
+	return fmt.Sprintf("%s (%s)", text, console.Bytes(r.Seen.SizeBytes))
+}
+
+var severities = map[plan.Severity]struct {
+	title, symbol string
+	style         console.Style
+}{
+	plan.Unknown: {"not checkable before the run", "?", console.Dim},
+	plan.Warning: {"warnings", "!", console.Yellow},
+	plan.Error:   {"errors", "✗", console.Red},
+}
+
+func (a *app) printFindings(severity plan.Severity, findings []plan.Finding) {
+	if len(findings) == 0 {
+		return
+	}
+	out, look := a.streams.Out, severities[severity]
+	out.Println()
+	out.Println(console.Text{S: look.title, Style: console.Bold})
+	for _, f := range findings {
+		place := ""
+		if f.Step != "" {
+			place = f.Step + ": "
+		}
+		if f.Pos != nil && severity != plan.Unknown {
+			place = fmt.Sprintf("line %d, %s", f.Pos.Line, place)
+		}
+		out.Println(console.Text{S: "  " + look.symbol + " ", Style: look.style}, console.Say(place+f.Message))
+		if f.Hint != "" {
+			out.Println(console.Text{S: "    hint: ", Style: console.Dim}, console.Say(f.Hint))
+		}
+	}
+}
