@@ -70,7 +70,11 @@ func parseArray(s string) (arraySpec, bool) {
 		}
 		a.limit = int(n)
 	}
-	for _, item := range strings.Split(list, ",") {
+	items := strings.Split(list, ",")
+	if len(items) > maxArrayIndex { // some say the same
+		return arraySpec{}, false
+	}
+	for _, item := range items {
 		first, last, isSpan := strings.Cut(item, "-")
 		step := "1"
 		if isSpan {

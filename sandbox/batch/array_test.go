@@ -26,7 +26,7 @@ func TestParseArray(t *testing.T) {
 			t.Errorf("%q: %v (-want +got)\n%s", text, ok, diff)
 		}
 	}
-	for _, text := range []string{"", "3-0", "a", "1-", "-1", "0-3%0", "0-3%", "0-3:0", "1001", "0-1001", "1;2", "0-3%-1", "1.5"} {
+	for _, text := range []string{"", "3-0", "a", "1-", "-1", "0-3%0", "0-3%", "0-3:0", "1001", "0-1001", "1;2", "0-3%-1", "1.5", strings.Repeat("0-1000,", 2000) + "0"} {
 		if got, ok := parseArray(text); ok {
 			t.Errorf("%q is taken for %v", text, got)
 		}

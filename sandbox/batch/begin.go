@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -61,5 +62,8 @@ func parseOffset(s string, now time.Time) (time.Time, bool) {
 		"day": 24 * time.Hour, "week": 7 * 24 * time.Hour,
 	}
 	by, known := units[strings.TrimSuffix(unit, "s")]
-	return now.Add(time.Duration(n) * by), ok && err == nil && known
+	if !ok || err != nil || !known || time.Duration(n) > math.MaxInt64/by {
+		return time.Time{}, false
+	}
+	return now.Add(time.Duration(n) * by), true
 }

@@ -86,7 +86,7 @@ func submitFailed(reason string) error {
 // names it does not know, nodes it does not have, one job too many. live are
 // the jobs of the system that are not over; count is how many rec stands for.
 func (c Cluster) admit(rec *record, live []*record, count int, now time.Time) error {
-	for _, check := range []func(*record, time.Time) error{c.admitPartition, c.admitAccount, c.admitReservation} {
+	for _, check := range []func(*record, time.Time) error{c.admitPartition, c.admitNodes, c.admitAccount, c.admitReservation} {
 		if err := check(rec, now); err != nil {
 			return err
 		}
@@ -112,14 +112,25 @@ func (c Cluster) admitPartition(rec *record, _ time.Time) error {
 			return &RejectedError{Stderr: "qsub: Queue is not enabled", Status: 184}
 		}
 		return submitFailed("Required partition not available (inactive or drain)")
-	case len(c.Nodes) > 0 && rec.Nodes > len(c.nodesOf(p.Nodes)):
-		return c.refuse("Requested node configuration is not available")
 	}
 	if !rec.timeGiven {
 		rec.TimeLimit = p.DefaultTime
 		if rec.TimeLimit == 0 {
 			rec.TimeLimit = p.MaxTime
 		}
+	}
+	return nil
+}
+
+// admitNodes refuses more nodes than there are, and more than any list names.
+func (c Cluster) admitNodes(rec *record, _ time.Time) error {
+	most := maxHosts
+	if len(c.Nodes) > 0 {
+		p, _ := c.partition(rec.Spec.Partition)
+		most = len(c.nodesOf(p.Nodes))
+	}
+	if rec.Nodes > most {
+		return c.refuse("Requested node configuration is not available")
 	}
 	return nil
 }

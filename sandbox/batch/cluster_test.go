@@ -2,6 +2,7 @@ package batch
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +64,20 @@ func TestClusterRefuses(t *testing.T) {
 	}
 	if jobs := b.List("alps"); len(jobs) > 0 {
 		t.Errorf("refused and yet there: %v", jobs)
+	}
+}
+
+// TestClusterRefusesTooManyNodes: a job that no node list could hold must not
+// get as far as having one made.
+func TestClusterRefusesTooManyNodes(t *testing.T) {
+	t.Parallel()
+	for want, c := range map[int]Cluster{10_001: {}, 1_000_000_000: {}, 3: {Nodes: []string{"n1", "n2"}}} {
+		b := newCluster(t, c)
+		_, err := b.Submit(Spec{System: "alps", User: "alice", WorkingDir: b.home, Script: fmt.Sprintf("#!/bin/sh\n#SBATCH -N %d\n", want)})
+		var rejected *RejectedError
+		if !errors.As(err, &rejected) || !strings.HasSuffix(rejected.Stderr, "Requested node configuration is not available") {
+			t.Errorf("%d of the nodes %q: %v", want, c.Nodes, err)
+		}
 	}
 }
 

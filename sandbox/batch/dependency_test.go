@@ -141,7 +141,7 @@ func TestParseBegin(t *testing.T) {
 			t.Errorf("%q is %v, %v; want %s", text, got, ok, want)
 		}
 	}
-	for _, text := range []string{"", "later", "now-1", "now+", "now+1year", "25:00", "2026-13-01", "16"} {
+	for _, text := range []string{"", "later", "now-1", "now+", "now+1year", "now+20000weeks", "25:00", "2026-13-01", "16"} {
 		if got, ok := parseBegin(text, now); ok {
 			t.Errorf("%q is taken for %v", text, got)
 		}

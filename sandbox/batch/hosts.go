@@ -33,7 +33,7 @@ func Hosts(list string) ([]string, error) {
 			}
 			from, err1 := strconv.Atoi(first)
 			to, err2 := strconv.Atoi(last)
-			if err := cmp.Or(err1, err2); err != nil || to < from || len(names)+to-from > maxHosts {
+			if err := cmp.Or(err1, err2); err != nil || to < from || to-from >= maxHosts-len(names) {
 				return nil, fmt.Errorf("host list %q: the range %q is no good", list, span)
 			}
 			for n := from; n <= to; n++ {

@@ -21,7 +21,7 @@ func TestHosts(t *testing.T) {
 			t.Errorf("%q is written as %q and read as %q, %v", list, hostList(got), again, err)
 		}
 	}
-	for _, list := range []string{"n[", "n[1-]", "n[a-b]", "n[3-1]", "n[1-99999]", "a b", "n[1-2]x"} {
+	for _, list := range []string{"n[", "n[1-]", "n[a-b]", "n[3-1]", "n[1-99999]", "n[1-2],n[0-9223372036854775807]", "a b", "n[1-2]x"} {
 		if got, err := Hosts(list); err == nil {
 			t.Errorf("%q is %q, want an error", list, got)
 		}

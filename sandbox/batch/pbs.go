@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -170,10 +171,13 @@ func (rec *record) applyChunks(value string) bool {
 	return true
 }
 
-// parsePBSTime reads seconds, MM:SS or HH:MM:SS.
+// parsePBSTime reads seconds, MM:SS or HH:MM:SS, at most 292 years.
 func parsePBSTime(s string) (time.Duration, bool) {
 	total := int64(0)
 	fields := strings.Split(s, ":")
+	if len(fields) > 3 {
+		return 0, false
+	}
 	for _, field := range fields {
 		n, ok := digits(field)
 		if !ok {
@@ -181,7 +185,7 @@ func parsePBSTime(s string) (time.Duration, bool) {
 		}
 		total = total*60 + n
 	}
-	return time.Duration(total) * time.Second, len(fields) <= 3 && total > 0
+	return time.Duration(total) * time.Second, total > 0 && total <= int64(math.MaxInt64/time.Second)
 }
 
 // parsePBSBegin reads [[[[CC]YY]MM]DD]hhmm[.SS].

@@ -73,7 +73,7 @@ func TestPBSDirectives(t *testing.T) {
 			}
 		})
 	}
-	for _, line := range []string{"name", "-N", "-l select=0", "-l walltime=soon", "-l walltime=1:2:3:4", "-J 3", "-J 3-1", "-a soon", "-W depend=before:1"} {
+	for _, line := range []string{"name", "-N", "-l select=0", "-l walltime=soon", "-l walltime=1:2:3:4", "-l walltime=9999999:00:00", "-J 3", "-J 3-1", "-a soon", "-W depend=before:1"} {
 		if err := applyPBSDirectives(&record{}, Spec{Script: "#PBS " + line + "\n"}, now); err == nil {
 			t.Errorf("%q is taken", line)
 		}
@@ -153,6 +153,7 @@ func TestPBSRefuses(t *testing.T) {
 		"queue":   {Cluster{Partitions: []Partition{{Name: "long"}}}, "-q short", "qsub: Unknown queue"},
 		"drained": {Cluster{Partitions: []Partition{{Name: "long", State: "DRAIN"}}}, "", "qsub: Queue is not enabled"},
 		"limit":   {Cluster{MaxSubmitPerUser: &none}, "-q long", "qsub: would exceed queue long's per-user limit"},
+		"nodes":   {Cluster{}, "-l select=65535", "qsub: Requested node configuration is not available"},
 		"option":  {Cluster{}, "-l walltime=x", "qsub: Illegal attribute or resource value Resource_List.walltime"},
 	} {
 		tt.cluster.PBS = true
