@@ -36,7 +36,9 @@ type UploadRequest struct {
 	Account      string // what the job is charged to
 }
 
-func (r UploadRequest) check(target string) error {
+// Check reports why a file cannot be uploaded to target so, as far as that is
+// known without asking the server. [TransferService.Upload] does it too.
+func (r UploadRequest) Check(target string) error {
 	if err := checkName("account", r.Account); err != nil {
 		return err
 	}
@@ -89,7 +91,7 @@ type UploadTransfer struct {
 //
 //firecrest:operation POST /filesystem/{system_name}/transfer/upload
 func (s *TransferService) Upload(ctx context.Context, system, target string, req UploadRequest) (*UploadTransfer, error) {
-	if err := req.check(target); err != nil {
+	if err := req.Check(target); err != nil {
 		return nil, unsent(err)
 	}
 	reply, err := s.post(ctx, system, "upload", TransferPeer, uploadBody{

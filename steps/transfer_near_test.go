@@ -2,6 +2,7 @@ package steps
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -149,3 +150,36 @@ func TestPlacement(t *testing.T) {
 		t.Error("a copy went into itself")
 	}
 }
+
+// TestRefusedNames: a name that the way of a file would mangle is refused before
+// anything is changed; the others are right.
+func TestRefusedNames(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	names := []string{"a b.txt", "a&b.txt", `say "hi".txt`, "größe.txt", "$HOME.txt", "a\\b.txt", "<x>.txt", "-n.txt", "a;b.txt", "a*b.txt", "`id`.txt", "it's.txt"}
+	var steps strings.Builder
+	for i, name := range names {
+		s.file(name, name)
+		for _, method := range []string{"direct", "s3"} {
+			fmt.Fprintf(&steps, "- { id: %s%d, uses: upload, with: { from: %q, to: %s/, method: %s } }\n", method, i, s.dir+"/"+escape(name), method, method)
+		}
+	}
+	r := s.run(steps.String())
+	home := r.Sites[system].RemoteDir
+	for i, name := range names {
+		for _, method := range []string{"direct", "s3"} {
+			u := unit(t, r, fmt.Sprint(method, i))
+			got, err := os.ReadFile(filepath.Join(home, method, name))
+			switch {
+			case u.State == workflow.Succeeded && string(got) == name:
+			case u.State == workflow.Failed && u.Cause == workflow.CauseRejected && err != nil:
+			default:
+				t.Errorf("%q by %s: %s %s %s, there is %q", name, method, u.State, u.Cause, u.Message, got)
+			}
+			t.Logf("%-16q by %-6s: %s", name, method, u.State)
+		}
+	}
+}
+
+// escape writes a name as a pattern that matches it alone.
+func escape(name string) string { return strings.NewReplacer("*", `\*`, `\`, `\\`).Replace(name) }

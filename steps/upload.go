@@ -189,8 +189,6 @@ func (c *call) localFile(p string) (string, error) {
 	return p, c.checkInput(p)
 }
 
-func sameFile(a, b fs.FileInfo) bool { return a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) }
-
 func fileDigest(name string) (string, error) {
 	file, err := os.Open(name)
 	if err != nil {

@@ -226,6 +226,9 @@ func (u *Upload) begin(ctx context.Context) (*Result, error) {
 	if u.state.Method == Direct {
 		return u.direct(ctx)
 	}
+	if err := u.check(); err != nil {
+		return nil, err
+	}
 	if err := u.makeDirectory(ctx); err != nil {
 		return nil, err
 	}
@@ -241,6 +244,15 @@ func (u *Upload) begin(ctx context.Context) (*Result, error) {
 		}
 	}
 	return nil, u.request(ctx, facts)
+}
+
+// check refuses, before anything is changed, what the service would mangle.
+func (u *Upload) check() error {
+	request := firecrest.UploadRequest{Method: u.state.Method, FileSize: u.state.Size, Account: u.Account}
+	if request.Method == firecrest.MethodWormhole {
+		request.WormholeCode = "1-a-b" // it is made up later
+	}
+	return request.Check(u.To)
 }
 
 // request has the service submit the job and give the addresses.
