@@ -10,10 +10,10 @@ GO       := CGO_ENABLED=0 go
 FUZZTIME ?= 30s
 KILLS    ?= 60
 
-.PHONY: help build test race lint generate verify conformance fuzz bench crash demo clean
+.PHONY: help build test race lint generate verify conformance fuzz bench bench-transfer crash demo clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/fcflow, one static binary
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN) ./cmd/fcflow
@@ -54,6 +54,9 @@ fuzz: ## fuzz each target for FUZZTIME (30s), a time or a count such as 4000x
 
 bench: build ## measure the figures and print them beside their goals
 	$(GO) run ./bench -fcflow $(BIN)
+
+bench-transfer: build ## move 1 GiB over a slow network, beside simpler clients and the official one
+	$(GO) run ./bench/transfer -fcflow $(BIN)
 
 crash: build ## kill the real program KILLS times (60) at random moments and resume it
 	$(GO) test -count=1 -v -run TestKill ./internal/crashtest -kills $(KILLS)

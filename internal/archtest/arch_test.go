@@ -54,6 +54,7 @@ var rules = map[string]rule{
 	"internal/crashtest": {},
 	"bench":              {own: []string{"workflow", "engine", "store", "bench/figures"}},
 	"bench/figures":      {own: []string{"workflow"}},
+	"bench/transfer":     {own: []string{"firecrest", "sandbox", "store", "bench/figures"}},
 	"cmd/fcflow": {
 		own: []string{
 			"workflow", "engine", "store", "firecrest", "firecrest/datatransfer", "steps", "scheduler", "server", "sandbox", "schema",
