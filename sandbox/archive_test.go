@@ -228,6 +228,45 @@ func TestExtractFailures(t *testing.T) {
 	wantError(t, r.extract(r.home+"/gzip", filepath.Dir(r.home), "gzip"), 403, "Permission denied")
 }
 
+// TestExtractReadsOn: what follows the end of an archive belongs to the
+// compressed stream, which has to end well too.
+func TestExtractReadsOn(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	if err := errors.Join(w.WriteHeader(&tar.Header{Name: "f", Mode: 0o644}), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	archive.Write(make([]byte, 1<<20)) // as of tar --blocking-factor=2048
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, err := z.Write(archive.Bytes())
+	if err := errors.Join(err, z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	r.write("padded.gzip", packed.String())
+	packed.Bytes()[packed.Len()-8] ^= 1 // of the checksum
+	r.write("spoilt.gzip", packed.String())
+	want(t, r.extract(r.home+"/padded.gzip", r.home, "gzip"), 204)
+	wantError(t, r.extract(r.home+"/spoilt.gzip", r.home, "gzip"), 500, "crc error\ntar: Child returned status 1")
+	for _, compression := range []string{"xz", "bzip2"} {
+		program, err := exec.LookPath(compression)
+		if err != nil {
+			t.Log(err)
+			continue
+		}
+		filter := exec.Command(program, "-c")
+		filter.Stdin = bytes.NewReader(archive.Bytes())
+		content, err := filter.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.write("padded."+compression, string(content))
+		want(t, r.extract(r.home+"/padded."+compression, r.home, compression), 204)
+	}
+}
+
 func TestFilterMissing(t *testing.T) {
 	r := newRig(t)
 	src := r.write("src", "x")

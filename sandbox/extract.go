@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"archive/tar"
+	"compress/gzip"
 	"errors"
 	"io"
 	"io/fs"
@@ -53,7 +54,9 @@ func (x session) extract(source, target, compression string) error {
 		return notCompressed(compression, err)
 	}
 	u := &unpacking{session: x, top: dir.absolute(), in: tar.NewReader(x.limited(plain))}
-	err = u.run()
+	if err = u.run(); err == nil { // a filter that cannot write the rest fails
+		_, err = io.Copy(io.Discard, x.limited(plain))
+	}
 	if cerr := plain.Close(); err == nil {
 		err = cerr
 	}
@@ -65,6 +68,8 @@ func (x session) extract(source, target, compression string) error {
 		return x.expired()
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return commandFailed(2, "tar: Unexpected EOF in archive\ntar: Error is not recoverable: exiting now")
+	case errors.Is(err, gzip.ErrChecksum):
+		return commandFailed(2, "gzip: stdin: invalid compressed data--crc error\ntar: Child returned status 1\ntar: Error is not recoverable: exiting now")
 	case errors.Is(err, tar.ErrHeader):
 		return commandFailed(2, "tar: This does not look like a tar archive\ntar: Exiting with failure status due to previous errors")
 	}

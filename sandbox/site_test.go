@@ -47,6 +47,9 @@ func TestSiteDescriptions(t *testing.T) {
 		"unknown scheduler":  {`{"systems":[{"name":"alps","scheduler":"lsf"}]}`, `"lsf", want one of slurm, pbs`},
 		"unknown method":     {`{"systems":[{"name":"alps","transfer":{"method":"ftp"}}]}`, `"ftp", want one of`},
 		"ports":              {`{"systems":[{"name":"alps","transfer":{"port_range":[9,8]}}]}`, "port range 9-8"},
+		"part size":          {`{"systems":[{"name":"alps","transfer":{"max_part_size":-1}}]}`, "max_part_size"},
+		"life of URLs":       {`{"systems":[{"name":"alps","transfer":{"ttl":"10ms"}}]}`, "ttl"},
+		"processors":         {`{"systems":[{"name":"alps","nodes":[{"name":"n1","cpus":-1}]}]}`, "less than nothing"},
 		"unknown node":       {`{"systems":[{"name":"alps","partitions":[{"name":"p","nodes":"x1"}]}]}`, `no node "x1"`},
 		"host list":          {`{"systems":[{"name":"alps","nodes":[{"name":"n[3-1]"}]}]}`, "host list"},
 		"node state":         {`{"systems":[{"name":"alps","nodes":[{"name":"n1","state":"SLEEPY"}]}]}`, `"SLEEPY", want one of`},
@@ -57,6 +60,7 @@ func TestSiteDescriptions(t *testing.T) {
 		"file system":        {`{"systems":[{"name":"alps","health":{"file_systems":{"/scratch":false}}}]}`, `"/scratch", want one of home, scratch`},
 		"user twice":         {`{"systems":[{"name":"alps"}],"users":[{"name":"a"},{"name":"a"}]}`, `user "a"`},
 		"client twice":       {`{"systems":[{"name":"alps"}],"users":[{"name":"a"},{"name":"b","client_id":"a"}]}`, `user "b"`},
+		"number twice":       {`{"systems":[{"name":"alps"}],"users":[{"name":"a","uid":1001},{"name":"b"}]}`, `user "b"`},
 		"user name":          {`{"systems":[{"name":"alps"}],"users":[{"name":"../a"}]}`, `user "../a"`},
 		"nobody can log in":  {`{"systems":[{"name":"alps"}],"users":[{"name":"a","ssh_key":false}]}`, "SSH key"},
 		"not JSON":           {`systems:`, "invalid character"},
@@ -213,6 +217,21 @@ func TestProbes(t *testing.T) {
 	r.do("GET", "/status/liveness/", nil).decode(t, &live)
 	if _, has := live.HealthcheckRuns["blind"]; has || len(live.HealthcheckRuns) != 4 {
 		t.Errorf("probed %v, want alps, acct, sick and nossh", live.HealthcheckRuns)
+	}
+}
+
+// TestChecksumUnprobed asks for checksums where no probe has had a look at the
+// path.
+func TestChecksumUnprobed(t *testing.T) {
+	t.Parallel()
+	down := false
+	r := described(t, func(c *Config) {
+		c.Site.Systems = append(c.Site.Systems, SystemConfig{Name: "blind", Probing: &down})
+	})
+	r.write("f", "x")
+	r.write("a b", "x")
+	for path, status := range map[string]int{"f": 200, "./f": 200, "a+b": 500, r.home + "/f": 200, r.home + "/a+b": 500, r.home + "/../../etc/f": 403} {
+		want(t, r.do("GET", "/filesystem/blind/ops/checksum?path="+path, nil), status)
 	}
 }
 

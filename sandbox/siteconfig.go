@@ -137,7 +137,7 @@ type HealthConfig struct {
 // UserConfig is a user and the client that gets tokens for that user.
 type UserConfig struct {
 	Name         string        `json:"name"`
-	UID          int           `json:"uid,omitempty"`           // default 1000 and up
+	UID          int           `json:"uid,omitempty"`           // default 1000 and its place in the list
 	ClientID     string        `json:"client_id,omitempty"`     // default: the name
 	ClientSecret string        `json:"client_secret,omitempty"` // default: made up once and kept in the root
 	Groups       []GroupConfig `json:"groups,omitempty"`        // the first is the primary one; default users
@@ -226,15 +226,15 @@ func (sc *SiteConfig) check() error {
 			return fmt.Errorf("system %q: %w", sys.Name, err)
 		}
 	}
-	users, clients := map[string]bool{}, map[string]bool{}
+	users, clients, uids := map[string]bool{}, map[string]bool{}, map[int]bool{}
 	nobody := len(sc.Users) > 0
-	for _, u := range sc.Users {
+	for i, u := range sc.Users {
 		nobody = nobody && u.SSHKey != nil && !*u.SSHKey
-		client := u.client()
-		if !userName.MatchString(u.Name) || users[u.Name] || clients[client] {
-			return fmt.Errorf("user %q: want lower-case letters, digits, %q, each name and each client only once", u.Name, "_.-")
+		client, uid := u.client(), u.number(i)
+		if !userName.MatchString(u.Name) || users[u.Name] || clients[client] || uids[uid] {
+			return fmt.Errorf("user %q: want lower-case letters, digits, %q, and each name, client and uid only once", u.Name, "_.-")
 		}
-		users[u.Name], clients[client] = true, true
+		users[u.Name], clients[client], uids[uid] = true, true, true
 	}
 	if nobody {
 		return errors.New("none of its users has an SSH key")
@@ -249,6 +249,14 @@ func (u UserConfig) client() string {
 	return u.Name
 }
 
+// number is the uid of the user at index i of the site.
+func (u UserConfig) number(i int) int {
+	if u.UID != 0 {
+		return u.UID
+	}
+	return 1000 + i
+}
+
 func (sys *SystemConfig) check() error {
 	if err := oneOf("scheduler", sys.Scheduler, "slurm", "pbs"); err != nil {
 		return err
@@ -259,7 +267,16 @@ func (sys *SystemConfig) check() error {
 	if ports := sys.Transfer.PortRange; ports[0] < 0 || ports[0] > ports[1] || ports[1] > 65535 {
 		return fmt.Errorf("port range %d-%d", ports[0], ports[1])
 	}
+	if sys.Transfer.MaxPartSize < 0 || sys.Transfer.InboundTransferLimit < 0 {
+		return errors.New("max_part_size or inbound_transfer_limit is negative")
+	}
+	if ttl := time.Duration(sys.Transfer.TTL); ttl != 0 && ttl < time.Second {
+		return fmt.Errorf("ttl %s: want 1s or more", ttl)
+	}
 	for _, n := range sys.Nodes {
+		if min(n.CPUs, n.Sockets, n.MemoryMB) < 0 {
+			return fmt.Errorf("node %s has less than nothing", n.Name)
+		}
 		if _, err := batch.Hosts(n.Name); err != nil {
 			return err
 		}
