@@ -137,9 +137,7 @@ func (st *site) withSecrets(users []UserConfig) []UserConfig {
 	for i := range users {
 		u := &users[i]
 		u.ClientID = u.client()
-		if u.UID == 0 {
-			u.UID = 1000 + i
-		}
+		u.UID = u.number(i)
 		if len(u.Groups) == 0 {
 			u.Groups = []GroupConfig{{"users", 100}}
 		}
