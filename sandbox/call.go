@@ -37,13 +37,17 @@ var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]
 // serve is the way of every request: tracing headers, routing, fault, handling.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	for _, name := range []string{"X-Request-ID", "X-Correlation-ID"} {
-		if id := r.Header.Get(name); id != "" && !uuid.MatchString(id) {
+		if id := r.Header.Get(name); id != "" && !s.release.has(lacksRequestIDs) && !uuid.MatchString(id) {
 			w.Header().Set("Content-Length", "0")
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
 	}
-	prefix, path := s.splitPrefix(strings.ToLower(r.URL.Path))
+	path := r.URL.Path
+	if !s.release.has(mindsCase) {
+		path = strings.ToLower(path)
+	}
+	prefix, path := s.splitPrefix(path)
 	row, other, vars := s.router.find(r.Method, path)
 	if row == nil {
 		p := s.router.unrouted(r, path, other)
@@ -87,16 +91,17 @@ func (s *Server) splitPrefix(path string) (prefix, rest string) {
 // answer adds the headers every answer has and sends p.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, p reply, traced bool) {
 	h := w.Header()
-	h.Set("F7T-AppVersion", s.cfg.Release)
+	h.Set("F7T-AppVersion", s.release.name)
 	h.Set("F7T-Timestamp", strconv.FormatFloat(unixSeconds(time.Now()), 'f', -1, 64))
 	for _, name := range []string{"X-Request-ID", "X-Correlation-ID"} {
+		traced = traced && !s.release.has(lacksRequestIDs)
 		if id := r.Header.Get(name); traced && id != "" {
 			h.Set(name, id)
 		} else if traced {
 			h.Set(name, newID())
 		}
 	}
-	if err := p.write(w, r); err != nil {
+	if err := s.release.finish(p).write(w, r); err != nil {
 		s.log.Debug("answer not sent", "path", r.URL.Path, "error", err)
 	}
 }
@@ -123,6 +128,7 @@ func (s *Server) handle(c *call) (p reply, traced bool) {
 		}
 		e = &apiError{status: 500, message: fmt.Sprintf("(%q,)", err.Error()), unhandled: true}
 	}
+	e = s.release.refusal(c, e)
 	return e.reply(c.user), !e.unhandled
 }
 
@@ -152,7 +158,13 @@ func (s *Server) attempt(c *call) (reply, error) {
 	if c.fault.own != nil && !c.fault.Late {
 		return reply{}, c.fault.own
 	}
+	if err := s.release.request(s, c); err != nil {
+		return reply{}, err
+	}
 	p, err := c.route.handle(s, c)
+	if err == nil {
+		err = s.release.answer(s, c, &p)
+	}
 	if err == nil && c.fault.own != nil {
 		err = c.fault.own
 	}

@@ -180,7 +180,7 @@ func (s *Server) postUpload(c *call) (reply, error) {
 		k.add("body", "file", "file", missing)
 		return reply{}, k.err()
 	}
-	if int64(len(content)) > s.cfg.MaxOpsFileSize {
+	if size := int64(len(content)); size > s.cfg.MaxOpsFileSize || size == s.cfg.MaxOpsFileSize && s.release.has(uploadsLess) {
 		return reply{}, fail(413, "File to upload is too large.")
 	}
 	target := c.path + "/" + name

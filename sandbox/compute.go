@@ -57,10 +57,14 @@ func (s *Server) submit(c *call, spec batch.Spec) (id string, err error) {
 	case c.site.pbs():
 		return "", pbsFailed("command", max(1, rejected.Status), rejected.Stderr, " stdout:")
 	case policyLimit.MatchString(rejected.Stderr):
-		return "", fail(403, "Job submission rejected: accounting/QOS policy limit exceeded. %s", strings.TrimSpace(rejected.Stderr))
+		return "", fail(403, "%s%s", limitReached, strings.TrimSpace(rejected.Stderr))
 	}
 	return "", slurmFailed(max(1, rejected.Status), rejected.Stderr)
 }
+
+// limitReached is what the answer to a submission begins with that a limit
+// forbids.
+const limitReached = "Job submission rejected: accounting/QOS policy limit exceeded. "
 
 var policyLimit = regexp.MustCompile(`(QOS|Assoc)(Max|Min)\w*Limit`)
 

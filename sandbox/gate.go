@@ -39,6 +39,9 @@ func (s *Server) gate(c *call) error {
 		return fail(400, "The provided path (%s) is not an absolute path.", c.path)
 	}
 	clean := path.Clean(c.path)
+	if s.release.has(trustsDots) {
+		clean = c.path
+	}
 	v := s.volumes.containing(clean)
 	switch {
 	case v == nil:

@@ -80,7 +80,9 @@ func (s *Server) slurmJobs(jobs []batch.Job) jobsReply {
 		accounted, waiting := s.describeArray(jobs[:end])
 		out.Jobs, queued, jobs = append(out.Jobs, accounted...), append(queued, waiting...), jobs[end:]
 	}
-	out.Jobs = append(out.Jobs, queued...)
+	if !s.release.has(asksAccounting) {
+		out.Jobs = append(out.Jobs, queued...)
+	}
 	return out
 }
 

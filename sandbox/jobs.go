@@ -12,13 +12,9 @@ import (
 	"github.com/fcflow/fcflow/sandbox/batch"
 )
 
-// finishedWindow is how far back a list goes by default in release 2.5.6. That
-// release ignores time_window and name; the next one has them, with a window of
-// a day, and they are here so that clients of both can be tried out.
-const finishedWindow = 7 * 24 * time.Hour
-
+// timeWindows are how far back a list goes for jobs that have ended.
 var timeWindows = map[string]time.Duration{
-	"": finishedWindow, "1h": time.Hour, "8h": 8 * time.Hour, "24h": 24 * time.Hour,
+	"": 24 * time.Hour, "1h": time.Hour, "8h": 8 * time.Hour, "24h": 24 * time.Hour,
 	"3d": 3 * 24 * time.Hour, "7d": 7 * 24 * time.Hour,
 }
 
@@ -32,7 +28,7 @@ func (s *Server) getJobs(c *call) (reply, error) {
 	if err := cmp.Or(q.err(), s.canQuery(c)); err != nil {
 		return reply{}, err
 	}
-	since := time.Now().Add(-timeWindows[window])
+	since := s.listedSince(timeWindows[window])
 	names := strings.Split(name, ",")
 	var shown []batch.Job
 	printed := 0
@@ -56,6 +52,16 @@ func (s *Server) getJobs(c *call) (reply, error) {
 		return jsonReply(200, pbsJobs(shown)), nil
 	}
 	return jsonReply(200, s.slurmJobs(shown)), nil
+}
+
+// listedSince is the end of the oldest jobs that a list shows.
+func (s *Server) listedSince(window time.Duration) time.Time {
+	now := time.Now()
+	if s.release.has(forgetsAtNight) {
+		year, month, day := now.Date()
+		return time.Date(year, month, day, 0, 0, 0, 0, now.Location())
+	}
+	return now.Add(-window)
 }
 
 // visible says whether a query shows a job yet.

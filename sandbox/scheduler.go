@@ -93,7 +93,7 @@ func (s *Server) admitJob(spec *batch.Spec) error {
 }
 
 // slurmFailed is the answer when a command of Slurm failed.
-func slurmFailed(status int, stderr string) error {
+func slurmFailed(status int, stderr string) *apiError {
 	return fail(500, "Unexpected Slurm command response. exit_status:%d std_err:%s\n", status, strings.TrimSuffix(stderr, "\n"))
 }
 

@@ -52,8 +52,11 @@ const StorePath = "/s3"
 type Config struct {
 	Root    string   // directory of the state; created with mode 0700
 	Systems []string // added to the systems the root already has; "sandbox" if there are none
-	Release string   // value of F7T-AppVersion; default DefaultRelease
-	Prefix  string   // path prefix accepted besides the bare paths, such as "/hpc/firecrest"
+	// Release is the one to imitate, of those of [Releases]. By default it is
+	// DefaultRelease with two parameters that job lists got in the next: name and
+	// time_window.
+	Release string
+	Prefix  string // path prefix accepted besides the bare paths, such as "/hpc/firecrest"
 
 	TokenLifetime  time.Duration // of tokens the sandbox issues; default 5 minutes
 	TokenAlgorithm string        // ES256 (default), RS256 or HS256; only used when the root has no key yet
@@ -114,6 +117,7 @@ type Server struct {
 	jobs    *batch.Table
 	objects *objects.Store
 	router  router
+	release release
 	faults  faultSet
 	opened  time.Time
 
@@ -140,7 +144,7 @@ func open(cfg Config, patience time.Duration) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: cfg.Logger, lock: lock, router: newRouter(operations), opened: time.Now()}
+	s := &Server{cfg: cfg, log: cfg.Logger, lock: lock, opened: time.Now()}
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -148,9 +152,6 @@ func open(cfg Config, patience time.Duration) (*Server, error) {
 }
 
 func (cfg Config) withDefaults() Config {
-	if cfg.Release == "" {
-		cfg.Release = DefaultRelease
-	}
 	if cfg.TokenLifetime <= 0 {
 		cfg.TokenLifetime = 5 * time.Minute
 	}
@@ -172,6 +173,10 @@ func (cfg Config) withDefaults() Config {
 
 func (s *Server) load() (err error) {
 	root := s.cfg.Root
+	if s.release, err = findRelease(s.cfg.Release); err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	s.router = newRouter(s.release.routes(operations))
 	if err := s.SetFaults(s.cfg.FaultSeed, s.cfg.Faults...); err != nil {
 		return err
 	}
@@ -181,6 +186,7 @@ func (s *Server) load() (err error) {
 	if s.site, err = openSite(root, s.cfg); err != nil {
 		return err
 	}
+	s.site.release = s.release
 	s.users = s.site.users()
 	if s.key, err = openKey(filepath.Join(root, "key.json"), s.cfg.TokenAlgorithm); err != nil {
 		return err

@@ -81,8 +81,9 @@ type site struct {
 	Systems      []string    `json:"systems"`             // of an open site
 	Description  *SiteConfig `json:"site,omitempty"`
 
-	mu   sync.RWMutex
-	file string
+	mu      sync.RWMutex
+	file    string
+	release release
 }
 
 func openSite(root string, cfg Config) (*site, error) {
@@ -212,12 +213,12 @@ func (st *site) all() []*SystemConfig {
 	var systems []*SystemConfig
 	if st.Description != nil {
 		for i := range st.Description.Systems {
-			systems = append(systems, &st.Description.Systems[i])
+			systems = append(systems, st.release.system(&st.Description.Systems[i]))
 		}
 		return systems
 	}
 	for _, name := range st.Systems {
-		systems = append(systems, &SystemConfig{Name: name, Scheduler: st.Scheduler})
+		systems = append(systems, st.release.system(&SystemConfig{Name: name, Scheduler: st.Scheduler}))
 	}
 	return systems
 }

@@ -221,12 +221,12 @@ func (s *Server) getOpenAPI(*call) (reply, error) {
 		paths[path][method] = operation{
 			OperationID: method + strings.NewReplacer("/", "_", "{", "", "}", "").Replace(path),
 			Tags:        []string{row.segments[1]},
-			Responses:   map[string]any{"default": map[string]string{"description": "as in FirecREST " + s.cfg.Release}},
+			Responses:   map[string]any{"default": map[string]string{"description": "as in FirecREST " + s.release.name}},
 		}
 	}
 	return jsonReply(200, map[string]any{
 		"openapi": "3.1.0",
-		"info":    map[string]string{"title": "FirecREST", "version": s.cfg.Release},
+		"info":    map[string]string{"title": "FirecREST", "version": s.release.name},
 		"paths":   paths,
 	}), nil
 }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"path"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -246,7 +247,7 @@ func (s *Server) stage(c *call, account string, size int64) (*staged, error) {
 	if _, err := jobHeader(c.site.TransferDirectives, account); err != nil {
 		return nil, err // before anything is left in the bucket
 	}
-	to := &staged{Bucket: c.user, Key: newUUID() + "/" + path.Base(c.path), PartSize: c.site.transfer().MaxPartSize}
+	to := &staged{Bucket: c.user, Key: s.objectKey(c), PartSize: c.site.transfer().MaxPartSize}
 	parts := max(0, size/to.PartSize)
 	if size > 0 && size%to.PartSize > 0 {
 		parts++
@@ -266,6 +267,14 @@ func (s *Server) stage(c *call, account string, size int64) (*staged, error) {
 		return nil, fmt.Errorf("stage %s: %w", c.path, err)
 	}
 	return to, nil
+}
+
+// objectKey is a new key for the file that a call is about.
+func (s *Server) objectKey(c *call) string {
+	if strings.HasSuffix(c.route.op, "/download") && s.release.has(namesFirst) {
+		return path.Base(c.path) + "_" + newUUID()
+	}
+	return newUUID() + "/" + path.Base(c.path)
 }
 
 // presign makes a URL for the host that the caller reached the sandbox under.
