@@ -113,9 +113,6 @@ type TransferConfig struct {
 	TTL         Duration `json:"ttl,omitempty"`           // of the URLs given out
 	Poll        Duration `json:"poll,omitempty"`          // how often an upload's job looks for its object
 
-	// PyPIIndexURL is only shown; jobs of the sandbox install nothing.
-	PyPIIndexURL string `json:"pypi_index_url,omitempty"`
-
 	GiveUp Duration `json:"give_up,omitempty"` // how long it looks; default a day
 
 	// Of the streamer.
@@ -123,6 +120,13 @@ type TransferConfig struct {
 	PublicIPs            []string `json:"public_ips,omitempty"`
 	WaitTimeout          Duration `json:"wait_timeout,omitempty"`
 	InboundTransferLimit int64    `json:"inbound_transfer_limit,omitempty"` // bytes
+	// TextEOF has streams end as corrected releases of the streamer end them: in
+	// text, without spaces.
+	TextEOF bool `json:"text_eof,omitempty"`
+
+	// Of streamer and wormhole. It is only shown; jobs of the sandbox install
+	// nothing.
+	PyPIIndexURL string `json:"pypi_index_url,omitempty"`
 }
 
 // HealthConfig is what the probes find. A service that is left out is healthy.

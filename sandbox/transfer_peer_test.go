@@ -83,6 +83,27 @@ func dial(t *testing.T, coordinates string) *websocket.Conn {
 	return nil
 }
 
+// TestPeerSettings: what a site says about its peers reaches clients and jobs.
+func TestPeerSettings(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"streamer", "wormhole"} {
+		r := newRig(t, withTransfer(TransferConfig{Method: method, PyPIIndexURL: "https://pypi.example/simple", TextEOF: true}))
+		a := r.do("GET", "/status/systems", nil)
+		if !strings.Contains(string(a.body), `"pypiIndexUrl":"https://pypi.example/simple"`) {
+			t.Errorf("%s: %s", method, a.body)
+		}
+	}
+	r := newRig(t, byPeer(t, "streamer"), func(c *Config) { c.Site.Systems[0].Transfer.TextEOF = true })
+	_, directives := r.peered("download", "streamer", r.write("f", "abc"))
+	conn := dial(t, directives["coordinates"])
+	for _, want := range []websocket.MessageType{websocket.MessageBinary, websocket.MessageBinary, websocket.MessageText} {
+		kind, text, err := conn.Read(t.Context())
+		if err != nil || kind != want {
+			t.Fatalf("%v %q, %v, want %v", kind, text, err, want)
+		}
+	}
+}
+
 func TestStreamerTransfers(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, byPeer(t, "streamer"))

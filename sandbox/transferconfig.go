@@ -65,6 +65,10 @@ type (
 // describe is the method as GET /status/systems shows it, nil for none. base is
 // the address the client used.
 func (t TransferConfig) describe(base string) any {
+	var index *string
+	if t.PyPIIndexURL != "" {
+		index = &t.PyPIIndexURL
+	}
 	switch t.Method {
 	case "s3":
 		return s3Reply{
@@ -75,11 +79,11 @@ func (t TransferConfig) describe(base string) any {
 		}
 	case "streamer":
 		return streamerReply{
-			ServiceType: "streamer", Host: "127.0.0.1", PortRange: t.PortRange, PublicIPs: t.PublicIPs,
+			ServiceType: "streamer", PypiIndexURL: index, Host: "127.0.0.1", PortRange: t.PortRange, PublicIPs: t.PublicIPs,
 			WaitTimeout: int64(time.Duration(t.WaitTimeout).Seconds()), InboundTransferLimit: t.InboundTransferLimit,
 		}
 	case "wormhole":
-		return wormholeReply{ServiceType: "wormhole"}
+		return wormholeReply{ServiceType: "wormhole", PypiIndexURL: index}
 	}
 	return nil
 }
