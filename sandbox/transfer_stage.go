@@ -296,5 +296,6 @@ func (s *Server) beginStream(c *call, kind, account, operation, path string) (re
 	tc := c.site.transfer()
 	stream := newStreamer(operation, path, tc.PortRange)
 	stream.IPs, stream.Wait, stream.Limit = tc.PublicIPs, time.Duration(tc.WaitTimeout), tc.InboundTransferLimit
+	stream.TextEOF = tc.TextEOF
 	return s.begin(c, 201, kind, account, order{Stream: &stream}, streamerDirectives{methodStreamer, stream.coordinates()})
 }
