@@ -25,21 +25,29 @@ func TestSharedLimits(t *testing.T) {
 	}
 	w := load(t, lib, text.String())
 	synctest.Test(t, func(t *testing.T) {
+		// Counted where a job enters and leaves the queue: what the runs say of it
+		// comes a moment later.
 		var mu sync.Mutex
-		held, most := map[workflow.RunID]int{}, 0
-		e := New(Config{
-			Library: lib, JobsPerSystem: 4, Slots: 3, Binder: &site{answers: []error{nil}},
-			Observe: func(r *workflow.Run, _ []workflow.Event, _ []*workflow.Unit) {
-				mu.Lock()
-				defer mu.Unlock()
-				held[r.ID] = r.JobsOn("daint")
-				sum := 0
-				for _, n := range held {
-					sum += n
-				}
-				most = max(most, sum)
-			},
-		})
+		queued, most := 0, 0
+		count := func(n int) {
+			mu.Lock()
+			defer mu.Unlock()
+			queued += n
+			most = max(most, queued)
+		}
+		place := lib.steps["place"]
+		run := place.Run
+		place.Run = func(ctx context.Context, inv *Invocation, with any) Outcome {
+			if inv.Reason == workflow.WakeStart {
+				count(1)
+			}
+			outcome := run(ctx, inv, with)
+			if outcome.kind != kindWait {
+				count(-1)
+			}
+			return outcome
+		}
+		e := New(Config{Library: lib, JobsPerSystem: 4, Slots: 3, Binder: &site{answers: []error{nil}}})
 		began := time.Now()
 		var wg sync.WaitGroup
 		for range 3 {
