@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/fcflow/fcflow/sandbox/objects"
@@ -144,6 +145,23 @@ var faultKinds = []faultKind{
 		name: "disk-quota", value: faultRate, ops: "*", keys: []string{"bytes"},
 		help: "the disk is full after bytes=N (default 0) of an upload's target: of ops/upload (POST /filesystem/*/ops/upload), or in the job of a large upload (job upload)",
 	},
+}
+
+// FaultKind is a kind of fault for people: what can be switched on.
+type FaultKind struct {
+	Name  string
+	Value string   // what stands behind "=": RATE, which may be left out, DURATION, STATUS or SERVICE
+	Keys  []string // parameters besides rate, times, after, ops and match
+	Help  string
+}
+
+// FaultKinds are all kinds of faults.
+func FaultKinds() []FaultKind {
+	var kinds []FaultKind
+	for _, k := range faultKinds {
+		kinds = append(kinds, FaultKind{k.name, string(k.value), slices.Clone(k.keys), k.help})
+	}
+	return kinds
 }
 
 func findFaultKind(name string) (faultKind, bool) {

@@ -25,10 +25,13 @@ type sandboxOptions struct {
 	systems   []string
 	scheduler choice
 	site      string
+	release   choice
+	faults    []string
+	seed      uint64
 }
 
 func newSandboxCommand(a *app) *cobra.Command {
-	o := sandboxOptions{scheduler: newChoice("slurm", "pbs")}
+	o := sandboxOptions{scheduler: newChoice("slurm", "pbs"), release: choice{choices: sandbox.Releases()}}
 	c := &cobra.Command{
 		Use:   "sandbox",
 		Short: "Serve the sandbox to other programs",
@@ -44,9 +47,15 @@ reservations, accounts and limits, users, how files are moved, what is down. It
 restricts: without it every partition and account is fine. The root remembers it.
 How to log in, with the names that the official client reads, is in the file
 client.env in the root; the ` + "`transfer`" + ` of large files goes through an object store
-on the same address.`,
+on the same address.
+
+--release answers the way that release of FirecREST does. --fault has it
+misbehave: a kind with its value, then parameters, such as drop-submit=0.5, or
+status=429,ops=GET /compute*,times=3,retry-after=1. docs/sandbox.md lists the
+kinds. --fault-seed repeats the chance of an earlier run.`,
 		Example: `  fcflow sandbox --root /tmp/sandbox --listen 127.0.0.1:8080 --system daint
-  . /tmp/sandbox/client.env && fcflow run workflow.yaml`,
+  . /tmp/sandbox/client.env && fcflow run workflow.yaml
+  fcflow sandbox --release 2.4.2 --fault 5xx=0.1 --fault 'latency=200ms,ops=GET *'`,
 	}
 	c.Flags().StringVar(&o.root, "root", "", "`DIR` of the sandbox; default in the state directory")
 	c.Flags().StringVar(&o.listen, "listen", "127.0.0.1:0", "loopback `ADDRESS` to listen on; port 0 takes a free one")
@@ -54,6 +63,10 @@ on the same address.`,
 	c.Flags().StringArrayVar(&o.systems, "system", nil, "`NAME` of a system to serve; may be repeated")
 	c.Flags().StringVar(&o.site, "site", "", "`FILE` that describes the site to imitate")
 	addChoice(c, &o.scheduler, "scheduler", "whose words the batch systems use")
+	addChoice(c, &o.release, "release", "which release of FirecREST to imitate; default the newest")
+	c.Flags().StringArrayVar(&o.faults, "fault", nil, "`FAULT` to switch on; may be repeated")
+	c.Flags().Uint64Var(&o.seed, "fault-seed", 0, "`SEED` of the chance of the faults; 0 takes a new one")
+	completeFlag(c, "fault", completeFaults)
 	completeFlag(c, "system", cobra.NoFileCompletions)
 	return a.command(c, func(c *cobra.Command, _ []string) error { return runSandbox(c.Context(), a, o) })
 }
@@ -72,8 +85,14 @@ func runSandbox(ctx context.Context, a *app, o sandboxOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	for _, fault := range o.faults {
+		if err := sandbox.CheckFault(fault); err != nil {
+			return fmt.Errorf("%w: %w", errUsage, err)
+		}
+	}
 	srv, err := sandbox.Open(sandbox.Config{
-		Root: o.root, Systems: o.systems, Prefix: o.prefix, Scheduler: o.scheduler.value, Site: site, Logger: a.slogger(),
+		Root: o.root, Systems: o.systems, Prefix: o.prefix, Scheduler: o.scheduler.value, Site: site, Release: o.release.value,
+		Faults: o.faults, FaultSeed: o.seed, Logger: a.slogger(),
 	})
 	if err != nil {
 		return err
@@ -94,6 +113,13 @@ func runSandbox(ctx context.Context, a *app, o sandboxOptions) (err error) {
 		return errors.Join(err, l.Close())
 	}
 	a.streams.Out.Printf("FirecREST sandbox at %s\nroot     %s\nlogin    . %s\n", url, srv.Root(), envFile)
+	seed, faults := srv.Faults()
+	for _, f := range faults {
+		a.streams.Out.Printf("fault    %s\n", f.Fault)
+	}
+	if len(faults) > 0 {
+		a.streams.Out.Printf("seed     %d\n", seed)
+	}
 	a.note("interrupt to stop; running jobs go on")
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()
@@ -103,6 +129,15 @@ func runSandbox(ctx context.Context, a *app, o sandboxOptions) (err error) {
 	case <-ctx.Done():
 		return errors.Join(srv.Close(), <-served)
 	}
+}
+
+// completeFaults completes the kind of a fault switch.
+func completeFaults(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	var kinds []string
+	for _, k := range sandbox.FaultKinds() {
+		kinds = append(kinds, k.Name+"\t"+k.Help)
+	}
+	return kinds, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }
 
 // maxSiteBytes bounds a description of a site.
