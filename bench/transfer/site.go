@@ -67,7 +67,7 @@ func openSite(dir string, size int64) (*site, error) {
 }
 
 // makeSource makes the file, of bytes that show when they are in the wrong place,
-// and a configuration of fcflow for a service that is near.
+// and a configuration of fcflow that is as patient as the reference ways.
 func (s *site) makeSource() error {
 	file, err := os.Create(s.local(source))
 	if err != nil {
@@ -83,7 +83,7 @@ func (s *site) makeSource() error {
 		return err
 	}
 	config := filepath.Join(s.dir, "fcflow", "config.yaml")
-	if err := os.WriteFile(config, []byte("profile: near\nprofiles:\n  near:\n    poll: { min: 500ms, max: 1s }\n"), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte("profile: bench\nprofiles:\n  bench:\n    poll: { min: 1s, max: 1s }\n"), 0o600); err != nil {
 		return err
 	}
 	return os.Link(s.local(source), filepath.Join(s.remote, source))
@@ -91,8 +91,7 @@ func (s *site) makeSource() error {
 
 func (s *site) local(name string) string { return filepath.Join(s.dir, name) }
 
-// settle checks that a copy is what it should be, removes it, and waits until the
-// disk has nothing left to do for those who come next.
+// settle checks that a copy is what it should be, and removes it.
 func (s *site) settle(path string) error {
 	file, err := os.Open(path)
 	if err != nil {
@@ -115,7 +114,7 @@ func (s *site) client(l *line) (*firecrest.Client, error) {
 		firecrest.WithTokenSource(firecrest.ClientCredentials{
 			TokenURL: l.url + s.credentials.TokenPath, ClientID: s.credentials.ClientID, ClientSecret: firecrest.Secret(s.credentials.ClientSecret),
 		}),
-		firecrest.WithPollSettings(firecrest.PollSettings{First: []time.Duration{time.Second}, Min: time.Second, Max: time.Second}),
+		firecrest.WithPollSettings(firecrest.PollSettings{Min: time.Second, Max: time.Second}),
 	)
 }
 
