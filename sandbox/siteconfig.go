@@ -265,17 +265,8 @@ func (sys *SystemConfig) check() error {
 	if err := oneOf("scheduler", sys.Scheduler, "slurm", "pbs"); err != nil {
 		return err
 	}
-	if err := oneOf("transfer method", sys.Transfer.Method, "s3", "streamer", "wormhole", "none"); err != nil {
+	if err := sys.Transfer.check(); err != nil {
 		return err
-	}
-	if ports := sys.Transfer.PortRange; ports[0] < 0 || ports[0] > ports[1] || ports[1] > 65535 {
-		return fmt.Errorf("port range %d-%d", ports[0], ports[1])
-	}
-	if sys.Transfer.MaxPartSize < 0 || sys.Transfer.InboundTransferLimit < 0 {
-		return errors.New("max_part_size or inbound_transfer_limit is negative")
-	}
-	if ttl := time.Duration(sys.Transfer.TTL); ttl != 0 && ttl < time.Second {
-		return fmt.Errorf("ttl %s: want 1s or more", ttl)
 	}
 	for _, n := range sys.Nodes {
 		if min(n.CPUs, n.Sockets, n.MemoryMB) < 0 {

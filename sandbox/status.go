@@ -129,7 +129,7 @@ func (s *Server) describeHealth(sys *SystemConfig, checked string) []healthReply
 		h.Path = v.path
 		found = append(found, h)
 	}
-	if sys.transfer().Method == "s3" {
+	if sys.transfer().Method == methodS3 {
 		found = append(found, probe("s3", sys.healthy(sys.Health.S3), nil, ptr("Service timed out")))
 	}
 	return found

@@ -45,17 +45,7 @@ func (t *transferJob) move() error {
 	if _, err := t.existing(source, false); again && errors.Is(err, syscall.ENOENT) {
 		return nil // it was moved before the interruption
 	}
-	from, err := t.changeable(source, false)
-	if err == nil && from.info == nil {
-		err = syscall.ENOENT
-	}
-	var to place
-	if err == nil {
-		to, err = t.changeable(strings.TrimRight(target, "/"), false)
-	}
-	if err == nil && to.info == nil && strings.HasSuffix(target, "/") && !from.info.IsDir() {
-		err = syscall.ENOTDIR
-	}
+	from, to, err := t.ends(source, target)
 	if err != nil {
 		return commandError(err, 1, "mv: cannot move '%s' to '%s': %s", t.Source, target)
 	}
@@ -76,6 +66,21 @@ func (t *transferJob) move() error {
 		return commandError(err, 1, "mv: cannot move '%s' to '%s': %s", t.Source, target)
 	}
 	return nil
+}
+
+// ends are what is moved and where to.
+func (t *transferJob) ends(source, target string) (from, to place, err error) {
+	if from, err = t.changeable(source, false); err != nil {
+		return from, to, err
+	}
+	if from.info == nil {
+		return from, to, syscall.ENOENT
+	}
+	to, err = t.changeable(strings.TrimRight(target, "/"), false)
+	if err == nil && to.info == nil && strings.HasSuffix(target, "/") && !from.info.IsDir() {
+		err = syscall.ENOTDIR
+	}
+	return from, to, err
 }
 
 // moveAcross copies to another volume and removes the source. What an

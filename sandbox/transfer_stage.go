@@ -34,13 +34,6 @@ type (
 	}
 )
 
-// Methods of moving large files, as the API spells them.
-const (
-	methodS3       = "s3"
-	methodStreamer = "streamer"
-	methodWormhole = "wormhole"
-)
-
 // staged is an object on its way through the user's bucket.
 type staged struct {
 	Bucket   string `json:"bucket"`
@@ -139,7 +132,7 @@ func (c *call) readLargest(upload bool) (largest, error) {
 		return largest{}, err
 	}
 	switch has := c.site.transfer().Method; {
-	case has == "none":
+	case has == methodNone:
 		return largest{}, unhandled(`("'NoneType' object has no attribute 'service_type'",)`)
 	case has != want.method:
 		return largest{}, fail(400, "Requested transfer method is not available.")

@@ -2,13 +2,23 @@ package sandbox
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"time"
+)
+
+// Methods of moving large files, as the API spells them, and none of them.
+const (
+	methodS3       = "s3"
+	methodStreamer = "streamer"
+	methodWormhole = "wormhole"
+	methodNone     = "none"
 )
 
 // transfer is how the system moves large files, with every default filled in.
 func (sys *SystemConfig) transfer() TransferConfig {
 	t := sys.Transfer
-	t.Method = cmp.Or(t.Method, "s3")
+	t.Method = cmp.Or(t.Method, methodS3)
 	t.MaxPartSize = cmp.Or(t.MaxPartSize, 64<<20)
 	t.TTL = min(cmp.Or(t.TTL, maxTTL), maxTTL)
 	t.Poll = cmp.Or(t.Poll, Duration(200*time.Millisecond))
@@ -20,6 +30,24 @@ func (sys *SystemConfig) transfer() TransferConfig {
 		t.PublicIPs = []string{"127.0.0.1"}
 	}
 	return t
+}
+
+func (t TransferConfig) check() error {
+	if err := oneOf("transfer method", t.Method, methodS3, methodStreamer, methodWormhole, methodNone); err != nil {
+		return err
+	}
+	ports, ttl := t.PortRange, time.Duration(t.TTL)
+	switch {
+	case ports[0] < 0, ports[0] > ports[1], ports[1] > 65535:
+		return fmt.Errorf("port range %d-%d", ports[0], ports[1])
+	case t.MaxPartSize < 0, t.InboundTransferLimit < 0:
+		return errors.New("max_part_size or inbound_transfer_limit is negative")
+	case ttl != 0 && ttl < time.Second:
+		return fmt.Errorf("ttl %s: want 1s or more", ttl)
+	case t.Poll < 0, t.GiveUp < 0, t.WaitTimeout < 0:
+		return errors.New("poll, give_up or wait_timeout is negative")
+	}
+	return nil
 }
 
 // maxTTL is as long as a presigned URL can be good.
@@ -70,20 +98,20 @@ func (t TransferConfig) describe(base string) any {
 		index = &t.PyPIIndexURL
 	}
 	switch t.Method {
-	case "s3":
+	case methodS3:
 		return s3Reply{
-			ServiceType: "s3", Name: "s3", PrivateURL: masked, PublicURL: base + StorePath,
+			ServiceType: methodS3, Name: "s3", PrivateURL: masked, PublicURL: base + StorePath,
 			AccessKeyID: masked, SecretAccessKey: masked, Region: "us-east-1", TTL: int64(time.Duration(t.TTL).Seconds()),
 			Multipart: multipartReply{MaxPartSize: t.MaxPartSize, ParallelRuns: 3, TmpFolder: "tmp"},
 			Lifecycle: map[string]int{"days": expireDays},
 		}
-	case "streamer":
+	case methodStreamer:
 		return streamerReply{
-			ServiceType: "streamer", PypiIndexURL: index, Host: "127.0.0.1", PortRange: t.PortRange, PublicIPs: t.PublicIPs,
+			ServiceType: methodStreamer, PypiIndexURL: index, Host: "127.0.0.1", PortRange: t.PortRange, PublicIPs: t.PublicIPs,
 			WaitTimeout: int64(time.Duration(t.WaitTimeout).Seconds()), InboundTransferLimit: t.InboundTransferLimit,
 		}
-	case "wormhole":
-		return wormholeReply{ServiceType: "wormhole", PypiIndexURL: index}
+	case methodWormhole:
+		return wormholeReply{ServiceType: methodWormhole, PypiIndexURL: index}
 	}
 	return nil
 }
