@@ -64,7 +64,7 @@ func checkExample(t *testing.T, c *cobra.Command, line string) {
 		return
 	}
 	line, _, _ = strings.Cut(line, ">")
-	words := strings.Fields(strings.NewReplacer("'", "", "[40, 60]", "[40,60]", "<(", "", ")", "").Replace(line))
+	words := shellWords(strings.NewReplacer("<(", "", ")", "").Replace(line))
 	a, _, _ := testApp(t)
 	root := newRootCommand(a)
 	target, rest, err := root.Find(words)
@@ -79,6 +79,21 @@ func checkExample(t *testing.T, c *cobra.Command, line string) {
 	if err := target.ValidateArgs(target.Flags().Args()); err != nil {
 		t.Errorf("example of %s: %q: %v", c.CommandPath(), line, err)
 	}
+}
+
+// shellWords splits a line as a shell does, single quotes respected.
+func shellWords(line string) []string {
+	var words []string
+	quoted := false
+	for _, word := range strings.FieldsFunc(line, func(r rune) bool {
+		if r == '\'' {
+			quoted = !quoted
+		}
+		return !quoted && (r == ' ' || r == '\n')
+	}) {
+		words = append(words, strings.ReplaceAll(word, "'", ""))
+	}
+	return words
 }
 
 // TestLists: every list and show prints JSON and names, too.

@@ -38,8 +38,9 @@ const sandboxSystem = "sandbox"
 
 // connect prepares the service that a profile names; nothing is sent to a real
 // one. Systems are made known to a sandbox. Without a service only local steps
-// can be executed.
-func (a *app) connect(ctx context.Context, s *settings.Settings, p workflow.Profile, systems []string) (*service, error) {
+// can be executed. Each try of a request is told to the observers.
+func (a *app) connect(ctx context.Context, s *settings.Settings, p workflow.Profile, systems []string,
+	observers ...func(firecrest.RequestInfo)) (*service, error) {
 	v := &service{profile: p}
 	if p.URL == "" && p.Sandbox == "" {
 		v.library = steps.New(steps.Config{})
@@ -50,7 +51,7 @@ func (a *app) connect(ctx context.Context, s *settings.Settings, p workflow.Prof
 		firecrest.WithUserAgent("fcflow/" + releaseName()),
 		firecrest.WithMaxInFlight(max(1, s.Count("limits.in_flight"))),
 		firecrest.WithRequestsPerMinute(s.Count("limits.requests_per_minute")),
-		firecrest.WithObserver(logRequests(a.logger())),
+		firecrest.WithObserver(logRequests(a.logger(), observers)),
 	}
 	var base string
 	var err error
@@ -135,8 +136,11 @@ func (a *app) login(s *settings.Settings, options []firecrest.Option) ([]firecre
 	return append(options, firecrest.WithCABundle(pem)), nil
 }
 
-func logRequests(log zerolog.Logger) func(firecrest.RequestInfo) {
+func logRequests(log zerolog.Logger, observers []func(firecrest.RequestInfo)) func(firecrest.RequestInfo) {
 	return func(r firecrest.RequestInfo) {
+		for _, observe := range observers {
+			observe(r)
+		}
 		log.Debug().Str("operation", r.Operation).Str("system", r.System).Int("status", r.Status).
 			Str("request_id", r.RequestID).Int64("duration_ms", r.Duration.Milliseconds()).AnErr("error", r.Err).Msg("request")
 	}

@@ -20,7 +20,7 @@ import (
 func TestJSONKeys(t *testing.T) {
 	t.Parallel()
 	for name, form := range map[string]any{
-		"config_show": shownConfig{}, "systems_list": shownSystem{}, "systems_show": shownSite{}, "plan": shownPlan{},
+		"config_show": shownConfig{}, "systems_list": shownSystem{}, "systems_show": shownSite{}, "plan": shownPlan{}, "doctor": diagnosis{},
 		"runs_list": listedRun{}, "runs_show": shownRun{}, "steps_show": stepType{}, "validate": validated{},
 		"check": checkedRun{}, "version": versionInfo{}, "error": errorJSON{},
 	} {

@@ -14,8 +14,8 @@ import (
 )
 
 // openService connects to the service of the settings, or of --sandbox, for a
-// command that only asks.
-func (a *app) openService(ctx context.Context, sandboxDir string, systems ...string) (*settings.Settings, *service, error) {
+// command that runs nothing.
+func (a *app) openService(ctx context.Context, sandboxDir string, observers ...func(firecrest.RequestInfo)) (*settings.Settings, *service, error) {
 	s, err := a.settings("")
 	if err != nil {
 		return nil, nil, err
@@ -27,7 +27,7 @@ func (a *app) openService(ctx context.Context, sandboxDir string, systems ...str
 	if err := checkService(profile); err != nil {
 		return nil, nil, err
 	}
-	v, err := a.connect(ctx, s, profile, systems)
+	v, err := a.connect(ctx, s, profile, nil, observers...)
 	return s, v, err
 }
 
