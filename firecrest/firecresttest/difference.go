@@ -17,12 +17,19 @@ const (
 	LetsForeignPathsPass Difference = "releases before 2.5.6, and systems that are not probed, do not compare paths with their file systems"
 	OmitsCauses          Difference = "releases before 2.5.5 have no causedBy in errors"
 	HidesLimits          Difference = "releases before 2.5.0 tell neither the limits nor the transfer method of a system"
-	FollowsNewLinks      Difference = "releases before 2.5.0 answer 404 after making a link to nothing"
+	FollowsNewLinks      Difference = "releases before 2.5.0 describe what a new link leads to, and answer 404 if that is nothing"
 	MindsCase            Difference = "releases before 2.4.0 distinguish case in paths"
 	KnowsGzipOnly        Difference = "releases before 2.4.0 write gzip archives only"
 	NamesNodeStates      Difference = "releases before 2.5.1 give the states of nodes in the scheduler's own words"
 	SpellsDirectives     Difference = "releases before 2.5.0 spell the directives in the answers to transfers otherwise"
 	BreaksArrays         Difference = "releases before 2.5.0 cannot name the tasks of an array"
+	MergesLimits         Difference = "releases before 2.5.5 do not tell limits of the site from other refusals of a job"
+	BreaksBytes          Difference = "releases before 2.5.2 cannot show bytes that are no text"
+	TakesDyingTokens     Difference = "releases before 2.5.1 take a token until it expires"
+	HidesAccounts        Difference = "releases before 2.5.1 do not tell the accounts of a user"
+	AsksAccounting       Difference = "releases before 2.5.1 ask the accounting about jobs, and not the queue"
+	MixesMethods         Difference = "releases before 2.5.0 do not compare the method of a transfer with that of the system"
+	TakesNull            Difference = "releases before 2.5.0 take null for a name"
 	LacksLiveness        Difference = "releases before 2.2.3 do not tell their liveness"
 	HidesPartitions      Difference = "releases before 2.5.4, and PBS, do not show hidden partitions"
 	IgnoresAccountFilter Difference = "releases before 2.4.2 ignore the account of job lists"
@@ -49,12 +56,19 @@ func KnownDifferences(release string, system *firecrest.System) []Difference {
 		{"2.5.7", IgnoresJobFilters},
 		{"2.5.6", LetsForeignPathsPass},
 		{"2.5.5", OmitsCauses},
+		{"2.5.5", MergesLimits},
 		{"2.5.4", HidesPartitions},
+		{"2.5.2", BreaksBytes},
+		{"2.5.1", TakesDyingTokens},
+		{"2.5.1", HidesAccounts},
+		{"2.5.1", AsksAccounting},
 		{"2.5.1", NamesNodeStates},
 		{"2.5.0", SpellsDirectives},
 		{"2.5.0", BreaksArrays},
 		{"2.5.0", HidesLimits},
 		{"2.5.0", FollowsNewLinks},
+		{"2.5.0", MixesMethods},
+		{"2.5.0", TakesNull},
 		{"2.4.2", IgnoresAccountFilter},
 		{"2.4.0", MindsCase},
 		{"2.4.0", KnowsGzipOnly},

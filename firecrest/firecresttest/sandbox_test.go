@@ -179,43 +179,14 @@ func TestOperationsOnSandbox(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const prefix, user = "/hpc/firecrest", "alice"
+	const prefix = "/hpc/firecrest"
 	var server, client firecresttest.Coverage
 	var injected interference
 	s := serve(t, sandbox.Config{
 		Site: fixture(t), Prefix: prefix, TokenAlgorithm: "HS256", Observe: server.Answer, Fault: injected.fault,
 	})
-	credentials := s.credentials()
-	target := firecresttest.Target{
-		URL: s.url + prefix, Unprefixed: s.url, System: system, Dir: s.home,
-		Tokens:      firecrest.StaticToken(s.token(t, user, time.Hour, nil)),
-		Credentials: &credentials,
-		OddTokens: map[firecresttest.OddToken]string{
-			firecresttest.ExpiredToken:     s.token(t, user, -time.Minute, nil),
-			firecresttest.ShortToken:       s.token(t, user, 20*time.Second, nil),
-			firecresttest.NotYetValidToken: s.token(t, user, time.Hour, map[string]any{"nbf": time.Now().Add(time.Minute).Unix()}),
-			firecresttest.NamelessToken:    s.token(t, "", time.Hour, nil),
-			firecresttest.StrangerToken:    s.token(t, "carol", time.Hour, nil),
-		},
-		OddSystems: map[firecresttest.OddSystem]string{
-			firecresttest.SickSystem:     "sick",
-			firecresttest.AccountSystem:  "acct",
-			firecresttest.StreamerSystem: "strm",
-			firecresttest.WormholeSystem: "worm",
-			firecresttest.BareSystem:     "nodt",
-			firecresttest.HastySystem:    "hasty",
-			firecresttest.LimitedSystem:  "limited",
-			firecresttest.WaitingSystem:  "later",
-			firecresttest.LaggingSystem:  "lag",
-		},
-		Inject: injected.put, IngressInterval: 100 * time.Millisecond,
-		Transport: s.transport, Poll: quickPolls, Patience: 30 * time.Second, Observer: client.Request,
-	}
-	for _, program := range []string{"bzip2", "xz"} {
-		if _, err := exec.LookPath(program); err != nil {
-			target.Differences = append(target.Differences, firecresttest.LacksPrograms)
-		}
-	}
+	target := sandboxTarget(t, s, &injected)
+	target.URL, target.Unprefixed, target.Observer = s.url+prefix, s.url, client.Request
 	var report *firecresttest.Report
 	t.Run("suite", func(t *testing.T) { report = firecresttest.Run(t, target) })
 
@@ -231,6 +202,43 @@ func TestOperationsOnSandbox(t *testing.T) {
 	for _, gap := range client.Gaps(operations) {
 		t.Errorf("the client saw of %s", gap)
 	}
+}
+
+// sandboxTarget is a sandbox that serves the site of the suite.
+func sandboxTarget(t *testing.T, s served, injected *interference) firecresttest.Target {
+	t.Helper()
+	credentials := s.credentials()
+	target := firecresttest.Target{
+		URL: s.url, System: system, Dir: s.home,
+		Tokens:      firecrest.StaticToken(s.token(t, "alice", time.Hour, nil)),
+		Credentials: &credentials,
+		OddTokens: map[firecresttest.OddToken]string{
+			firecresttest.ExpiredToken:     s.token(t, "alice", -time.Minute, nil),
+			firecresttest.ShortToken:       s.token(t, "alice", 20*time.Second, nil),
+			firecresttest.NotYetValidToken: s.token(t, "alice", time.Hour, map[string]any{"nbf": time.Now().Add(time.Minute).Unix()}),
+			firecresttest.NamelessToken:    s.token(t, "", time.Hour, nil),
+			firecresttest.StrangerToken:    s.token(t, "carol", time.Hour, nil),
+		},
+		OddSystems: map[firecresttest.OddSystem]string{
+			firecresttest.SickSystem:     "sick",
+			firecresttest.AccountSystem:  "acct",
+			firecresttest.StreamerSystem: "strm",
+			firecresttest.WormholeSystem: "worm",
+			firecresttest.BareSystem:     "nodt",
+			firecresttest.HastySystem:    "hasty",
+			firecresttest.LimitedSystem:  "limited",
+			firecresttest.WaitingSystem:  "later",
+			firecresttest.LaggingSystem:  "lag",
+		},
+		Inject: injected.put, IngressInterval: 100 * time.Millisecond,
+		Transport: s.transport, Poll: quickPolls, Patience: 30 * time.Second,
+	}
+	for _, program := range []string{"bzip2", "xz"} {
+		if _, err := exec.LookPath(program); err != nil {
+			target.Differences = append(target.Differences, firecresttest.LacksPrograms)
+		}
+	}
+	return target
 }
 
 // TestServer runs the suite against a real server, if one is named.

@@ -156,6 +156,7 @@ func (up staged) send(t *testing.T, s *suite, content []byte) {
 // partSize is the size of parts of the main system.
 func (s *suite) partSize(t *testing.T) int {
 	t.Helper()
+	s.except(t, HidesLimits)
 	size := s.system.Transfer.MaxPartSize
 	if size <= 0 || size > 64<<20 {
 		s.skip(t, string(HasLargeParts))
@@ -198,6 +199,7 @@ func (s *suite) testUploadSpellings(t *testing.T) {
 }
 
 func (s *suite) testDirectives(t *testing.T) {
+	s.except(t, MixesMethods)
 	file := s.write(t, s.directory(t), "file", "x")
 	const unavailable = "Requested transfer method is not available."
 	for _, operation := range []string{"upload", "download"} {

@@ -109,7 +109,7 @@ func TestKnownDifferences(t *testing.T) {
 		"two digits":  {"2.10.0", probed, nil},
 		"development": {"2.x.x", probed, nil},
 		"current":     {"2.5.6", probed, []Difference{IgnoresJobFilters}},
-		"older":       {"2.5.4", probed, []Difference{IgnoresJobFilters, LetsForeignPathsPass, OmitsCauses}},
+		"older":       {"2.5.4", probed, []Difference{IgnoresJobFilters, LetsForeignPathsPass, OmitsCauses, MergesLimits}},
 		"REST":        {"2.x.x", rest, []Difference{IgnoresAttach}},
 		"PBS":         {"2.x.x", pbs, []Difference{LetsForeignPathsPass, LacksScripts, HidesPartitions}},
 	} {
