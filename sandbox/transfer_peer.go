@@ -29,11 +29,11 @@ func (t *transferJob) stream() (exitCode int) {
 // wormholeIn and wormholeOut are the jobs of the method wormhole.
 
 func (t *transferJob) wormholeIn() (exitCode int) {
-	return t.wormhole(t.Target, func() int { return wormholeReceive(t.session, t.Code, t.Target, t.stdout, t.stderr) })
+	return t.wormhole(t.Target, t.wormholeReceive)
 }
 
 func (t *transferJob) wormholeOut() (exitCode int) {
-	return t.wormhole(t.Source, func() int { return wormholeSend(t.session, t.Code, t.Source, t.stdout, t.stderr) })
+	return t.wormhole(t.Source, t.wormholeSend)
 }
 
 func (t *transferJob) wormhole(path string, transfer func() int) (exitCode int) {

@@ -1,12 +1,10 @@
 package sandbox
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
-
 	"os"
 	"os/exec"
 	"path"
@@ -39,16 +37,16 @@ func newWormholeCode() string {
 }
 
 // wormholeReceive is the job of an upload: the wormhole program receives a file
-// in a directory of its own, from where it goes to the target as the user of x
-// may write it.
-func wormholeReceive(x session, code, target string, stdout, stderr io.Writer) (exitCode int) {
-	return inPrivateDir(stderr, func(dir string) int {
+// in a directory of its own, from where it goes to the target as the user of the
+// job may write it.
+func (t *transferJob) wormholeReceive() (exitCode int) {
+	return t.inPrivateDir(func(dir string) int {
 		// The code goes through standard input, off the command line.
-		if rc := runWormhole(x.ctx, dir, code+"\n", stdout, stderr, "receive", "--accept-file", "--hide-progress", "--output-file", dir); rc != 0 {
+		if rc := t.runWormhole(dir, t.Code+"\n", "receive", "--accept-file", "--hide-progress", "--output-file", dir); rc != 0 {
 			return rc
 		}
-		if err := x.takeReceived(dir, target); err != nil {
-			fmt.Fprintf(stderr, "wormhole: cannot write %s: %s\n", target, strerror(err))
+		if err := t.takeReceived(dir, t.Target); err != nil {
+			fmt.Fprintf(t.stderr, "wormhole: cannot write %s: %s\n", t.Target, strerror(err))
 			return 1
 		}
 		return 0
@@ -83,14 +81,14 @@ func (x session) takeReceived(dir, target string) error {
 
 // wormholeSend is the job of a download. The program has no other way to take
 // a code than its command line, so others on this machine may see it.
-func wormholeSend(x session, code, source string, stdout, stderr io.Writer) (exitCode int) {
-	return inPrivateDir(stderr, func(dir string) int {
-		copied, err := x.copyOut(source, dir)
+func (t *transferJob) wormholeSend() (exitCode int) {
+	return t.inPrivateDir(func(dir string) int {
+		copied, err := t.copyOut(t.Source, dir)
 		if err != nil {
-			fmt.Fprintf(stderr, "Error: Invalid value for '[WHAT]': %s: %s\n", source, strerror(err))
+			fmt.Fprintf(t.stderr, "Error: Invalid value for '[WHAT]': %s: %s\n", t.Source, strerror(err))
 			return 2
 		}
-		return runWormhole(x.ctx, dir, "", stdout, stderr, "send", "--hide-progress", "--code", code, copied)
+		return t.runWormhole(dir, "", "send", "--hide-progress", "--code", t.Code, copied)
 	})
 }
 
@@ -118,11 +116,12 @@ func (x session) copyOut(source, dir string) (string, error) {
 }
 
 // inPrivateDir gives the program a directory outside the site, so that it
-// neither reads nor writes with more rights than the user of the job.
-func inPrivateDir(stderr io.Writer, do func(dir string) int) (exitCode int) {
-	dir, err := os.MkdirTemp("", "fcflow-wormhole-")
-	if err != nil {
-		fmt.Fprintf(stderr, "wormhole: %v\n", err)
+// neither reads nor writes with more rights than the user of the job. What an
+// earlier process left in it is removed first.
+func (t *transferJob) inPrivateDir(do func(dir string) int) (exitCode int) {
+	dir := filepath.Join(t.dir, "wormhole")
+	if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)); err != nil {
+		fmt.Fprintf(t.stderr, "wormhole: %v\n", err)
 		return 1
 	}
 	defer os.RemoveAll(dir)
@@ -131,14 +130,14 @@ func inPrivateDir(stderr io.Writer, do func(dir string) int) (exitCode int) {
 
 // runWormhole runs the program that is found in PATH. It is asked to end, and
 // killed ten seconds later, when the context does.
-func runWormhole(ctx context.Context, dir, input string, stdout, stderr io.Writer, args ...string) (exitCode int) {
+func (t *transferJob) runWormhole(dir, input string, args ...string) (exitCode int) {
 	program, err := exec.LookPath("wormhole")
 	if err != nil {
-		fmt.Fprintln(stderr, "wormhole: command not found; install it with: pip install magic-wormhole")
+		fmt.Fprintln(t.stderr, "wormhole: command not found; install it with: pip install magic-wormhole")
 		return 127
 	}
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = dir, strings.NewReader(input), stdout, stderr
+	cmd := exec.CommandContext(t.ctx, program, args...)
+	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = dir, strings.NewReader(input), t.stdout, t.stderr
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return strings.HasPrefix(v, "FCFLOW_") || strings.HasPrefix(v, "FIRECREST_")
 	}), "WORMHOLE_QR=false")
@@ -152,6 +151,6 @@ func runWormhole(ctx context.Context, dir, input string, stdout, stderr io.Write
 	case errors.As(err, &exit):
 		return max(exit.ExitCode(), 1) // -1 when killed
 	}
-	fmt.Fprintf(stderr, "wormhole: %v\n", err)
+	fmt.Fprintf(t.stderr, "wormhole: %v\n", err)
 	return 1
 }

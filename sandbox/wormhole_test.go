@@ -3,6 +3,7 @@ package sandbox
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,6 +57,24 @@ func wormholeFiles(t *testing.T) session {
 	return session{vs, vs.users.first(), t.Context()}
 }
 
+func sendWormhole(t *testing.T, x session, source string, out, problems io.Writer) (exitCode int) {
+	job := transferJob{session: x, order: order{Code: "7-alpha-beta", Source: source}, dir: t.TempDir(), stdout: out, stderr: problems}
+	return job.wormholeSend()
+}
+
+// receiveWormhole has the job find what a process that was killed left behind.
+func receiveWormhole(t *testing.T, x session, target string, out, problems io.Writer) (exitCode int) {
+	job := transferJob{session: x, order: order{Code: "7-alpha-beta", Target: target}, dir: t.TempDir(), stdout: out, stderr: problems}
+	if err := os.MkdirAll(job.dir+"/wormhole/left", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	code := job.wormholeReceive()
+	if left, err := os.ReadDir(job.dir); err != nil || len(left) > 0 {
+		t.Errorf("the job leaves %v, %v", left, err)
+	}
+	return code
+}
+
 // pretend is a program that "sends" to, and "receives" from, $PEER.
 const pretend = `
 command=$1; shift
@@ -78,7 +97,7 @@ func TestWormholeJobs(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out, problems bytes.Buffer
-	if code := wormholeSend(x, "7-alpha-beta", home+"/file", &out, &problems); code != 0 || problems.String() != "sending\n" {
+	if code := sendWormhole(t, x, home+"/file", &out, &problems); code != 0 || problems.String() != "sending\n" {
 		t.Errorf("send: exit code %d, %s", code, &problems)
 	}
 	problems.Reset()
@@ -89,7 +108,7 @@ func TestWormholeJobs(t *testing.T) {
 		if err := os.WriteFile(peer+"/file", []byte("of "+target), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		code := wormholeReceive(x, "7-alpha-beta", home+target, &out, &problems)
+		code := receiveWormhole(t, x, home+target, &out, &problems)
 		if b, err := os.ReadFile(home + want); code != 0 || err != nil || string(b) != "of "+target {
 			t.Errorf("receive to %s: exit code %d, %q (%v), %s", target, code, b, err, &problems)
 		}
@@ -114,12 +133,12 @@ func TestWormholeStaysInside(t *testing.T) {
 	}
 	var out bytes.Buffer
 	for _, path := range []string{secret, home + "/out", "/etc/passwd", home, home + "/missing"} {
-		if code := wormholeSend(x, "7-alpha-beta", path, &out, &out); code == 0 {
+		if code := sendWormhole(t, x, path, &out, &out); code == 0 {
 			t.Errorf("%s was sent", path)
 		}
 	}
 	for _, path := range []string{secret, home + "/out", "/tmp/x", home + "/no/dir"} {
-		if code := wormholeReceive(x, "7-alpha-beta", path, &out, &out); code == 0 {
+		if code := receiveWormhole(t, x, path, &out, &out); code == 0 {
 			t.Errorf("%s was written", path)
 		}
 	}
@@ -151,7 +170,7 @@ func TestWormholeFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			fakeWormhole(t, c.script)
 			var problems bytes.Buffer
-			if code := wormholeReceive(x, "7-alpha-beta", home+"/new", &problems, &problems); code != c.code || !strings.Contains(problems.String(), c.says) {
+			if code := receiveWormhole(t, x, home+"/new", &problems, &problems); code != c.code || !strings.Contains(problems.String(), c.says) {
 				t.Errorf("exit code %d, want %d; %s", code, c.code, &problems)
 			}
 		})
@@ -163,7 +182,7 @@ func TestWormholeFails(t *testing.T) {
 		x.ctx, cancel = context.WithCancel(x.ctx)
 		time.AfterFunc(50*time.Millisecond, cancel)
 		var problems bytes.Buffer
-		if code := wormholeSend(x, "7-alpha-beta", home+"/file", &problems, &problems); code == 0 {
+		if code := sendWormhole(t, x, home+"/file", &problems, &problems); code == 0 {
 			t.Error("it went well")
 		}
 	})
@@ -171,8 +190,8 @@ func TestWormholeFails(t *testing.T) {
 		t.Setenv("PATH", t.TempDir())
 		var problems bytes.Buffer
 		for _, code := range []int{
-			wormholeReceive(x, "7-alpha-beta", home+"/new", &problems, &problems),
-			wormholeSend(x, "7-alpha-beta", home+"/file", &problems, &problems),
+			receiveWormhole(t, x, home+"/new", &problems, &problems),
+			sendWormhole(t, x, home+"/file", &problems, &problems),
 		} {
 			if code != 127 || !strings.Contains(problems.String(), "pip install magic-wormhole") {
 				t.Errorf("exit code %d, %s", code, &problems)
