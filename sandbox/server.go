@@ -6,21 +6,27 @@
 // Everything it knows lives in one root directory:
 //
 //	lock          held by the process that serves the root
-//	address       where that process listens, and the admin secret (0600)
-//	site.json     systems, users, client ids and secrets
+//	address       where that process listens, the admin secret and the keys of
+//	              clients and of the object store; gone when nobody serves
+//	site.json     systems and their description, users, client ids and secrets
+//	groups.json   the files that were given to another group
 //	key.json      the key that signs and verifies tokens
 //	home/USER     file system "users", default work directory
 //	scratch/USER  file system "scratch"
-//	batch/        the job table
+//	batch/        the job table, and a folder for each job
 //	objects/      the object store of large transfers, served below /s3/
 //	bin/          stand-ins for srun, squeue and the like, first in PATH of jobs
 //
-// A sandbox opened again on the same root has the same files, jobs, key,
-// credentials and history, whichever way the previous process ended.
+// Only the user whose process made the root can look into it. A sandbox opened
+// again on it has the same files, jobs, objects, key, credentials and history,
+// whichever way the previous process ended. Fault switches it has not.
 //
-// No request reads or writes outside home and scratch, whatever its paths,
-// links or archives say. Job scripts are ordinary processes and run with the
-// rights of whoever started the sandbox.
+// No request reads or writes files outside home and scratch, whatever its paths,
+// links, archives or peers say; keys of the object store are text, never paths.
+// Job scripts, and the commands that are attached to them, are ordinary processes
+// and run with the rights of whoever started the sandbox. It runs two more
+// programs, if they are asked for and there: xz or bzip2, which see bytes only,
+// and wormhole, which sees a copy of one file in a folder of the job.
 package sandbox
 
 import (
