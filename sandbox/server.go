@@ -17,9 +17,9 @@
 //	objects/      the object store of large transfers, served below /s3/
 //	bin/          stand-ins for srun, squeue and the like, first in PATH of jobs
 //
-// Only the user whose process made the root can look into it. A sandbox opened
-// again on it has the same files, jobs, objects, key, credentials and history,
-// whichever way the previous process ended. Fault switches it has not.
+// The root is made with mode 0700, and what is secret in it with 0600. A sandbox
+// opened again on it has the same files, jobs, objects, key, credentials and
+// history, whichever way the previous process ended. Fault switches are off then.
 //
 // No request reads or writes files outside home and scratch, whatever its paths,
 // links, archives or peers say; keys of the object store are text, never paths.
