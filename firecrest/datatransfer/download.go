@@ -305,11 +305,12 @@ func (d *Download) receive(ctx context.Context, seen *Seen) (*Pending, error) {
 	case firecrest.MethodWormhole:
 		return nil, d.wormhole(ctx, firecrest.Secret(secrets.Code))
 	}
+	var told error
 	if d.state.Job != nil { // the object is there when the job has ended
 		if seen == nil || !seen.Over() {
 			return &Pending{Job: *d.state.Job, Since: d.state.Begun}, nil
 		}
-		_, err := d.Mover.judge(ctx, *d.state.Job, *seen)
+		told, err = d.Mover.judge(ctx, *d.state.Job, *seen)
 		var failed *JobError
 		if err != nil && !errors.As(err, &failed) {
 			return nil, err
@@ -319,7 +320,12 @@ func (d *Download) receive(ctx context.Context, seen *Seen) (*Pending, error) {
 			return nil, errors.Join(err, keepErr)
 		}
 	}
-	return nil, d.fetch(ctx, firecrest.Secret(secrets.URL))
+	err = d.fetch(ctx, firecrest.Secret(secrets.URL))
+	var store *StoreError
+	if told != nil && errors.As(err, &store) && store.gone() {
+		err = fmt.Errorf("%w: %w", told, err)
+	}
+	return nil, err
 }
 
 // fetch gets the object, in ranges if the store has them.

@@ -50,14 +50,14 @@ func (d *Download) stream(ctx context.Context, coordinates firecrest.Secret, see
 	switch {
 	case seen == nil || !seen.Over() && !seen.State.IsActive():
 		return &Pending{Job: *d.state.Job, Since: d.state.Begun, Running: true}, nil
+	case d.state.Connected: // the job is spoken to once, and that was cut short
+		return nil, d.stale(ctx)
 	case seen.Over():
 		told, err := d.Mover.judge(ctx, *d.state.Job, *seen)
 		if err == nil {
 			err = told
 		}
 		return nil, err
-	case d.state.Connected: // the job is spoken to once, and that was cut short
-		return nil, d.stale(ctx)
 	}
 	d.state.Connected = true
 	if err := d.keep(ctx); err != nil {

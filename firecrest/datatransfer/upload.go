@@ -461,6 +461,10 @@ func (u *Upload) settle(ctx context.Context, seen *Seen) (*Result, *Pending, err
 	}
 	result, err := u.verify(ctx)
 	var mismatch *MismatchError
+	if errors.As(err, &mismatch) && u.state.Unsure && u.state.Method == firecrest.MethodStreamer {
+		u.state.Job = nil // it was cut short here, and that is all that is wrong
+		return nil, nil, u.stale(ctx)
+	}
 	if err != nil && told != nil && errors.As(err, &mismatch) {
 		err = fmt.Errorf("%w: %w", told, err)
 	}

@@ -71,6 +71,7 @@ func (u *Upload) stream(ctx context.Context, coordinates firecrest.Secret, seen 
 	case seen == nil || !seen.Over() && !seen.State.IsActive():
 		return &Pending{Job: *u.state.Job, Since: u.state.Begun, Running: true}, nil
 	case seen.Over(): // nobody listens any more; the file may be there all the same
+		u.state.Unsure = u.state.Asked
 		return nil, u.moved(ctx)
 	case u.state.Asked: // the job is spoken to once, and that was cut short
 		return nil, u.stale(ctx)
