@@ -17,7 +17,7 @@ import (
 // holds.
 type BucketOptions struct {
 	Public     bool // anybody may read and list it
-	ExpireDays int  // objects vanish so many days after they were written; 0 = never
+	ExpireDays int  // objects vanish so many days after they were written, uploads after they were begun; 0 = never
 }
 
 // bucket is a bucket and the index of its objects.
@@ -98,8 +98,11 @@ func (s *Store) public(name string) bool {
 
 // expired says whether the bucket's rule has ended an object's life. Nobody sees
 // it any more; its bytes go when the store is opened next.
-func (b *bucket) expired(o *object) bool {
-	return b.ExpireDays > 0 && !time.Now().Before(o.Modified.Add(time.Duration(b.ExpireDays)*day))
+func (b *bucket) expired(o *object) bool { return b.ended(o.Modified) }
+
+// ended says whether the life of what was made then is over.
+func (b *bucket) ended(since time.Time) bool {
+	return b.ExpireDays > 0 && !time.Now().Before(since.Add(time.Duration(b.ExpireDays)*day))
 }
 
 // find returns a living object; the caller holds the lock.

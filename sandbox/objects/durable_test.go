@@ -201,7 +201,17 @@ func TestLifecycle(t *testing.T) {
 		if _, err := s.Put("box", "k", strings.NewReader("text")); err != nil {
 			t.Fatal(err)
 		}
+		id, err := s.CreateMultipart("box", "never completed")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.PutPart("box", "never completed", id, 1, strings.NewReader("text")); err != nil {
+			t.Fatal(err)
+		}
 		time.Sleep(2*day - time.Second)
+		if again := reopen(t, s); again.files("data") != 2 || again.files("uploads") != 2 {
+			t.Errorf("%d files and %d of uploads, before their time", again.files("data"), again.files("uploads"))
+		}
 		if _, err := s.Stat("box", "k"); err != nil {
 			t.Error(err)
 		}
@@ -212,7 +222,7 @@ func TestLifecycle(t *testing.T) {
 		if found, _, _, err := s.list("box", listing{max: 10}); err != nil || len(found) > 0 {
 			t.Errorf("%v, %v", found, err)
 		}
-		if again := reopen(t, s); again.files("data") != 0 {
+		if again := reopen(t, s); again.files("data") != 0 || again.files("uploads") != 0 {
 			t.Error("the bytes are still there")
 		}
 	})

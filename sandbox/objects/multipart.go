@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Part names a part of an upload that is to be completed.
@@ -34,6 +35,7 @@ type upload struct {
 	Key       string      `json:"key"`
 	Header    http.Header `json:"header,omitempty"`
 	Algorithm string      `json:"algorithm,omitempty"` // of the checksums of its parts
+	Created   time.Time   `json:"created"`
 
 	dir string
 
@@ -58,7 +60,7 @@ func (s *Store) createMultipart(u *upload) (string, error) {
 	if _, err := s.bucket(u.Bucket); err != nil {
 		return "", err
 	}
-	u.ID, u.parts = rand.Text(), map[int]part{}
+	u.ID, u.Created, u.parts = rand.Text(), now(), map[int]part{}
 	u.dir = s.path("uploads", u.ID)
 	if err := os.Mkdir(u.dir, 0o700); err != nil {
 		return "", fmt.Errorf("objects: %w", err)
@@ -280,7 +282,7 @@ func (s *Store) loadUploads() error {
 	for _, d := range dirs {
 		u := &upload{dir: s.path("uploads", d.Name()), parts: map[int]part{}}
 		err := readJSON(filepath.Join(u.dir, uploadFile), u)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && s.completed(u) {
+		if errors.Is(err, fs.ErrNotExist) || err == nil && s.spent(u) {
 			if err := os.RemoveAll(u.dir); err != nil {
 				return fmt.Errorf("objects: %w", err)
 			}
@@ -297,11 +299,12 @@ func (s *Store) loadUploads() error {
 	return nil
 }
 
-// completed says whether the object of an upload was made and the process died
-// before it forgot the upload.
-func (s *Store) completed(u *upload) bool {
+// spent says whether an upload cannot be completed any more: its bucket is gone,
+// its object was made and the process died before it forgot the upload, or that
+// object would have expired.
+func (s *Store) spent(u *upload) bool {
 	b := s.buckets[u.Bucket]
-	return b == nil || b.objects[u.Key] != nil && b.objects[u.Key].Upload == u.ID
+	return b == nil || b.objects[u.Key] != nil && b.objects[u.Key].Upload == u.ID || b.ended(u.Created)
 }
 
 func (u *upload) load() error {
