@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/fcflow/fcflow/internal/settings"
 )
 
 // page reads a page that is written by hand.
@@ -68,6 +70,8 @@ func TestPagesShowValidWorkflows(t *testing.T) {
 func TestPageOfJSON(t *testing.T) {
 	t.Parallel()
 	known := map[string]any{
+		"fcflow systems list": &[]shownSystem{}, "fcflow systems show": &shownSite{}, "fcflow plan": &shownPlan{},
+		"fcflow doctor": &diagnosis{}, "fcflow config show": &shownConfig{},
 		"fcflow run": &shownRun{}, "fcflow runs list": &[]listedRun{}, "fcflow check": &[]checkedRun{}, "fcflow validate": &[]validated{},
 		"fcflow steps show": &stepType{}, "fcflow version": &versionInfo{}, "fcflow runs show": &errorJSON{}, "fcflow runs events": &map[string]any{},
 	}
@@ -91,5 +95,34 @@ func TestPageOfJSON(t *testing.T) {
 	}
 	for prefix := range known {
 		t.Errorf("docs/json.md shows nothing of %s", prefix)
+	}
+}
+
+// TestPageOfSettings: the page lists every setting with what it is called
+// elsewhere and its default.
+func TestPageOfSettings(t *testing.T) {
+	t.Parallel()
+	text := page(t, "docs/profiles.md")
+	for _, s := range settings.All() {
+		row := ""
+		for line := range strings.Lines(text) {
+			if strings.HasPrefix(line, "| `"+s.Key+"`") || strings.Contains(line, ", `"+s.Key+"` |") {
+				row = line
+			}
+		}
+		for _, want := range []string{s.Env, s.Flag, s.Default} {
+			if row == "" || !strings.Contains(row, want) {
+				t.Errorf("docs/profiles.md lacks %s with %q", s.Key, want)
+			}
+		}
+	}
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(file, []byte(blocks(text, "yaml")[0]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, profile := range []string{"alps", "test"} {
+		if _, err := settings.Load(settings.Sources{Flags: map[string]string{"profile": profile}, Getenv: func(string) string { return "" }, ConfigFile: file}); err != nil {
+			t.Errorf("the profile %s that it shows: %v", profile, err)
+		}
 	}
 }

@@ -46,8 +46,8 @@ to look at. No request reaches outside the root; job scripts run with your right
 reservations, accounts and limits, users, how files are moved, what is down. It
 restricts: without it every partition and account is fine. The root remembers it.
 How to log in, with the names that the official client reads, is in the file
-client.env in the root; the ` + "`transfer`" + ` of large files goes through an object store
-on the same address.
+client.env in the root, and so is the object store through which large files go,
+with the names that S3 clients read.
 
 --release answers the way that release of FirecREST does. --fault has it
 misbehave: a kind with its value, then parameters, such as drop-submit=0.5, or
@@ -101,11 +101,6 @@ func runSandbox(ctx context.Context, a *app, o sandboxOptions) (err error) {
 	l, err := net.Listen("tcp", o.listen)
 	if err != nil {
 		return withHint(fmt.Errorf("%w: --listen: %w", errUsage, err), "--listen 127.0.0.1:0 takes a free port")
-	}
-	if site != nil {
-		for _, system := range site.Systems {
-			o.systems = append(o.systems, system.Name)
-		}
 	}
 	url := "http://" + l.Addr().String() + strings.TrimRight("/"+strings.Trim(o.prefix, "/"), "/")
 	envFile, err := writeClientEnv(srv, url, "http://"+l.Addr().String(), o.systems)
@@ -175,7 +170,7 @@ func readSite(name string) (*sandbox.SiteConfig, error) {
 // only we can read.
 func writeClientEnv(srv *sandbox.Server, url, host string, systems []string) (string, error) {
 	c := srv.Credentials()
-	system := append(systems, sandboxSystem)[0]
+	system := append(systems, srv.Systems()...)[0]
 	var b strings.Builder
 	for _, v := range [][2]string{
 		{"FIRECREST_URL", url}, {"AUTH_TOKEN_URL", host + c.TokenPath},
