@@ -464,3 +464,25 @@ func TestLatency(t *testing.T) {
 		t.Errorf("answered after %s", took)
 	}
 }
+
+// TestFaultsAreDocumented wants a line for each kind of fault, and the releases.
+func TestFaultsAreDocumented(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../docs/sandbox.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(data)
+	for _, k := range FaultKinds() {
+		value := "=" + k.Value
+		if k.Value == string(faultRate) {
+			value = "[=" + k.Value + "]"
+		}
+		if line := "| `" + k.Name + value + "` | " + k.Help + " |\n"; !strings.Contains(text, line) {
+			t.Errorf("docs/sandbox.md lacks\n%s", line)
+		}
+	}
+	if list := strings.Join(Releases(), " "); !strings.Contains(strings.Join(strings.Fields(text), " "), list) {
+		t.Errorf("docs/sandbox.md lacks the releases %s", list)
+	}
+}

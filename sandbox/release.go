@@ -179,7 +179,7 @@ func (r release) finish(p reply) reply {
 	return p
 }
 
-// members is a JSON object that is being rewritten.
+// bodyTree is a JSON object that is being rewritten.
 type bodyTree = map[string]any
 
 // rewrite lets change rewrite the body of an answer.
