@@ -2,11 +2,14 @@ package sandbox
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/fcflow/fcflow/sandbox/batch"
 )
@@ -67,15 +70,36 @@ func TestJobsOutliveTheSandbox(t *testing.T) {
 	r.srv = again.srv // for the clean-up of submit
 }
 
+// TestRootIsPrivate: nothing but the files of users is open to others, and the
+// documentation of the package lists all there is.
 func TestRootIsPrivate(t *testing.T) {
 	t.Parallel()
 	root := filepath.Join(t.TempDir(), "root")
-	newRig(t, func(c *Config) { c.Root = root })
-	for name, mode := range map[string]os.FileMode{"": 0o700, "site.json": 0o600, "key.json": 0o600, "lock": 0o600} {
-		info, err := os.Stat(filepath.Join(root, name))
-		if err != nil || info.Mode().Perm() != mode {
-			t.Errorf("%q has mode %v (%v), want %v", name, info.Mode().Perm(), err, mode)
+	r := newRig(t, func(c *Config) { c.Root = root })
+	r.finished("#!/bin/sh\n")
+	up := r.transfer("upload", s3Upload(r.home+"/f", 3))
+	up.send(t, []byte("abc"))
+	r.wait(up.Job.ID)
+	want(t, r.do("PUT", "/filesystem/alps/ops/chown", members{"path": r.home + "/f", "group": "proj"}), 200)
+	if err := writeJSON(addressFile(root), r.srv.address("127.0.0.1:1")); err != nil {
+		t.Fatal(err)
+	}
+	modes := map[string]os.FileMode{}
+	entries, err := os.ReadDir(root)
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil {
+			modes[e.Name()] = info.Mode()
 		}
+	}
+	private, dir := os.FileMode(0o600), fs.ModeDir|0o700
+	if diff := cmp.Diff(map[string]os.FileMode{
+		"lock": private, "address": private, "site.json": private, "groups.json": private, "key.json": private,
+		"batch": dir, "objects": dir, "bin": dir, "home": fs.ModeDir | 0o755, "scratch": fs.ModeDir | 0o755,
+	}, modes); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if info, err := os.Stat(root); err != nil || info.Mode() != dir {
+		t.Errorf("the root has mode %v, %v", info.Mode(), err)
 	}
 }
 
