@@ -226,7 +226,7 @@ func (o options) print(all map[string]measured) error {
 		fmt.Fprintf(w, "%s\t%d\t%.2f s\t%.1f\t%.0f %%\t%.1f s\t%s\t%s\n",
 			name, m.connections, m.passed.Seconds(), speed, 100*share, m.whole.Seconds(), peak, m.cpu.heldUp(share))
 	}
-	fmt.Fprintln(w)
+	fmt.Fprint(w, "\nFrom start to end there is a job of the service too, whose end is seen at the next look at the queue; only fcflow compares digests.\n\n")
 	return w.Flush()
 }
 
