@@ -26,6 +26,7 @@ func (s *suite) staging() []subtest {
 		{"an upload gets a URL for each part", s.testPartURLs},
 		{"an upload may be spelled otherwise", s.testUploadSpellings},
 		{"directives are required and name the method of the system", s.testDirectives},
+		{"a system without a method stages nothing", s.testBare},
 		{"parts are put in any order and answered with a tag", s.testParts},
 		{"a list of parts completes an object", s.testCompletion},
 		{"the job of an upload fetches the object and replaces the target", s.testIngress},
@@ -214,9 +215,11 @@ func (s *suite) testDirectives(t *testing.T) {
 	wantError(t, err, firecrest.ErrUnsupported, unavailable)
 	_, err = s.client.Transfer.Download(t.Context(), s.System, file, firecrest.DownloadRequest{Method: firecrest.MethodStreamer})
 	wantError(t, err, firecrest.ErrUnsupported, unavailable)
+}
 
+func (s *suite) testBare(t *testing.T) {
 	bare := s.oddSystem(t, BareSystem)
-	_, err = s.client.Transfer.Upload(t.Context(), bare.Name, s.homeOn(t, bare)+"/file", firecrest.UploadRequest{Method: firecrest.MethodS3, FileSize: 1})
+	_, err := s.client.Transfer.Upload(t.Context(), bare.Name, s.homeOn(t, bare)+"/file", firecrest.UploadRequest{Method: firecrest.MethodS3, FileSize: 1})
 	if failure := wantError(t, err, firecrest.ErrUnsupported, "'service_type'"); failure.Status != http.StatusInternalServerError {
 		t.Errorf("status %d, want 500", failure.Status)
 	}

@@ -19,8 +19,10 @@
 //	_SICK_SYSTEM                  more systems, see [OddSystem]
 //
 // On a real server the suite submits about eighty jobs of a second each, and
-// asks for them as seldom as is polite: allow it a quarter of an hour and the
-// time in the queue, with go test -timeout.
+// asks for them as seldom as is polite, which takes ten minutes besides the time
+// in the queue:
+//
+//	go test -run TestServer -parallel 32 -timeout 1h ./firecrest/firecresttest
 package firecresttest
 
 import (
