@@ -208,6 +208,7 @@ func (v *service) ask(ctx context.Context, p *plan.Plan) (plan.Sites, error) {
 			return sites, err
 		}
 		sites.ByName[name] = facts.planSite(v.client.ServerVersion())
+		sites.ByName[name].Open = v.attached != nil
 	}
 	for _, at := range p.RemoteSources() {
 		if sites.ByName[at.System] != nil {

@@ -58,7 +58,10 @@ func whatOf(s *plan.Step) string {
 	if s.Finally {
 		facts = append(facts, "in the end, whatever happens")
 	}
-	if s.If != "" {
+	switch {
+	case s.Runs == plan.No:
+		return "does not run: " + s.If + " is false"
+	case s.If != "":
 		facts = append(facts, "if "+s.If)
 	}
 	if j := s.Job; j != nil {

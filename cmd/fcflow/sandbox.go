@@ -44,7 +44,8 @@ to look at. No request reaches outside the root; job scripts run with your right
 
 --site describes the site to imitate, in YAML or JSON: systems with partitions,
 reservations, accounts and limits, users, how files are moved, what is down. It
-restricts: without it every partition and account is fine. The root remembers it.
+restricts: without it every partition and account is fine. The root remembers it;
+docs/sandbox-site.md lists what it can say.
 How to log in, with the names that the official client reads, is in the file
 client.env in the root, and so is the object store through which large files go,
 with the names that S3 clients read.

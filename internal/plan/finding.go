@@ -76,8 +76,11 @@ type Finding struct {
 // Add appends a finding about the whole workflow.
 func (p *Plan) Add(f Finding) { p.Findings = append(p.Findings, f) }
 
-// add appends a finding about an input of a step.
+// add appends a finding about an input of a step that may run.
 func (p *Plan) add(s *Step, input string, f Finding) {
+	if s.Runs == No {
+		return
+	}
 	f.Step, f.Input = s.ID, input
 	pos := s.step.Pos
 	at := s.step.With

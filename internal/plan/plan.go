@@ -44,6 +44,8 @@ type Step struct {
 	Finally bool     `json:"finally"`
 	Needs   []string `json:"needs"` // the steps it waits for
 	If      string   `json:"if,omitempty"`
+	// Runs says what comes of its condition and of those of the steps before it.
+	Runs Runs `json:"runs"`
 	// System is where it runs; empty for steps of no system, and if only the run
 	// will know.
 	System string `json:"system,omitempty"`
@@ -61,6 +63,15 @@ type Step struct {
 	before  []*Step // what has ended when it starts
 	account account // of transfers
 }
+
+// Runs says whether a step runs if all goes well.
+type Runs string
+
+const (
+	Yes     Runs = "yes"
+	No      Runs = "no"      // its condition is false whatever the run does: nothing of it is checked
+	Depends Runs = "depends" // only the run will know
+)
 
 // account is what a step is charged to.
 type account struct {
@@ -97,6 +108,9 @@ func (s *Step) after(made []*Step) {
 	for _, b := range s.step.Barriers {
 		dep := made[b]
 		s.Needs = append(s.Needs, dep.ID)
+		if dep.Runs != Yes && s.Runs == Yes {
+			s.Runs = Depends
+		}
 		for _, earlier := range append([]*Step{dep}, dep.before...) {
 			if !seen[earlier] {
 				seen[earlier] = true
@@ -143,7 +157,7 @@ func (r *reader) read() *Step {
 	spec := r.step.Spec()
 	r.out = &Step{
 		ID: r.step.ID, Uses: r.step.Uses, Group: spec.Group, Finally: r.step.Finally,
-		Needs: []string{}, If: condition(r.step), step: r.step,
+		Needs: []string{}, If: condition(r.step), Runs: r.runs(), step: r.step,
 	}
 	if spec.Remote {
 		r.out.System = r.options.System
@@ -166,6 +180,26 @@ func (r *reader) read() *Step {
 		r.out.account = account{cmp.Or(text, r.options.Account), known}
 	}
 	return r.out
+}
+
+// runs judges the condition as far as inputs alone decide it.
+func (r *reader) runs() Runs {
+	switch {
+	case r.step.If == nil:
+		return Yes
+	case r.step.StatusIf || namesRun(r.step.If):
+		return Depends
+	}
+	scope := *r.scope
+	scope.Success = true
+	verdict, err := r.w.EvalIf(r.step, &scope)
+	switch {
+	case err != nil:
+		return Depends
+	case verdict:
+		return Yes
+	}
+	return No
 }
 
 func condition(s *workflow.Step) string {

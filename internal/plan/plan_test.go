@@ -145,6 +145,37 @@ steps:
 	}
 }
 
+// TestConditions: what an input turns off is not checked, and what only the run
+// decides is a warning.
+func TestConditions(t *testing.T) {
+	t.Parallel()
+	p := planOf(t, `
+inputs: { extra: { type: bool, default: false } }
+steps:
+  - { id: off, uses: upload, if: "${{ inputs.extra }}", with: { from: gone.txt } }
+  - { id: on, uses: upload, if: "${{ !inputs.extra }}", with: { from: gone.txt } }
+  - { id: first, uses: run, with: { script: "true", workdir: . } }
+  - { id: depends, uses: upload, if: "${{ steps.first.outputs.exit_code == 0 }}", with: { from: gone.txt } }
+  - { id: behind, uses: upload, needs: [off], with: { from: gone.txt } }
+finally:
+  - { id: told, uses: upload, if: "${{ failure() }}", with: { from: gone.txt } }
+`, plan.Options{Inputs: map[string]json.RawMessage{"extra": json.RawMessage("false")}})
+	p.SeeLocal(map[string]plan.Seen{"/w/gone.txt": {}})
+	var runs []string
+	for _, s := range p.Steps {
+		runs = append(runs, s.ID+" "+string(s.Runs))
+	}
+	if diff := cmp.Diff([]string{"off no", "on yes", "first yes", "depends depends", "behind depends", "told depends"}, runs); diff != "" {
+		t.Errorf("steps (-want +got):\n%s", diff)
+	}
+	want := []string{
+		"error local_missing on from", "unknown local_missing depends from", "warning local_missing behind from", "unknown local_missing told from",
+	}
+	if diff := cmp.Diff(want, said(p)); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+}
+
 // TestNoValue: what does not depend on the run and has no value is a mistake.
 func TestNoValue(t *testing.T) {
 	t.Parallel()
@@ -188,6 +219,10 @@ func TestJobsOnSite(t *testing.T) {
 		{"{ nodes: 4000 }", nil, []string{}},
 		{"{ partition: nomral }", nil, []string{"error unknown_partition sim resources.partition"}},
 		{`{ partition: "large,debug" }`, nil, []string{"warning partition_down sim resources.partition"}},
+		{"{ partition: nomral, account: prjo, reservation: cuorse }", func(s *plan.Site) { s.Open = true }, []string{
+			"unknown unknown_partition sim resources.partition", "unknown unknown_account sim resources.account",
+			"unknown unknown_reservation sim resources.reservation",
+		}},
 		{"{ partition: normal, nodes: 5 }", nil, []string{"error partition_too_small sim resources.nodes"}},
 		{"{ partition: nomral }", func(s *plan.Site) { s.Failed = map[string]string{"partitions": "time out"} }, []string{"unknown not_told"}},
 		{"{ account: prjo }", nil, []string{"error unknown_account sim resources.account"}},

@@ -33,7 +33,7 @@ func (p *Plan) seePartition(s *Step, site *Site) {
 		i := slices.Index(known, name)
 		if i < 0 {
 			p.add(s, input, Finding{
-				Severity: Error, Code: UnknownPartition, Message: fmt.Sprintf("%s has no partition %q", site.Name, name),
+				Severity: site.missing(), Code: UnknownPartition, Message: fmt.Sprintf("%s has no partition %q", site.Name, name),
 				Hint: meant(name, known, "it has"),
 			})
 			continue
@@ -60,7 +60,7 @@ func (p *Plan) seeAccount(s *Step, site *Site) {
 		return
 	}
 	p.add(s, s.Job.from["account"], Finding{
-		Severity: Error, Code: UnknownAccount, Message: fmt.Sprintf("%s has no account %q on %s", site.User, account, site.Name),
+		Severity: site.missing(), Code: UnknownAccount, Message: fmt.Sprintf("%s has no account %q on %s", site.User, account, site.Name),
 		Hint: meant(account, site.Accounts, "there are"),
 	})
 }
@@ -80,7 +80,7 @@ func (p *Plan) seeReservation(s *Step, site *Site, now time.Time) {
 	input := j.from["reservation"]
 	if i < 0 {
 		p.add(s, input, Finding{
-			Severity: Error, Code: UnknownReservation, Message: fmt.Sprintf("%s has no reservation %q", site.Name, j.Reservation),
+			Severity: site.missing(), Code: UnknownReservation, Message: fmt.Sprintf("%s has no reservation %q", site.Name, j.Reservation),
 			Hint: meant(j.Reservation, known, "it has"),
 		})
 		return

@@ -25,6 +25,8 @@ type Site struct {
 	Transfer        string
 	TransferTold    bool
 	AccountRequired bool // for moving larger files
+	// Open sites, as sandboxes are, take names that they do not list.
+	Open bool
 	// Failed says why something could not be had: user, partitions, reservations.
 	Failed map[string]string
 }
@@ -45,6 +47,14 @@ type Reservation struct {
 	Name       string
 	Start, End time.Time
 	Features   []string
+}
+
+// missing is how bad it is that a site does not list a name.
+func (s *Site) missing() Severity {
+	if s.Open {
+		return Unknown
+	}
+	return Error
 }
 
 // IsMaintenance reports whether a reservation is for maintenance, which only its

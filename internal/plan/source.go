@@ -1,6 +1,10 @@
 package plan
 
-import "github.com/fcflow/fcflow/workflow"
+import (
+	"strings"
+
+	"github.com/fcflow/fcflow/workflow"
+)
 
 // Source is a file, directory or pattern that a step reads.
 type Source struct {
@@ -81,15 +85,32 @@ func (p *Plan) SeeLocal(seen map[string]Seen) {
 			case found.Exists:
 			case s.mayFollow(writesHere):
 				p.add(s, r.Input, Finding{
-					Severity: Unknown, Code: LocalMissing, Message: r.Path + " is not there yet; a step before may make it",
+					Severity: Unknown, Code: LocalMissing, Message: r.missing() + " yet; a step before may make it",
 				})
 			default:
 				p.add(s, r.Input, Finding{
-					Severity: Error, Code: LocalMissing, Message: r.Path + " does not exist, and no step before makes it",
+					Severity: s.needs(), Code: LocalMissing, Message: r.missing() + ", and no step before makes it",
 				})
 			}
 		}
 	}
+}
+
+// missing says that nothing is there.
+func (r *Source) missing() string {
+	if strings.ContainsAny(r.Given, "*?[") {
+		return "nothing matches " + r.Path
+	}
+	return "there is no " + r.Path
+}
+
+// needs is how bad it is that something is missing which the step needs if it
+// runs.
+func (s *Step) needs() Severity {
+	if s.Runs == Depends {
+		return Warning
+	}
+	return Error
 }
 
 // mayFollow reports whether a step that has ended by then may have done
@@ -159,12 +180,12 @@ func (p *Plan) seeRemote(s *Step, site *Site, seen map[RemotePath]Seen) {
 		case found.Exists:
 		case made:
 			p.add(s, r.Input, Finding{
-				Severity: Unknown, Code: RemoteMissing, Message: r.Path + " is not there yet; a step before may make it",
+				Severity: Unknown, Code: RemoteMissing, Message: r.missing() + " on " + s.System + " yet; a step before may make it",
 			})
 		default:
 			p.add(s, r.Input, Finding{
-				Severity: Error, Code: RemoteMissing,
-				Message: r.Path + " does not exist on " + s.System + ", and no step before makes it",
+				Severity: s.needs(), Code: RemoteMissing,
+				Message: r.missing() + " on " + s.System + ", and no step before makes it",
 			})
 		}
 	}
