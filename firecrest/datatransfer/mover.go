@@ -15,7 +15,7 @@ type Settings struct {
 	// transfers together. Default 8.
 	Connections int
 	// Chunk is the size of the ranges, in bytes, that a download fetches side by
-	// side. Default by the size of the file: 8 to 64 MiB.
+	// side. Default by the size of the file: 1 to 64 MiB.
 	Chunk int64
 	// Tries is how often a part or range is sent or fetched without any progress
 	// before the transfer gives up. Default 6.

@@ -22,19 +22,25 @@ type ranges struct {
 	meter meter
 }
 
-// Sizes of the pieces of a download, in bytes: so small that no connection is
-// idle at the end for long, so large that asking for them costs little.
+// Sizes of the pieces of a download, in bytes: so small that a slow connection
+// does not keep the others waiting in the end, so large that asking for them costs
+// little.
 const (
-	minChunk = 8 << 20
-	maxChunk = 64 << 20
-	chunks   = 32
+	enoughChunk = 8 << 20 // smaller ones are made only to give every connection one
+	maxChunk    = 64 << 20
+	maxTurns    = 4 // of a connection, if maxChunk does not make them more
 )
 
+// chunkSize is such that every connection gets as many pieces as the others.
 func (m *Mover) chunkSize(size int64) int64 {
 	if m.settings.Chunk > 0 {
 		return m.settings.Chunk
 	}
-	return min(max((size/chunks+1<<20-1)>>20<<20, minChunk), maxChunk)
+	connections := int64(m.settings.Connections)
+	share := (size + connections - 1) / connections
+	turns := max(1, min(share/enoughChunk, maxTurns), (share+maxChunk-1)/maxChunk)
+	chunk := (share + turns - 1) / turns
+	return max(1, (chunk+1<<20-1)>>20) << 20
 }
 
 func (r *ranges) count() int { return int((r.size + r.chunk - 1) / r.chunk) }
