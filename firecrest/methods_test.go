@@ -413,6 +413,14 @@ func TestPathsRefusedBeforeSending(t *testing.T) {
 			}
 		}
 	}
+	for name, reason := range map[string]string{
+		"": "not a file name", "..": "not a file name", "a/b": "slash", "it's": "single quote", "a\nb": "newline",
+		"a\tb": "control character", "\x1b[31m": "control character", "a\x7f": "control character", "a\u0085b": "control character",
+	} {
+		if err := client.Filesystem.Upload(ctx, "alps", "/dir", name, file, size); !errors.Is(err, ErrPath) || !strings.Contains(err.Error(), reason) {
+			t.Errorf("upload as %q: got %v, want a path error with %q", name, err, reason)
+		}
+	}
 	for _, mode := range []string{"", "rw-r--r--", "888", "u+q", "-R", "u+x;id", "u+x 'x"} {
 		if _, err := client.Filesystem.Chmod(ctx, "alps", "/f", mode); err == nil {
 			t.Errorf("mode %q was accepted", mode)

@@ -67,7 +67,13 @@ func checkFileName(name string) error {
 	case strings.Contains(name, "/"):
 		return &PathError{name, "is not a file name: it contains a slash"}
 	}
-	return checkQuoting(name)
+	if err := checkQuoting(name); err != nil {
+		return err
+	}
+	if strings.ContainsFunc(name, unicode.IsControl) {
+		return &PathError{name, "contains a control character, which a server may not see in the name of an upload"}
+	}
+	return nil
 }
 
 // checkNoSpace refuses white space where the server cannot cope with it.
