@@ -23,6 +23,25 @@ func siteWith(t *testing.T, system string) *rig {
 	return described(t, func(c *Config) { c.Site.Systems = []SystemConfig{sys} })
 }
 
+// TestAccountsOfUsers: a user may charge what both the user and the system have;
+// who lists none has all, on both sides.
+func TestAccountsOfUsers(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ system, user, want []string }{
+		{nil, nil, nil},
+		{[]string{}, []string{}, nil},
+		{nil, []string{"b", "a"}, []string{"b", "a"}},
+		{[]string{"b", "a"}, nil, []string{"b", "a"}},
+		{[]string{"a", "b"}, []string{"b", "c"}, []string{"b"}},
+		{[]string{"a"}, []string{"b"}, []string{}},
+	} {
+		got := (&SystemConfig{Accounts: tt.system}).accountsOf(user{accounts: tt.user})
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("system %q, user %q (-want +got):\n%s", tt.system, tt.user, diff)
+		}
+	}
+}
+
 func TestSubmitLimits(t *testing.T) {
 	t.Parallel()
 	const violated = "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
@@ -41,6 +60,10 @@ func TestSubmitLimits(t *testing.T) {
 		},
 		"account": {
 			`{"accounts":["proj2"]}`, "#!/bin/sh\n#SBATCH -A proj\n", 500,
+			"Unexpected Slurm command response. exit_status:1 std_err:sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified\n",
+		},
+		"no account": {
+			`{"accounts":["other"]}`, "#!/bin/sh\n", 500,
 			"Unexpected Slurm command response. exit_status:1 std_err:sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified\n",
 		},
 		"PBS": {

@@ -34,7 +34,7 @@ type SystemConfig struct {
 	Nodes        []NodeConfig        `json:"nodes,omitempty"` // default: nid[001-004]
 	Partitions   []PartitionConfig   `json:"partitions,omitempty"`
 	Reservations []ReservationConfig `json:"reservations,omitempty"`
-	Accounts     []string            `json:"accounts,omitempty"` // of those a user has, the ones valid here
+	Accounts     []string            `json:"accounts,omitempty"` // of those a user has, the ones valid here; default all
 	QOS          []QOSConfig         `json:"qos,omitempty"`
 	Limits       LimitsConfig        `json:"limits,omitzero"`
 
@@ -145,7 +145,7 @@ type UserConfig struct {
 	ClientID     string        `json:"client_id,omitempty"`     // default: the name
 	ClientSecret string        `json:"client_secret,omitempty"` // default: made up once and kept in the root
 	Groups       []GroupConfig `json:"groups,omitempty"`        // the first is the primary one; default users
-	Accounts     []string      `json:"accounts,omitempty"`      // the first is the default one; none: any will do
+	Accounts     []string      `json:"accounts,omitempty"`      // the first is the default one; default all of the system
 	// SSHKey is whether the user can log in; default true.
 	SSHKey *bool `json:"ssh_key,omitempty"`
 }

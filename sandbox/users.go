@@ -41,9 +41,15 @@ func (st *site) users() userTable {
 // superuser owns what no user made: the tops of the file systems.
 var superuser = user{name: "root", groups: []group{{"root", 0}}}
 
-// accountsOf are the accounts a user has on the system.
+// accountsOf are the accounts a user may charge on the system; nil stands for
+// any.
 func (sys *SystemConfig) accountsOf(u user) []string {
-	if len(sys.Accounts) == 0 {
+	switch {
+	case len(u.accounts) == 0 && len(sys.Accounts) == 0:
+		return nil
+	case len(u.accounts) == 0:
+		return sys.Accounts
+	case len(sys.Accounts) == 0:
 		return u.accounts
 	}
 	return slices.DeleteFunc(slices.Clone(u.accounts), func(name string) bool { return !slices.Contains(sys.Accounts, name) })

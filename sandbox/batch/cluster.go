@@ -18,8 +18,8 @@ type Cluster struct {
 	Partitions   []Partition
 	Reservations []Reservation
 	QOS          []QOS
-	// Accounts are those a user may charge, the default one first; nil or an
-	// empty list: any.
+	// Accounts are those a user may charge, the default one first; nil, and
+	// a nil list: any.
 	Accounts func(user string) []string
 	// What is unset is unlimited.
 	MaxSubmitPerUser, MaxSubmitPerAccount *int // jobs not yet over
@@ -148,10 +148,13 @@ func (c Cluster) admitAccount(rec *record, _ time.Time) error {
 		return nil
 	}
 	valid := c.Accounts(rec.Spec.User)
+	if valid == nil {
+		return nil
+	}
 	if rec.Spec.Account == "" && len(valid) > 0 {
 		rec.Spec.Account = valid[0]
 	}
-	if len(valid) > 0 && !slices.Contains(valid, rec.Spec.Account) {
+	if !slices.Contains(valid, rec.Spec.Account) {
 		return c.refuse("Invalid account or account/partition combination specified")
 	}
 	return nil
