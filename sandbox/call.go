@@ -27,6 +27,8 @@ type call struct {
 	path   string // primary path of a gated route
 	plain  string // path of the request, lower case, without the prefix
 	fault  *Fault
+
+	subject subject // of fault switches
 }
 
 // maxJSONBody is far above any job script the reference server would take.
@@ -57,7 +59,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, r, p, true)
 		return
 	}
-	c := &call{r: r, route: row, vars: vars, plain: path}
+	c := &call{r: r, route: row, vars: vars, plain: path, subject: requested(r, row, path)}
 	c.fault = s.fault(c)
 	if c.fault.before(w, r) {
 		s.observe(row.op, c.fault.Status)

@@ -39,6 +39,8 @@ const (
 	submitting   = "POST /compute/*/jobs"
 	jobQueries   = "GET /compute/*/jobs*"
 	storeRequest = "s3 *"
+
+	latency = "latency"
 )
 
 // faultKinds in the order in which the documentation has them.
@@ -72,7 +74,7 @@ var faultKinds = []faultKind{
 		help: "the accounting of the scheduler is down: job queries answer 500 with the reason in causedBy",
 	},
 	{
-		name: "latency", value: faultDuration, request: (*faultSwitch).delayed, store: (*faultSwitch).storeDelayed,
+		name: latency, value: faultDuration, request: (*faultSwitch).delayed, store: (*faultSwitch).storeDelayed,
 		help: "requests wait that long before they are handled",
 	},
 	{

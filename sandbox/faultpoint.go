@@ -32,20 +32,13 @@ func (f *faultSwitch) applies(to subject) bool {
 	return false
 }
 
-// subject is the request as fault switches see it.
-func (c *call) subject() subject {
-	query := c.r.URL.RawQuery
-	if values := c.r.URL.Query(); len(values) > 0 {
-		query = ""
-		for _, list := range values {
-			query += "?" + strings.Join(list, "?")
-		}
+// requested is a request as fault switches see it.
+func requested(r *http.Request, row *route, path string) subject {
+	text := r.URL.Path
+	for _, values := range r.URL.Query() {
+		text += "?" + strings.Join(values, "?")
 	}
-	return subject{
-		ops:   []string{c.route.op, c.r.Method + " " + c.plain},
-		text:  c.r.URL.Path + query,
-		token: c.route.access == member,
-	}
+	return subject{ops: []string{row.op, r.Method + " " + path}, text: text, token: row.access == member}
 }
 
 // fault is what the switches, or else Config.Fault, do to a request.
@@ -59,12 +52,11 @@ func (s *Server) fault(c *call) *Fault {
 	if c.route.access == admin { // else nobody could switch them off
 		return &result
 	}
-	s.faults.each(c.subject(), func(f *faultSwitch) bool { return f.kind.request != nil }, func(f *faultSwitch) bool {
+	s.faults.each(c.subject, func(f *faultSwitch) bool { return f.kind.request != nil }, func(f *faultSwitch) bool {
 		next := f.kind.request(f)
-		onlyLate := next.Delay > 0
 		next.Delay += result.Delay
 		result = *next
-		return onlyLate // and what else will happen?
+		return f.kind.name == latency // and what else will happen?
 	})
 	return &result
 }
@@ -81,17 +73,16 @@ func (s *Server) storeFault(op string, r *http.Request) *objects.Fault {
 	at := subject{ops: []string{"s3 " + op}, text: r.URL.Path}
 	s.faults.each(at, func(f *faultSwitch) bool { return f.kind.store != nil }, func(f *faultSwitch) bool {
 		next := f.kind.store(f)
-		onlyLate := next.Delay > 0
 		next.Delay += result.Delay
 		result = *next
-		return onlyLate
+		return f.kind.name == latency
 	})
 	return &result
 }
 
 // lasting is the duration a switch of that kind puts in place of usual.
 func (s *Server) lasting(c *call, kind string, usual time.Duration) time.Duration {
-	if f := s.faults.named(kind, c.subject()); f != nil {
+	if f := s.faults.named(kind, c.subject); f != nil {
 		return f.duration
 	}
 	return usual
@@ -99,14 +90,14 @@ func (s *Server) lasting(c *call, kind string, usual time.Duration) time.Duratio
 
 // hides says whether a switch keeps a job of that age from a query.
 func (s *Server) hides(c *call, age time.Duration) bool {
-	return s.faults.any(c.subject(), func(f *faultSwitch) bool {
+	return s.faults.any(c.subject, func(f *faultSwitch) bool {
 		return f.kind.name == "hide-rows" || f.kind.name == "accounting-lag" && age < f.duration
 	})
 }
 
 // broken says whether a switch has the service fail for a request.
 func (s *Server) broken(c *call, service string) bool {
-	return s.faults.any(c.subject(), func(f *faultSwitch) bool { return f.breaks(c.system, service) })
+	return s.faults.any(c.subject, func(f *faultSwitch) bool { return f.breaks(c.system, service) })
 }
 
 func (f *faultSwitch) breaks(system, service string) bool {

@@ -104,7 +104,7 @@ func plainStates(s *Server, _ *call, p *reply) error {
 				states = append(states, strings.ToLower(fmt.Sprint(state)))
 			}
 			n["state"] = strings.Join(states, "+")
-			if s.release.has(hidesRelease) {
+			if s.release.before("2.3.1") {
 				n["slurmdVersion"] = "24.11.0"
 			}
 		})
@@ -125,7 +125,7 @@ func undecodable(s *Server, _ *call, p *reply) error {
 	if text, _ := out.Output.(string); !strings.ContainsRune(text, utf8.RuneError) {
 		return nil
 	}
-	if s.release.has(hidesRelease) {
+	if s.release.before("2.3.1") {
 		return unhandled(`("'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",)`)
 	}
 	return unhandled(`("cannot access local variable 'options' where it is not associated with a value",)`)
