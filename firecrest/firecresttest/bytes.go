@@ -58,6 +58,7 @@ func (s *suite) testOverwrite(t *testing.T) {
 }
 
 func (s *suite) testUploadLimit(t *testing.T) {
+	s.except(t, UploadsLess)
 	dir, limit := s.directory(t), s.system.MaxUpload()
 	if s.system.MaxFileSize == 5<<20 && !s.differs(HidesLimits) && limit != 5_242_880 {
 		t.Errorf("the limit is %d, want 5242880", limit)

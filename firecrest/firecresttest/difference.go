@@ -19,6 +19,9 @@ const (
 	HidesLimits          Difference = "releases before 2.5.0 tell neither the limits nor the transfer method of a system"
 	FollowsNewLinks      Difference = "releases before 2.5.0 describe what a new link leads to, and answer 404 if that is nothing"
 	MindsCase            Difference = "releases before 2.4.0 distinguish case in paths"
+	SpellsDirectory      Difference = "releases before 2.4.0 know one spelling of the working directory"
+	UploadsLess          Difference = "releases before 2.4.0 refuse an upload as large as the limit, in other words"
+	LacksStreams         Difference = "releases before 2.4.1 have no streamer"
 	KnowsGzipOnly        Difference = "releases before 2.4.0 write gzip archives only"
 	NamesNodeStates      Difference = "releases before 2.5.1 give the states of nodes in the scheduler's own words"
 	SpellsDirectives     Difference = "releases before 2.5.0 spell the directives in the answers to transfers otherwise"
@@ -71,7 +74,10 @@ func KnownDifferences(release string, system *firecrest.System) []Difference {
 		{"2.5.0", TakesNull},
 		{"2.4.2", IgnoresAccountFilter},
 		{"2.4.0", MindsCase},
+		{"2.4.1", LacksStreams},
 		{"2.4.0", KnowsGzipOnly},
+		{"2.4.0", SpellsDirectory},
+		{"2.4.0", UploadsLess},
 		{"2.2.5", OmitsRequestIDs},
 		{"2.2.3", LacksLiveness},
 	} {

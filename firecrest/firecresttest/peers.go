@@ -232,6 +232,7 @@ func (s *suite) testStreamSecret(t *testing.T) {
 }
 
 func (s *suite) testStreamRefused(t *testing.T) {
+	s.except(t, LacksStreams)
 	system := s.oddSystem(t, StreamerSystem)
 	dir, name := s.homeOn(t, system), s.newID()
 	if err := s.client.Filesystem.Upload(t.Context(), system.Name, dir, name, strings.NewReader("x"), 1); err != nil {

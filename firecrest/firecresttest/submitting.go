@@ -84,7 +84,7 @@ func (s *suite) testSubmitDirectives(t *testing.T) {
 // rawSubmit submits a job as raw members, the working directory added.
 func (s *suite) rawSubmit(t *testing.T, dir string, job members) answer {
 	t.Helper()
-	all := members{"workingDirectory": dir}
+	all := members{"working_directory": dir} // the spelling of every release
 	for name, value := range job {
 		all[name] = value
 	}
@@ -116,6 +116,7 @@ func (s *suite) testSubmitEnvironment(t *testing.T) {
 }
 
 func (s *suite) testSubmitDirectory(t *testing.T) {
+	s.except(t, SpellsDirectory)
 	dir := s.directory(t)
 	for _, name := range []string{"workingDirectory", "working_directory", "current_working_directory"} {
 		a := s.post(t, s.jobsPath(""), members{"job": members{name: dir, "script": "#!/bin/sh\npwd\n", "standardOutput": name}})
