@@ -90,6 +90,9 @@ func (m *Mover) lookAt(ctx context.Context, l link) (found object, err error) {
 			}
 			_, total, err := contentRange(resp.Header.Get("Content-Range"))
 			found.size, found.ranges = total, true
+			if err == nil { // the connection is good for more then
+				_, err = io.CopyN(io.Discard, resp.Body, 1)
+			}
 			return err
 		},
 	})

@@ -1,6 +1,10 @@
 package datatransfer
 
-import "testing"
+import (
+	"net/http"
+	"sync"
+	"testing"
+)
 
 // TestChunkSize: whatever the size of a file, no connection is left without work
 // while others have two pieces, and pieces are of whole mebibytes.
@@ -44,5 +48,35 @@ func TestChunkSize(t *testing.T) {
 	}
 	if got := (&Mover{settings: Settings{Connections: 8, Chunk: 1000}}).chunkSize(1 << 30); got != 1000 {
 		t.Errorf("the setting gives ranges of %d", got)
+	}
+}
+
+// TestConnectionsAreUsedAgain: what looked at the object fetches a range of it, and
+// then the next.
+func TestConnectionsAreUsedAgain(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	s.set(content(300))
+	peers := map[string]int{}
+	var mu sync.Mutex
+	s.misbehave(func(_ http.ResponseWriter, r *http.Request, _ int) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		peers[r.RemoteAddr]++
+		return false
+	})
+	m := s.mover()
+	m.settings.Connections = 1
+	if _, err := m.lookAt(t.Context(), s.link("")); err != nil {
+		t.Fatal(err)
+	}
+	got, err := fetched(t.Context(), t, m, &ranges{link: s.link(""), size: 300, chunk: 100})
+	if err != nil || !s.holds(got) {
+		t.Fatalf("%d other bytes, %v", len(got), err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(peers) != 1 {
+		t.Errorf("4 requests came over %d connections: %v", len(peers), peers)
 	}
 }
