@@ -40,9 +40,9 @@ func TestFail(t *testing.T) {
 func TestRequeue(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)
-	id := b.submit(t, "#!/bin/sh\n#SBATCH --requeue\necho \"run ${SLURM_RESTART_COUNT:-0}\" >>runs\n"+
+	id := b.submit(t, "#!/bin/sh\n#SBATCH --requeue\necho \"run ${SLURM_RESTART_COUNT:-0}\" >>runs; : >begun\n"+
 		"[ -n \"$SLURM_RESTART_COUNT\" ] || exec sleep 60\nsrun sh -c 'exit 4'\n")
-	b.untilExists(t, "runs")
+	b.untilExists(t, "begun")
 	if err := b.Fail("alps", id, NodeFail); err != nil {
 		t.Fatal(err)
 	}
