@@ -205,13 +205,12 @@ func (d *doctor) release(context.Context) (string, error) {
 
 // releaseText names what a release lacks.
 func releaseText(version string) (string, error) {
-	number, known := parseRelease(version)
-	if !known {
+	if _, known := parseRelease(version); !known {
 		return fmt.Sprintf("%q, which is no release; what it can is found out as it goes", version), nil
 	}
 	var lacks []string
 	for _, f := range features() {
-		if since, _ := parseRelease(f.since); number < since {
+		if !atLeast(version, f.since) {
 			lacks = append(lacks, fmt.Sprintf("%s (%s)", f.what, f.since))
 		}
 	}
@@ -221,7 +220,18 @@ func releaseText(version string) (string, error) {
 	return fmt.Sprintf("%s; newer ones tell or take also: %s", version, strings.Join(lacks, ", ")), nil
 }
 
-// parseRelease makes 2.5.6 comparable; development builds say 2.x.x.
+// development is what builds between releases call themselves.
+const development = "2.x.x"
+
+// atLeast reports whether a server is of a release or a later one; a server that
+// names no release is not.
+func atLeast(version, release string) bool {
+	number, known := parseRelease(version)
+	oldest, _ := parseRelease(release)
+	return known && number >= oldest || version == development
+}
+
+// parseRelease makes 2.5.6 comparable.
 func parseRelease(version string) (number int, known bool) {
 	var major, minor, patch int
 	if n, err := fmt.Sscanf(version, "%d.%d.%d", &major, &minor, &patch); err != nil || n != 3 {

@@ -91,20 +91,20 @@ func (p *patient) jobs(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", withHint(err, "without the list of jobs runs look for each job by its id")
 	}
-	return fmt.Sprintf("%s listed, of %s", count(len(jobs), "job"), listWindow(p.client.ServerVersion())), nil
+	return fmt.Sprintf("%s listed; lists go back %s", count(len(jobs), "job"), listWindow(p.client.ServerVersion())), nil
 }
 
 // listWindow is how far back a release lists jobs.
 func listWindow(version string) string {
-	number, known := parseRelease(version)
-	at := func(release string) int { n, _ := parseRelease(release); return n }
 	switch {
-	case !known || number >= at("2.5.7"):
-		return "as long as a run asks for"
-	case number >= at("2.4.1"):
-		return "the last 7 days"
+	case atLeast(version, "2.5.7"):
+		return "as far as a run asks"
+	case atLeast(version, "2.4.1"):
+		return "7 days"
+	case atLeast(version, "2.1.0"):
+		return "to midnight"
 	}
-	return "today"
+	return "as far as the server likes"
 }
 
 // limits repeats what the service says of itself.

@@ -93,11 +93,16 @@ func TestRelease(t *testing.T) {
 		}
 	}
 	for version, want := range map[string]string{
-		"2.5.7": "as long as a run asks for", "2.x.x": "as long as a run asks for", "2.5.6": "the last 7 days",
-		"2.4.1": "the last 7 days", "2.4.0": "today",
+		"2.5.7": "as far as a run asks", "2.x.x": "as far as a run asks", "2.5.6": "7 days", "2.4.1": "7 days",
+		"2.4.0": "to midnight", "local": "as far as the server likes",
 	} {
 		if got := listWindow(version); got != want {
 			t.Errorf("%s lists %q, want %q", version, got, want)
+		}
+	}
+	for version, want := range map[string]bool{"2.5.0": true, "2.x.x": true, "3.1.0": true, "2.4.2": false, "local": false, "": false} {
+		if got := tellsTransfer(version); got != want {
+			t.Errorf("%q tells how large files are moved: %t, want %t", version, got, want)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -135,11 +134,7 @@ func (f *siteFacts) planSite(version string) *plan.Site {
 }
 
 // tellsTransfer reports whether a release says how it moves large files.
-func tellsTransfer(version string) bool {
-	return version != "" && !slices.ContainsFunc([]string{"2.0.", "2.1.", "2.2.", "2.3.", "2.4."}, func(old string) bool {
-		return strings.HasPrefix(version, old)
-	})
-}
+func tellsTransfer(version string) bool { return atLeast(version, "2.5.0") }
 
 // shownSystem is a system in lists and by itself. Its JSON form is a contract
 // that only grows.
