@@ -73,6 +73,12 @@ func Ended(evidence string) Outcome { return Outcome{kind: kindCancelled, eviden
 // Suspend gives the slot back until w's topic fires or its instant passes.
 func Suspend(w Wait) Outcome { return Outcome{kind: kindWait, wait: w} }
 
+// Failed returns the cause and the message of a failure; ok is false for other
+// outcomes.
+func (o Outcome) Failed() (cause workflow.Cause, message string, ok bool) {
+	return o.cause, o.message, o.kind == kindFailure
+}
+
 // WithEvidence adds what proves the outcome.
 func (o Outcome) WithEvidence(evidence string) Outcome { o.evidence = evidence; return o }
 

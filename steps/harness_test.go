@@ -117,10 +117,13 @@ func (s *site) restart() {
 	if s.library != nil {
 		s.library.Close()
 	}
-	s.library = New(Config{Client: s.client, ObjectStore: &s.objects, Poll: firecrest.PollSettings{
-		First: []time.Duration{20 * time.Millisecond}, Min: 50 * time.Millisecond, Max: 100 * time.Millisecond,
-		LookupEvery: 100 * time.Millisecond, LookupsPerMinute: 1000, Grace: 300 * time.Millisecond,
-	}})
+	s.library = New(Config{
+		Client: s.client, ObjectStore: &s.objects, Transfer: datatransfer.Settings{Backoff: 10 * time.Millisecond},
+		Poll: firecrest.PollSettings{
+			First: []time.Duration{20 * time.Millisecond}, Min: 50 * time.Millisecond, Max: 100 * time.Millisecond,
+			LookupEvery: 100 * time.Millisecond, LookupsPerMinute: 1000, Grace: 300 * time.Millisecond,
+		},
+	})
 	s.library.outages = backoff{10 * time.Millisecond, 50 * time.Millisecond}
 	s.library.limits = backoff{10 * time.Millisecond, 50 * time.Millisecond}
 	s.library.killGrace = time.Second

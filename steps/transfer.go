@@ -184,14 +184,19 @@ func (c *call) transferFailed(ctx context.Context, t transfer, err error) engine
 		return lost(err)
 	case ctx.Err() != nil: // what it left is seen to by the next entry
 		return engine.Suspend(engine.Wait{Reason: workflow.WaitOutage, Until: time.Now().Add(c.library.outages.first), Message: "the transfer was interrupted"})
-	case errors.As(err, &submit):
-		return c.notSubmitted(ctx, err, 1)
 	}
-	cause, outage := transferCause(err)
-	if outage {
-		return c.outage(ctx, err, engine.Wait{Reason: workflow.WaitOutage})
+	var out engine.Outcome
+	if errors.As(err, &submit) {
+		out = c.notSubmitted(ctx, err, 1)
+	} else if cause, outage := transferCause(err); outage {
+		out = c.outage(ctx, err, engine.Wait{Reason: workflow.WaitOutage})
+	} else {
+		out = engine.Failure(cause, err.Error())
 	}
-	return c.endFailed(ctx, t, failedTransfer{cause, err.Error()})
+	if cause, message, failed := out.Failed(); failed {
+		return c.endFailed(ctx, t, failedTransfer{cause, message})
+	}
+	return out
 }
 
 // endFailed ends an attempt when the job of its transfer is over.

@@ -233,6 +233,37 @@ func TestCancelledUpload(t *testing.T) {
 	s.noTraces()
 }
 
+// TestGivenUp: a transfer that fails because something stays away for too long,
+// or because its job cannot be asked for, leaves no job and no part of a file.
+func TestGivenUp(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, transfers(nil), func(c *sandbox.Config) {
+		c.StoreFault = func(op string, _ *http.Request) *objects.Fault {
+			if op == "CompleteMultipartUpload" {
+				return &objects.Fault{Status: http.StatusServiceUnavailable, Code: "SlowDown"}
+			}
+			return nil
+		}
+	})
+	s.file("large.bin", large(10))
+	if err := os.WriteFile(filepath.Join(s.root, "home", "demo", "two words"), []byte(large(11)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := s.run(fmt.Sprintf(`
+	- { id: there, uses: upload, max_attempts: 1, give_up_after: 1s, with: { from: large.bin } }
+	- { id: back, uses: download, max_attempts: 1, with: { from: "%s/home/demo/two words" } }`, s.root))
+	for step, want := range map[string]workflow.Cause{"there": workflow.CauseAPI, "back": workflow.CauseRejected} {
+		if u := unit(t, r, step); u.State != workflow.Failed || u.Cause != want {
+			t.Errorf("%s", states(r))
+		}
+	}
+	jobs, err := s.client.Compute.List(t.Context(), system, nil)
+	if err != nil || len(jobs) != 1 || jobs[0].Status.State.Name() != "CANCELLED" {
+		t.Errorf("%v, %v", jobs, err)
+	}
+	s.noTraces()
+}
+
 // TestDamagedLarge: what an object store lost or cut short is no file.
 func TestDamagedLarge(t *testing.T) {
 	t.Parallel()
