@@ -21,6 +21,7 @@ import (
 var (
 	count = flag.Int("transfers", 60, "how many transfers TestTransfers makes; from 1000 on every kind of fault must have struck 50 of them")
 	seed  = flag.Uint64("seed", 0, "`seed` of the campaign; 0 chooses one")
+	odd   = flag.Int("odd", 8, "how many random names TestNames tries besides its own")
 	only  = flag.String("only", "", "make one `transfer`, as a test prints its name")
 )
 
@@ -31,6 +32,14 @@ const (
 	sites   = 8 // a job list grows with the transfers of its sandbox
 	workers = 3 // of each site
 )
+
+// theSeed is the one that was asked for, or a new one.
+var theSeed = sync.OnceValue(func() uint64 {
+	if *seed != 0 {
+		return *seed
+	}
+	return 1 + rand.Uint64N(1<<40)
+})
 
 // TestTransfers makes many transfers, each with a fault.
 func TestTransfers(t *testing.T) {
@@ -74,11 +83,8 @@ func plan(t *testing.T) []transfer {
 		}
 		return []transfer{one}
 	}
-	if *seed == 0 {
-		*seed = rand.Uint64N(1 << 40)
-	}
-	t.Logf("seed %d", *seed)
-	random := rand.New(rand.NewPCG(*seed, 0))
+	t.Logf("seed %d", theSeed())
+	random := rand.New(rand.NewPCG(theSeed(), 0))
 	names := slices.Sorted(maps.Keys(classes))
 	var transfers []transfer
 	for i := range *count {
@@ -166,13 +172,13 @@ func (m *move) run(ctx context.Context) (ending, error) {
 		return ending{}, err
 	}
 	defer closeAll()
-	w, err := m.place.workflow(m.id(), m.uses(), m.attempts, m.place.with(m.transfer), library)
+	w, err := m.place.workflow(m.transfer, m.place.with(m.transfer), library)
 	if err != nil {
 		return ending{}, err
 	}
 	var runs workflow.Store = memory.New()
 	if !m.fault.kill {
-		_, err = m.place.carryOut(ctx, w, library, runs)
+		err = m.place.carryOut(ctx, w, "", library, runs)
 	} else if err = m.carryOutKilled(ctx); err == nil {
 		runs, err = store.Open(m.place.state(), store.Options{})
 	}

@@ -68,13 +68,15 @@ func (p place) with(t transfer) map[string]any {
 	return with
 }
 
-// workflow has the transfer for its only step.
-func (p place) workflow(name, uses string, attempts int, with map[string]any, catalogue workflow.Catalogue) (*workflow.Workflow, error) {
+// workflow has the transfer for its only step. from may be an expression of the
+// input "path".
+func (p place) workflow(t transfer, with map[string]any, catalogue workflow.Catalogue) (*workflow.Workflow, error) {
 	inputs, err := json.Marshal(with)
 	if err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf("version: 1\nname: %s\nsteps:\n  - { id: move, uses: %s, max_attempts: %d, with: %s }\n", name, uses, attempts, inputs)
+	text := fmt.Sprintf("version: 1\nname: %s\ninputs:\n  path: { type: string, default: none }\nsteps:\n  - { id: move, uses: %s, max_attempts: %d, with: %s }\n",
+		t.id(), t.uses(), t.attempts, inputs)
 	w, problems := workflow.Load("transfer.yaml", []byte(text), catalogue, workflow.CheckOptions{DefaultSystem: p.System})
 	if len(problems) > 0 {
 		var b strings.Builder
@@ -109,8 +111,8 @@ func (p place) library(name string, transport http.RoundTripper) (library *steps
 }
 
 // carryOut begins the transfer, or goes on with it if the store has a run, and
-// returns when it is over.
-func (p place) carryOut(ctx context.Context, w *workflow.Workflow, library *steps.Library, runs workflow.Store) (x *engine.Execution, err error) {
+// returns when it is over. input is that of the workflow.
+func (p place) carryOut(ctx context.Context, w *workflow.Workflow, input string, library *steps.Library, runs workflow.Store) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("it takes too long"))
 	defer cancel()
 	e := engine.New(engine.Config{
@@ -120,11 +122,16 @@ func (p place) carryOut(ctx context.Context, w *workflow.Workflow, library *step
 	})
 	ids, err := runs.List(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	var x *engine.Execution
 	if len(ids) == 0 {
+		inputs, problems := w.BindInputs(map[string]string{"path": input}, workflow.BindOptions{WorkflowDir: p.Local, CallerDir: p.Local})
+		if len(problems) > 0 {
+			return fmt.Errorf("%v", problems)
+		}
 		x, err = e.Create(ctx, runs, w, workflow.RunCreated{
-			Dir: p.Local, OutputDir: p.output(), Profile: workflow.Profile{System: p.System}, Version: "test",
+			Dir: p.Local, OutputDir: p.output(), Profile: workflow.Profile{System: p.System}, Version: "test", Inputs: inputs,
 		})
 	} else {
 		var h workflow.History
@@ -133,9 +140,9 @@ func (p place) carryOut(ctx context.Context, w *workflow.Workflow, library *step
 		}
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return x, errors.Join(x.Drive(ctx), x.Close())
+	return errors.Join(x.Drive(ctx), x.Close())
 }
 
 // ending is how a transfer came out.

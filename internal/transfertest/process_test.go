@@ -56,7 +56,7 @@ func runErrand(name string) error {
 		return err
 	}
 	defer closeAll()
-	w, err := e.Place.workflow(t.id(), t.uses(), t.attempts, e.Place.with(t), library)
+	w, err := e.Place.workflow(t, e.Place.with(t), library)
 	if err != nil {
 		return err
 	}
@@ -64,8 +64,7 @@ func runErrand(name string) error {
 	if err != nil {
 		return err
 	}
-	_, err = e.Place.carryOut(context.Background(), w, library, runs)
-	return err
+	return e.Place.carryOut(context.Background(), w, "", library, runs)
 }
 
 // process is a program on an errand.
