@@ -309,6 +309,9 @@ func (u *Upload) declared(facts *firecrest.System) int64 {
 		return u.state.Size
 	}
 	count := (u.state.Size + u.PartSize - 1) / u.PartSize
+	if count > mostParts {
+		return u.state.Size
+	}
 	return max(u.state.Size, (count-1)*facts.Transfer.MaxPartSize+1)
 }
 
@@ -451,30 +454,25 @@ func (u *Upload) settle(ctx context.Context, seen *Seen) (*Result, *Pending, err
 		}
 		var err error
 		if told, err = u.Mover.judge(ctx, *u.state.Job, *seen); err != nil {
-			var failed *JobError
-			if errors.As(err, &failed) {
-				u.state.Job = nil // it is over
-				err = errors.Join(u.keep(ctx), err)
-			}
 			return nil, nil, err
 		}
 	}
 	result, err := u.verify(ctx)
+	if err == nil && told != nil && u.state.Method == firecrest.MethodS3 && !u.certain(result) {
+		err = &MismatchError{u.To, "is as large as the file, and may be what was there before"}
+	}
 	var mismatch *MismatchError
-	if errors.As(err, &mismatch) && u.state.Unsure && u.state.Method == firecrest.MethodStreamer {
+	switch {
+	case errors.As(err, &mismatch) && u.state.Unsure && u.state.Method == firecrest.MethodStreamer:
 		u.state.Job = nil // it was cut short here, and that is all that is wrong
 		return nil, nil, u.stale(ctx)
+	case errors.As(err, &mismatch) && told != nil:
+		return nil, nil, fmt.Errorf("%w: %w", told, err)
+	case err != nil:
+		return nil, nil, err
 	}
-	if err != nil && told != nil && errors.As(err, &mismatch) {
-		err = fmt.Errorf("%w: %w", told, err)
-	}
-	if err == nil || errors.As(err, &mismatch) {
-		u.state.Job = nil
-		if keepErr := u.keep(ctx); keepErr != nil {
-			return nil, nil, keepErr
-		}
-	}
-	if err != nil {
+	u.state.Job = nil
+	if err := u.keep(ctx); err != nil {
 		return nil, nil, err
 	}
 	if !u.state.Lost.IsZero() {
@@ -559,6 +557,11 @@ func (u *Upload) verify(ctx context.Context) (*Result, error) {
 	}
 	return result, nil
 }
+
+// certain reports whether what lies at the target is known to be the file, even
+// if nothing said that it was written: another one of that size may have been
+// there before.
+func (u *Upload) certain(r *Result) bool { return r.Verified == VerifiedDigest || u.state.Size == 0 }
 
 // makeDirectory makes the directory of the target if it is missing.
 func (u *Upload) makeDirectory(ctx context.Context) error {

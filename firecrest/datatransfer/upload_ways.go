@@ -36,7 +36,7 @@ func (u *Upload) direct(ctx context.Context) (*Result, error) {
 	switch {
 	case errors.Is(err, firecrest.ErrTimeout):
 		result, verifyErr := u.verify(ctx)
-		if verifyErr != nil {
+		if verifyErr != nil || !u.certain(result) {
 			return nil, u.tooSlow(ctx, err)
 		}
 		return result, nil
