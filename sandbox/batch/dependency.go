@@ -187,17 +187,17 @@ func (t *Table) singleton(rec *record) verdictOnWait {
 }
 
 // checkDependencies refuses to wait for jobs that are not known.
-func (t *Table) checkDependencies(rec *record) error {
+func (t *Table) checkDependencies(rec *record, c Cluster) error {
 	if rec.Depends == nil {
 		return nil
 	}
-	for _, c := range rec.Depends.Conditions {
-		jobs := t.Find(rec.Spec.System, c.Job)
-		known := c.Kind == "singleton" || slices.ContainsFunc(jobs, func(job Job) bool {
-			return c.Task == nil || job.Array != nil && job.Array.Task == *c.Task
+	for _, on := range rec.Depends.Conditions {
+		jobs := t.Find(rec.Spec.System, on.Job)
+		known := on.Kind == "singleton" || slices.ContainsFunc(jobs, func(job Job) bool {
+			return on.Task == nil || job.Array != nil && job.Array.Task == *on.Task
 		})
 		if !known {
-			return submitFailed("Job dependency problem")
+			return c.refuse("Job dependency problem")
 		}
 	}
 	return nil

@@ -154,6 +154,7 @@ func TestPBSRefuses(t *testing.T) {
 		"drained": {Cluster{Partitions: []Partition{{Name: "long", State: "DRAIN"}}}, "", "qsub: Queue is not enabled"},
 		"limit":   {Cluster{MaxSubmitPerUser: &none}, "-q long", "qsub: would exceed queue long's per-user limit"},
 		"nodes":   {Cluster{}, "-l select=65535", "qsub: Requested node configuration is not available"},
+		"depends": {Cluster{}, "-W depend=afterok:99.alps", "qsub: Job dependency problem"},
 		"option":  {Cluster{}, "-l walltime=x", "qsub: Illegal attribute or resource value Resource_List.walltime"},
 	} {
 		tt.cluster.PBS = true

@@ -209,7 +209,7 @@ func (t *Table) admit(rec *record, c Cluster) error {
 	if err := c.admit(rec, others, count, t.now()); err != nil {
 		return err
 	}
-	if err := t.checkDependencies(rec); err != nil {
+	if err := t.checkDependencies(rec, c); err != nil {
 		return err
 	}
 	if t.cfg.Admit == nil {
