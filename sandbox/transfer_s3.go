@@ -140,11 +140,12 @@ func (t *transferJob) egress() (exitCode int) {
 	}
 	defer f.Close()
 	folder := path.Join("tmp", newUUID()) + "/"
-	if err := t.mkdirAll(path.Join(t.row.Spec.WorkingDir, folder)); err != nil {
+	made := path.Join(t.row.Spec.WorkingDir, folder)
+	if err := t.mkdirAll(made); err != nil {
 		fmt.Fprintf(t.stderr, "mkdir: cannot create directory '%s': %s\n", folder, strerror(err))
 		return exitNoSource
 	}
-	defer func() { _ = t.rm(path.Join(t.row.Spec.WorkingDir, folder)) }()
+	defer func() { _ = session{t.volumes, t.user, context.WithoutCancel(t.ctx)}.rm(made) }()
 	t.info("Creating temporary folder:%s", folder)
 	if size > int64(plan.Parts)*plan.PartSize && plan.Parts > 0 {
 		fmt.Fprintln(t.stderr, "[ERROR] The file is larger than it was when the transfer was requested")

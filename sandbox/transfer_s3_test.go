@@ -238,6 +238,33 @@ func TestDownloadFailures(t *testing.T) {
 	}
 }
 
+// TestCancelledDownload: what the job made for itself goes with it.
+func TestCancelledDownload(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, withTransfer(TransferConfig{}))
+	if err := os.Truncate(r.write("big", ""), 8<<30); err != nil {
+		t.Fatal(err)
+	}
+	down := r.transfer("download", s3Download(r.home+"/big"))
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); ; <-tick.C {
+		if made, _ := filepath.Glob(r.home + "/tmp/*"); len(made) > 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the job has not begun")
+		}
+	}
+	want(t, r.do("DELETE", jobs+"/"+down.Job.ID, nil), 204)
+	if job := r.wait(down.Job.ID); job.State != batch.Cancelled {
+		t.Errorf("the job is %s", job.State)
+	}
+	if left, err := os.ReadDir(r.home + "/tmp"); err != nil || len(left) > 0 {
+		t.Errorf("the job leaves %v, %v", left, err)
+	}
+}
+
 // TestCancelledUpload: the job goes, and what is sent afterwards stays away.
 func TestCancelledUpload(t *testing.T) {
 	t.Parallel()
