@@ -103,12 +103,14 @@ func runSandbox(ctx context.Context, a *app, o sandboxOptions) (err error) {
 	if err != nil {
 		return withHint(fmt.Errorf("%w: --listen: %w", errUsage, err), "--listen 127.0.0.1:0 takes a free port")
 	}
-	url := "http://" + l.Addr().String() + strings.TrimRight("/"+strings.Trim(o.prefix, "/"), "/")
-	envFile, err := writeClientEnv(srv, url, "http://"+l.Addr().String(), o.systems)
+	host := "http://" + l.Addr().String()
+	url := host + strings.TrimRight("/"+strings.Trim(o.prefix, "/"), "/")
+	envFile, err := writeClientEnv(srv, url, host, o.systems)
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	a.streams.Out.Printf("FirecREST sandbox at %s\nroot     %s\nlogin    . %s\n", url, srv.Root(), envFile)
+	a.streams.Out.Printf("FirecREST sandbox at %s\nroot     %s\ntokens   %s\nobjects  %s\nsystems  %s\nclient   %s, its secret is in client.env\nlogin    . %s\n",
+		url, srv.Root(), host+srv.Credentials().TokenPath, host+sandbox.StorePath, joinNames(srv.Systems()), srv.Credentials().ClientID, envFile)
 	seed, faults := srv.Faults()
 	for _, f := range faults {
 		a.streams.Out.Printf("fault    %s\n", f.Fault)
