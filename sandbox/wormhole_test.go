@@ -176,14 +176,24 @@ func TestWormholeFails(t *testing.T) {
 		})
 	}
 	t.Run("cancelled", func(t *testing.T) {
-		fakeWormhole(t, "exec sleep 60")
+		up := filepath.Join(t.TempDir(), "up")
+		t.Setenv("UP", up)
+		fakeWormhole(t, `: >"$UP"; exec sleep 60`)
 		var cancel context.CancelFunc
 		x := x
 		x.ctx, cancel = context.WithCancel(x.ctx)
-		time.AfterFunc(50*time.Millisecond, cancel)
+		defer cancel()
+		go func() {
+			tick := time.NewTicker(5 * time.Millisecond)
+			defer tick.Stop()
+			for _, err := os.Stat(up); err != nil && x.ctx.Err() == nil; _, err = os.Stat(up) {
+				<-tick.C
+			}
+			cancel()
+		}()
 		var problems bytes.Buffer
-		if code := sendWormhole(t, x, home+"/file", &problems, &problems); code == 0 {
-			t.Error("it went well")
+		if code := sendWormhole(t, x, home+"/file", &problems, &problems); code != 1 || problems.Len() > 0 {
+			t.Errorf("exit code %d, %s", code, &problems)
 		}
 	})
 	t.Run("missing", func(t *testing.T) {
