@@ -79,6 +79,9 @@ func (o Outcome) Failed() (cause workflow.Cause, message string, ok bool) {
 	return o.cause, o.message, o.kind == kindFailure
 }
 
+// Stopped reports whether the outcome is one of [Ended].
+func (o Outcome) Stopped() bool { return o.kind == kindCancelled }
+
 // WithEvidence adds what proves the outcome.
 func (o Outcome) WithEvidence(evidence string) Outcome { o.evidence = evidence; return o }
 

@@ -46,9 +46,18 @@ func download() stepType {
 }
 
 func fetch(ctx context.Context, c *call, in downloadIn) engine.Outcome {
-	if c.Stopping() {
-		return c.stopMoving(ctx, &datatransfer.Download{Journal: c})
+	m := moving{
+		call: c,
+		transferJob: func(j datatransfer.Journal) (*firecrest.TransferJob, error) {
+			return (&datatransfer.Download{Journal: j}).LiveJob()
+		},
+		discard: func() error { return c.discardPart(in) },
 	}
+	return m.enter(ctx, func() engine.Outcome { return c.fetchFrom(ctx, in) })
+}
+
+// fetchFrom downloads whatever the remote path is.
+func (c *call) fetchFrom(ctx context.Context, in downloadIn) engine.Outcome {
 	if !datatransfer.IsStoreAddress(in.To) {
 		if _, err := c.outputPath(in.To); err != nil {
 			return c.failed(ctx, err)
@@ -84,7 +93,7 @@ func fetch(ctx context.Context, c *call, in downloadIn) engine.Outcome {
 		}
 	}
 	if datatransfer.IsStoreAddress(in.To) {
-		return c.fetchObject(ctx, in, from)
+		return c.fetchObject(ctx, in, from, source)
 	}
 	return c.fetchFile(ctx, in, from, source)
 }
@@ -120,12 +129,35 @@ func (c *call) fetchFile(ctx context.Context, in downloadIn, from string, source
 			return lost(err)
 		}
 	}
-	result, ended := c.move(ctx, d)
+	result, ended := c.moveOnce(ctx, d)
+	if ended == nil {
+		ended = c.confirm(ctx, in.transferIn, from, result)
+	}
 	if ended != nil {
 		return *ended
 	}
 	out.fill(result)
-	return c.verified(ctx, in.transferIn, from, out)
+	return engine.Success(out)
+}
+
+// partName is what a file is called before it is complete, and a directory.
+func (c *call) partName() string { return "." + c.Token + ".part" }
+
+// discardPart removes what has come of files that are not complete.
+func (c *call) discardPart(in downloadIn) error {
+	root, err := os.OpenRoot(c.Run.OutputDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	err = root.RemoveAll(c.partName()) // of many files
+	if to, pathErr := c.outputPath(target(in.To, path.Base(in.From))); pathErr == nil {
+		err = errors.Join(err, root.RemoveAll(filepath.Join(filepath.Dir(to), c.partName())))
+	}
+	return err
 }
 
 // newDownload prepares the download of a file. What is incomplete has a name of
@@ -136,7 +168,7 @@ func (c *call) newDownload(ctx context.Context, in downloadIn, from string) (*da
 		return nil, err
 	}
 	return &datatransfer.Download{
-		Mover: c.library.mover, System: c.system(), From: from, Part: "." + c.Token + ".part",
+		Mover: c.library.mover, System: c.system(), From: from, Part: c.partName(),
 		Method: firecrest.TransferMethod(in.Method), Account: c.account(in.Account), Facts: facts,
 		Journal: c, Progress: c.advance,
 	}, nil

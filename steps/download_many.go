@@ -88,10 +88,15 @@ func (c *call) beginFetch(ctx context.Context, in downloadIn, root *os.Root) (re
 			return b, refuse("%s exists", filepath.Join(c.Run.OutputDir, b.Dir))
 		}
 	}
-	if err := c.begin(ctx); err != nil {
+	// Both at once: what has begun, and is no bundle, is one file.
+	err = c.Put(bundleKey, b)
+	if err == nil {
+		err = c.begin(ctx)
+	}
+	if err != nil {
 		return b, &datatransfer.JournalError{Err: err}
 	}
-	return b, c.keep(ctx, bundleKey, b)
+	return b, nil
 }
 
 // count notes how many files a directory has, and how large they are, where it
@@ -199,7 +204,10 @@ func (c *call) fetchArchive(ctx context.Context, in downloadIn, b *remoteBundle)
 		return "", c.failedOr(ctx, err)
 	}
 	d.To, d.Part = local, c.Token+".part"
-	moved, ended := c.move(ctx, d)
+	moved, ended := c.moveOnce(ctx, d)
+	if ended == nil {
+		ended = c.confirm(ctx, in.transferIn, c.archivePath(), moved)
+	}
 	if ended != nil {
 		return "", ended
 	}
@@ -213,7 +221,7 @@ func (c *call) fetchArchive(ctx context.Context, in downloadIn, b *remoteBundle)
 // unpackHere unpacks the archive into a hidden directory, compares what came with
 // what was expected, and moves it to its place.
 func (c *call) unpackHere(ctx context.Context, in downloadIn, root *os.Root, archive string, b remoteBundle, out *transferOut) error {
-	hidden := "." + c.Token + ".part"
+	hidden := c.partName()
 	if err := errors.Join(root.RemoveAll(hidden), root.Mkdir(hidden, 0o755)); err != nil {
 		return localError(err)
 	}

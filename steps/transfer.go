@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/firecrest"
@@ -130,27 +129,19 @@ func (c *call) begin(ctx context.Context) error {
 type transfer interface {
 	// Continue does what can be done now.
 	Continue(ctx context.Context, seen *datatransfer.Seen) (*datatransfer.Result, *datatransfer.Pending, error)
-	// LiveJob is the job that may still do something.
-	LiveJob() (*firecrest.TransferJob, error)
-	// Discard removes what this side has of it, once it has failed.
-	Discard() error
 	Close() error
 }
 
 // move drives a transfer until it is done, or says how the attempt ends or goes
-// on. A transfer that failed is over only when its job is.
+// on.
 func (c *call) move(ctx context.Context, t transfer) (*datatransfer.Result, *engine.Outcome) {
 	defer t.Close()
-	var failed failedTransfer
-	if found, err := c.Load(failedKey, &failed); found || err != nil {
-		return nil, outcome(c.endFailed(ctx, t, failed))
-	}
 	var seen *datatransfer.Seen
 	for {
 		result, pending, err := t.Continue(ctx, seen)
 		switch {
 		case err != nil:
-			return nil, outcome(c.transferFailed(ctx, t, err))
+			return nil, outcome(c.transferFailed(ctx, err))
 		case result != nil:
 			return result, nil
 		}
@@ -166,61 +157,45 @@ func (c *call) move(ctx context.Context, t transfer) (*datatransfer.Result, *eng
 	}
 }
 
-// failedTransfer is the checkpoint of a transfer that has failed, whose job must
-// still end.
-type failedTransfer struct {
-	Cause   workflow.Cause `json:"cause"`
-	Message string         `json:"message"`
+// movedKey is the checkpoint of what a transfer came to, where more follows.
+const movedKey = "moved"
+
+// moveOnce is move for a transfer that something follows: it is noted when it is
+// done, and not driven again.
+func (c *call) moveOnce(ctx context.Context, t transfer) (*datatransfer.Result, *engine.Outcome) {
+	var moved datatransfer.Result
+	if found, err := c.Load(movedKey, &moved); err != nil {
+		return nil, outcome(lost(err))
+	} else if found {
+		return &moved, nil
+	}
+	result, ended := c.move(ctx, t)
+	if ended != nil {
+		return nil, ended
+	}
+	if err := c.keep(ctx, movedKey, result); err != nil {
+		return nil, outcome(lost(err))
+	}
+	return result, nil
 }
 
-const failedKey = "failed"
-
 // transferFailed is what an error means for the attempt.
-func (c *call) transferFailed(ctx context.Context, t transfer, err error) engine.Outcome {
+func (c *call) transferFailed(ctx context.Context, err error) engine.Outcome {
 	var journal *datatransfer.JournalError
 	var submit *firecrest.SubmitError
 	switch {
 	case errors.As(err, &journal):
 		return lost(err)
-	case ctx.Err() != nil: // what it left is seen to by the next entry
-		return engine.Suspend(engine.Wait{Reason: workflow.WaitOutage, Until: time.Now().Add(c.library.outages.first), Message: "the transfer was interrupted"})
+	case errors.As(err, &submit):
+		return c.notSubmitted(ctx, err, 1)
+	case ctx.Err() != nil:
+		return c.failed(ctx, err)
 	}
-	var out engine.Outcome
-	if errors.As(err, &submit) {
-		out = c.notSubmitted(ctx, err, 1)
-	} else if cause, outage := transferCause(err); outage {
-		out = c.outage(ctx, err, engine.Wait{Reason: workflow.WaitOutage})
-	} else {
-		out = engine.Failure(cause, err.Error())
+	cause, outage := transferCause(err)
+	if outage {
+		return c.outage(ctx, err, engine.Wait{Reason: workflow.WaitOutage})
 	}
-	if cause, message, failed := out.Failed(); failed {
-		return c.endFailed(ctx, t, failedTransfer{cause, message})
-	}
-	return out
-}
-
-// endFailed ends an attempt when the job of its transfer is over.
-func (c *call) endFailed(ctx context.Context, t transfer, failed failedTransfer) engine.Outcome {
-	if err := t.Discard(); err != nil {
-		c.Logger.Warn().Err(err).Msg("incomplete file not deleted")
-	}
-	job, err := t.LiveJob()
-	if err != nil {
-		return lost(err)
-	}
-	if job != nil {
-		if err := c.keep(ctx, failedKey, failed); err != nil {
-			return lost(err)
-		}
-		if err := c.requestEnd(ctx, job.ID); err != nil {
-			return c.outage(ctx, err, engine.Wait{Reason: workflow.WaitOutage})
-		}
-		found, out := c.awaitJob(ctx, awaited{job: *job, since: c.StartedAt, again: cancelAgain, what: "cancelled transfer"})
-		if found == nil {
-			return out
-		}
-	}
-	return engine.Failure(failed.Cause, failed.Message)
+	return engine.Failure(cause, err.Error())
 }
 
 // transferCause says what an error of a transfer means: a cause, or true if

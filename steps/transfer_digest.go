@@ -11,28 +11,29 @@ import (
 
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/firecrest"
+	"github.com/fcflow/fcflow/firecrest/datatransfer"
 	"github.com/fcflow/fcflow/workflow"
 )
 
 // digestKey is the checkpoint of the job that computes a digest.
 const digestKey = "digest"
 
-// verified is how a transfer of one file ends that is done: at once, or after a
-// job has computed the digest of the remote file, if that is asked for and was
-// not to be had otherwise.
-func (c *call) verified(ctx context.Context, in transferIn, remote string, out transferOut) engine.Outcome {
-	if in.Verify != "job" || out.Verified == verifiedDigest {
-		return engine.Success(out)
+// confirm has a job compute the digest of the remote file, if that is asked for
+// and was not to be had otherwise. It returns nil when the result is verified as
+// well as it can be, else how the attempt ends or goes on.
+func (c *call) confirm(ctx context.Context, in transferIn, remote string, r *datatransfer.Result) *engine.Outcome {
+	if in.Verify != "job" || r.Verified == verifiedDigest {
+		return nil
 	}
 	digest, ended := c.digestJob(ctx, in, remote)
 	if ended != nil {
-		return *ended
+		return ended
 	}
-	if digest != out.SHA256 {
-		return engine.Failure(workflow.CauseTransfer, fmt.Sprintf("%s has the SHA-256 %s there, and %s here", remote, digest, out.SHA256))
+	if digest != r.SHA256 {
+		return outcome(engine.Failure(workflow.CauseTransfer, fmt.Sprintf("%s has the SHA-256 %s there, and %s here", remote, digest, r.SHA256)))
 	}
-	out.Verified = verifiedDigest
-	return engine.Success(out)
+	r.Verified = verifiedDigest
+	return nil
 }
 
 // digestJob computes the SHA-256 of a remote file in a batch job. A job that was

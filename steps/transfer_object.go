@@ -3,12 +3,14 @@ package steps
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"strings"
 
 	"github.com/fcflow/fcflow/engine"
+	"github.com/fcflow/fcflow/firecrest"
 	"github.com/fcflow/fcflow/firecrest/datatransfer"
 )
 
@@ -54,8 +56,9 @@ func (c *call) spool(ctx context.Context, in storeIn, at datatransfer.Location, 
 	return localError(os.Rename(local+".part", local))
 }
 
-// fetchObject downloads a file and puts it as an object.
-func (c *call) fetchObject(ctx context.Context, in downloadIn, from string) engine.Outcome {
+// fetchObject downloads a file and puts it as an object; source is nil if the
+// latter has begun already.
+func (c *call) fetchObject(ctx context.Context, in downloadIn, from string, source *firecrest.FileStat) engine.Outcome {
 	at, err := location(in.To)
 	if err != nil {
 		return c.failed(ctx, err)
@@ -63,44 +66,50 @@ func (c *call) fetchObject(ctx context.Context, in downloadIn, from string) engi
 	if at.Key == "" || strings.HasSuffix(at.Key, "/") {
 		at.Key += path.Base(from)
 	}
+	if in.OnExists == failExists && source != nil {
+		if err := c.checkNoObject(ctx, in.storeIn, at); err != nil {
+			return c.storeFailed(ctx, err)
+		}
+	}
 	local, err := c.PrivatePath("object")
 	if err != nil {
 		return c.failed(ctx, localError(err))
 	}
-	out := transferOut{Path: at.String(), Files: 1}
-	var moved datatransfer.Result
-	if found, err := c.Load(movedKey, &moved); err != nil {
-		return lost(err)
-	} else if _, err := os.Stat(local); !found || err != nil {
-		if err := c.begin(ctx); err != nil {
-			return lost(err)
-		}
-		d, err := c.newDownload(ctx, in, from)
-		if err != nil {
-			return c.failed(ctx, err)
-		}
-		d.To, d.Part = local, filepath.Base(local)+".part"
-		result, ended := c.move(ctx, d)
-		if ended != nil {
-			return *ended
-		}
-		moved = *result
-		if err := c.keep(ctx, movedKey, moved); err != nil {
-			return lost(err)
-		}
+	d, err := c.newDownload(ctx, in, from)
+	if err != nil {
+		return c.failed(ctx, err)
 	}
-	out.fill(&moved)
+	d.To, d.Part, d.Source = local, filepath.Base(local)+".part", source
+	moved, ended := c.moveOnce(ctx, d)
+	if ended == nil {
+		ended = c.confirm(ctx, in.transferIn, from, moved)
+	}
+	if ended != nil {
+		return *ended
+	}
+	out := transferOut{Path: at.String(), Files: 1}
+	out.fill(moved)
 	if err := c.putObjectFrom(ctx, in, at, local, &out); err != nil {
 		return c.storeFailed(ctx, err)
 	}
-	if out.Skipped {
-		return engine.Success(out)
-	}
-	return c.verified(ctx, in.transferIn, from, out)
+	return engine.Success(out)
 }
 
-// movedKey is the checkpoint of what came here on its way to an object store.
-const movedKey = "moved"
+// checkNoObject refuses an object that exists, before the file comes that would
+// have to take its place.
+func (c *call) checkNoObject(ctx context.Context, in storeIn, at datatransfer.Location) error {
+	store, err := c.objectStore(in)
+	if err != nil {
+		return err
+	}
+	if _, err = store.Stat(ctx, at); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if began, journalErr := c.beganEarlier(); err != nil || began || journalErr != nil {
+		return errors.Join(err, journalErr)
+	}
+	return refuse("%s exists", at)
+}
 
 func (c *call) putObjectFrom(ctx context.Context, in downloadIn, at datatransfer.Location, local string, out *transferOut) error {
 	store, err := c.objectStore(in.storeIn)
@@ -116,6 +125,9 @@ func (c *call) putObjectFrom(ctx context.Context, in downloadIn, at datatransfer
 	put.URI = at.String()
 	if skip, err := c.isObject(ctx, store, at, file, in.OnExists, &put); skip || err != nil {
 		out.Skipped = skip
+		return err
+	}
+	if err := c.beginCopy(ctx); err != nil {
 		return err
 	}
 	_, err = store.Put(ctx, at, file, out.SizeBytes, datatransfer.PutOptions{SHA256: out.SHA256, Progress: c.advance})

@@ -47,17 +47,23 @@ func upload() stepType {
 }
 
 func send(ctx context.Context, c *call, in uploadIn) engine.Outcome {
-	if c.Stopping() {
-		return c.stopMoving(ctx, &datatransfer.Upload{Journal: c})
+	m := moving{
+		call: c,
+		transferJob: func(j datatransfer.Journal) (*firecrest.TransferJob, error) {
+			return (&datatransfer.Upload{Journal: j}).LiveJob()
+		},
+		discard: func() error { return nil }, // what lies on the system is replaced by the next upload
 	}
-	if datatransfer.IsStoreAddress(in.From) {
-		return c.sendObject(ctx, in)
-	}
-	from := c.localPath(in.From)
-	if info, err := os.Stat(from); err == nil && info.Mode().IsRegular() {
-		return c.sendFile(ctx, in, from, filepath.Base(from))
-	}
-	return c.sendMany(ctx, in, from)
+	return m.enter(ctx, func() engine.Outcome {
+		if datatransfer.IsStoreAddress(in.From) {
+			return c.sendObject(ctx, in)
+		}
+		from := c.localPath(in.From)
+		if info, err := os.Stat(from); err == nil && info.Mode().IsRegular() {
+			return c.sendFile(ctx, in, from, filepath.Base(from))
+		}
+		return c.sendMany(ctx, in, from)
+	})
 }
 
 // localPath makes the path of a local source absolute.
@@ -98,12 +104,15 @@ func (c *call) sendFile(ctx context.Context, in uploadIn, from, name string) eng
 		return c.failed(ctx, err)
 	}
 	u.SHA256 = digest
-	result, ended := c.move(ctx, u)
+	result, ended := c.moveOnce(ctx, u)
+	if ended == nil {
+		ended = c.confirm(ctx, in.transferIn, to, result)
+	}
 	if ended != nil {
 		return *ended
 	}
 	out.fill(result)
-	return c.verified(ctx, in.transferIn, to, out)
+	return engine.Success(out)
 }
 
 // newUpload prepares the upload of a file.

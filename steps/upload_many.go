@@ -76,25 +76,6 @@ func (c *call) sendMany(ctx context.Context, in uploadIn, from string) engine.Ou
 	})
 }
 
-// stopMoving ends the job that a transfer has left, if there is one: of its steps,
-// the last one begun may still go on.
-func (c *call) stopMoving(ctx context.Context, t transfer) engine.Outcome {
-	for _, name := range []string{digestKey, unpackKey, packKey} {
-		var state jobFormState
-		if _, err := c.Load(name, &state); err != nil {
-			return lost(err)
-		}
-		if state.Job != nil && (name != packKey || !state.Done) {
-			return c.stopTransfer(ctx, state.Job)
-		}
-	}
-	job, err := t.LiveJob()
-	if err != nil {
-		return lost(err)
-	}
-	return c.stopTransfer(ctx, job)
-}
-
 // treePath is the directory on the system that local files end up in.
 func (c *call) treePath(in uploadIn, from string, files []datatransfer.LocalFile) (string, error) {
 	to := in.To
@@ -166,7 +147,7 @@ func (c *call) acceptTree(ctx context.Context, in uploadIn, dir string, files []
 	n, compared := 0, 0
 	for _, f := range files {
 		there, ok := tree[f.Name]
-		if !ok || f.Info.IsDir() && there.IsDir() {
+		if !ok || f.Info.IsDir() && there.IsDir() || f.Link != "" && f.Link == there.LinkTarget {
 			continue
 		}
 		n++
@@ -215,7 +196,10 @@ func (c *call) moveArchive(ctx context.Context, in uploadIn, files []datatransfe
 	if err != nil {
 		return c.failedOr(ctx, err)
 	}
-	moved, ended := c.move(ctx, u)
+	moved, ended := c.moveOnce(ctx, u)
+	if ended == nil {
+		ended = c.confirm(ctx, in.transferIn, c.archivePath(), moved)
+	}
 	if ended != nil {
 		return ended
 	}
@@ -234,7 +218,10 @@ func packLocal(ctx context.Context, name string, files []datatransfer.LocalFile)
 	}
 	w := bufio.NewWriterSize(file, 1<<20)
 	err = datatransfer.PackArchive(ctx, w, files)
-	return localError(errors.Join(err, w.Flush(), file.Sync(), file.Close()))
+	if err := errors.Join(err, w.Flush(), file.Sync(), file.Close()); !errors.Is(err, datatransfer.ErrChanged) {
+		return localError(err)
+	}
+	return fail(workflow.CauseInputChanged, "%v", err)
 }
 
 // unpackThere unpacks the archive on the system.

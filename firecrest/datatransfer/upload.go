@@ -207,10 +207,6 @@ func (u *Upload) Close() error {
 	return err
 }
 
-// Discard has nothing to do: what lies on the system is replaced by the next
-// upload.
-func (u *Upload) Discard() error { return nil }
-
 // begin sends a small file, or has the service prepare the transfer of a large
 // one.
 func (u *Upload) begin(ctx context.Context) (*Result, error) {
