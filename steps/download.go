@@ -16,7 +16,7 @@ import (
 
 type downloadIn struct {
 	inWorkdir
-	From     string `json:"from" is:"required,remote,source" doc:"Remote file, directory or pattern (* ? [a-z] **)."`
+	From     string `json:"from" is:"required,remote,source" doc:"Remote file, directory or pattern (* ? [a-z] **); relative to workdir."`
 	To       string `json:"to" is:"local" default:"./" doc:"Path below the output directory of the run; ending in a slash it is the directory, and what is copied keeps its name. For a pattern it is always the directory, in which files keep their path from the first wildcard on. Missing directories are made. Or s3://bucket/key, where one file is put as an object."`
 	OnExists string `json:"on_exists" enum:"skip_same fail replace" default:"skip_same" doc:"What to do if a local file exists. skip_same accepts a file of the same content and fails otherwise. What an earlier attempt of this step left is always replaced."`
 	transferIn
@@ -31,7 +31,8 @@ func download() stepType {
 			"side by side and each repeated by itself, by a stream from a batch job, or by magic wormhole. A directory or pattern is packed on the " +
 			"system and comes as one archive; nothing is ever written outside the target.\n\n" +
 			"A file appears under its name when it is complete, on disk, its size matches and, wherever the server can compute it, its SHA-256. " +
-			"An interrupted download goes on with the ranges that are missing. While it waits for a batch job of the service the step takes no slot.",
+			"An interrupted download goes on with the ranges that are missing. While it waits for a batch job of the service the step takes no slot.\n\n" +
+			nearObjects,
 		Remote:     true,
 		Idempotent: true,
 		Resumable:  true,

@@ -17,6 +17,10 @@ import (
 // An object on the near side of a transfer lies on disk here while it moves: what
 // is interrupted can go on, and both halves are verified by themselves.
 
+// nearObjects is what the documentation says about that.
+const nearObjects = "An object s3://bucket/key lies on the disk of this machine while it moves. Only for such an object are the inputs " +
+	"from endpoint to session_token: the object store that the service itself moves large files over needs none."
+
 // sendObject uploads an object as a file.
 func (c *call) sendObject(ctx context.Context, in uploadIn) engine.Outcome {
 	at, err := objectLocation(in.From)

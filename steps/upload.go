@@ -32,7 +32,8 @@ func upload() stepType {
 			"which is unpacked in its target.\n\n" +
 			"The copy counts when its size matches and, wherever the server can compute it, its SHA-256, and no batch job of this step may still write to it. " +
 			"An interrupted upload goes on with the parts that are missing. While it waits for a batch job of the service the step takes no slot. " +
-			"Other programs may see a part of a file while it is written.",
+			"Other programs may see a part of a file while it is written.\n\n" +
+			nearObjects,
 		Remote:     true,
 		Idempotent: true,
 		Resumable:  true,
