@@ -272,23 +272,22 @@ func TestServer(t *testing.T) {
 			target.OddSystems[odd] = system
 		}
 	}
-	target.Differences = differences(t, target)
+	target.Differences = firecresttest.KnownDifferences(describe(t, target))
 	for _, line := range firecresttest.Run(t, target).Unshown() {
 		t.Log(line)
 	}
 }
 
-// differences asks the server what it is.
-func differences(t *testing.T, target firecresttest.Target) []firecresttest.Difference {
+// describe asks the server for its release and the system to test on.
+func describe(t *testing.T, target firecresttest.Target) (release string, system *firecrest.System) {
 	t.Helper()
 	client, err := firecrest.New(target.URL, firecrest.WithTokenSource(target.Tokens), firecrest.WithTransport(target.Transport))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	system, err := client.Status.System(t.Context(), target.System)
-	if err != nil {
+	if system, err = client.Status.System(t.Context(), target.System); err != nil {
 		t.Fatal(err)
 	}
-	return firecresttest.KnownDifferences(client.ServerVersion(), system)
+	return client.ServerVersion(), system
 }
