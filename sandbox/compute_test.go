@@ -135,6 +135,23 @@ func TestJobLifeCycle(t *testing.T) {
 	}
 }
 
+// TestForeignScriptIsNotShown: the script of a transfer has its secrets in it.
+func TestForeignScriptIsNotShown(t *testing.T) {
+	t.Parallel()
+	r := described(t)
+	path := r.finished("#!/bin/sh\n# secret\n") + "/metadata"
+	for _, test := range []struct {
+		user, want string
+	}{{"alice", `"script":"#!/bin/sh\n# secret\n"`}, {"bob", `"script":null`}} {
+		r.as(test.user)
+		a := r.do("GET", path, nil)
+		want(t, a, 200)
+		if !strings.Contains(string(a.body), test.want) || !strings.Contains(string(a.body), "slurm-") {
+			t.Errorf("for %s: %s, want %s and the standard files", test.user, a.body, test.want)
+		}
+	}
+}
+
 func TestSubmitFields(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

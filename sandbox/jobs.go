@@ -106,7 +106,8 @@ type metadataReply struct {
 	StandardError  string  `json:"standardError"`
 }
 
-// getJobMetadata tells of an array what it tells of the last part.
+// getJobMetadata tells of an array what it tells of the last part. A script is
+// shown to its owner alone: it may hold secrets, such as the code of a wormhole.
 func (s *Server) getJobMetadata(c *call) (reply, error) {
 	jobs, err := s.findJobs(c)
 	if err != nil {
@@ -114,8 +115,11 @@ func (s *Server) getJobMetadata(c *call) (reply, error) {
 	}
 	job := jobs[len(jobs)-1]
 	meta := metadataReply{c.vars["job_id"], &job.Spec.Script, &job.Spec.Stdin, job.Spec.Stdout, job.Spec.Stderr}
-	if c.site.pbs() { // the reference server takes one for the other
+	switch {
+	case c.site.pbs(): // the reference server takes one for the other
 		meta = metadataReply{JobID: job.ID, StandardOutput: job.Spec.Stderr, StandardError: job.Spec.Stdout}
+	case job.Spec.User != c.user:
+		meta.Script = nil
 	}
 	return jsonReply(200, struct {
 		Jobs []metadataReply `json:"jobs"`
