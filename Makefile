@@ -9,8 +9,9 @@ BIN      := bin/fcflow
 GO       := CGO_ENABLED=0 go
 FUZZTIME ?= 30s
 KILLS    ?= 60
+TRANSFERS ?= 1000
 
-.PHONY: help build test race lint generate verify conformance fuzz bench bench-transfer crash demo clean
+.PHONY: help build test race lint generate verify conformance fuzz bench bench-transfer crash transfers demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +61,9 @@ bench-transfer: build ## move 1 GiB over a slow network, beside simpler clients 
 
 crash: build ## kill the real program KILLS times (60) at random moments and resume it
 	$(GO) test -count=1 -v -run TestKill ./internal/crashtest -kills $(KILLS)
+
+transfers: ## move files TRANSFERS times (1000) while parts are lost, connections cut, programs killed
+	$(GO) test -count=1 -v -run TestTransfers ./internal/transfertest -transfers $(TRANSFERS) | grep -v '^ *\(=== \|--- PASS\)'
 
 demo: build ## run the quickstart on the sandbox and look at what it fetched
 	@.ci/demo $(BIN)
