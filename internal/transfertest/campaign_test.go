@@ -2,6 +2,7 @@ package transfertest
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -145,15 +146,11 @@ func (m *move) make(t *testing.T, sum *summary) {
 	t.Helper()
 	began := time.Now()
 	end, err := m.run(t.Context())
-	if err != nil {
-		t.Fatalf("%v\n%s", err, m.report(end, time.Since(began)))
-	}
 	if m.fault.toggle != nil {
 		m.struck = m.site.toggled(m.fault.toggle(&m.transfer))
 	}
-	err = m.judge(end)
-	if liveErr := m.notLive(end); err == nil {
-		err = liveErr
+	if err == nil {
+		err = errors.Join(m.judge(end), m.notLive(end))
 	}
 	sum.add(m, end, err)
 	m.succeeded = end.State == workflow.Succeeded

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -132,7 +133,7 @@ var classes = map[string][]fault{
 	},
 	"truncated": {
 		{
-			name: "part", up: true, ways: []way{s3}, on: "UploadPart", hits: 12, spare: 2,
+			name: "part", up: true, ways: []way{s3}, on: "UploadPart", hits: 4, spare: 2,
 			store: func(t *transfer, r *http.Request) *objects.Fault {
 				return &objects.Fault{Truncate: true, After: t.within(r.ContentLength) - 1}
 			},
@@ -150,6 +151,7 @@ var classes = map[string][]fault{
 	},
 	"damaged": {
 		{name: "download in one request", down: true, ways: []way{direct}, on: "ops/download", reply: (*move).flipAnswer, may: []truth{damaged}},
+		{name: "part on its way", up: true, ways: []way{s3}, on: "UploadPart", hits: 2, spare: 3, before: (*move).flipRequest},
 		{name: "object", down: true, ways: []way{s3}, on: "GetObject", spare: 3, reply: (*move).flipAnswer, may: []truth{damaged}},
 		{name: "target", up: true, ways: []way{direct, s3, stream}, single: true, on: "ops/checksum", before: (*move).flipTarget, may: []truth{damaged}},
 	},
@@ -301,6 +303,17 @@ func (m *move) flipAnswer(_ *http.Request, answer *httptest.ResponseRecorder) bo
 	}
 	content[m.within(int64(len(content)))-1] ^= 0x40
 	return true
+}
+
+// flipRequest changes one byte of what is sent.
+func (m *move) flipRequest(r *http.Request) error {
+	content, err := io.ReadAll(r.Body)
+	if err != nil || len(content) == 0 {
+		return errors.Join(errors.New("nothing came"), err)
+	}
+	content[m.within(int64(len(content)))-1] ^= 0x40
+	r.Body = io.NopCloser(bytes.NewReader(content))
+	return nil
 }
 
 // truncateTarget leaves a part of what was uploaded, and answers as if it were

@@ -82,6 +82,9 @@ func newTransfer(class string, seed uint64) transfer {
 	if t.fault.spare > 0 {
 		t.spare = random.IntN(t.fault.spare + 1)
 	}
+	if t.fault.kill && t.way == direct { // few requests are all of it
+		t.spare /= 2
+	}
 	t.share = random.Float64()
 	return t
 }

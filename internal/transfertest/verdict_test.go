@@ -60,8 +60,9 @@ func (m *move) judge(end ending) error {
 		if err := m.truthful(end.Outputs); err != nil {
 			complain("its outputs: %w", err)
 		}
-		if left, err := list(filepath.Join(m.place.Remote, "runs"), ".tar.gz"); err != nil || len(left) > 0 && !m.untidy {
-			complain("archives are left on the system: %q, %w", left, err)
+		// What an attempt leaves that failed goes with the run.
+		if left, err := list(filepath.Join(m.place.Remote, "runs"), ".tar.gz"); err != nil || len(left) > 0 && !m.untidy && end.Attempts == 1 {
+			complain("archives are left on the system: %q, %v", left, err)
 		}
 	case workflow.Failed:
 		if !slices.ContainsFunc(m.fault.may, func(may truth) bool { return may.cause == end.Cause && words(end.Message, may.words) }) {
@@ -77,7 +78,7 @@ func (m *move) judge(end ending) error {
 		complain("it ended %s", end)
 	}
 	if left, err := list(m.place.private(), ""); err != nil || len(left) > 0 {
-		complain("private files are left: %q, %w", left, err)
+		complain("private files are left: %q, %v", left, err)
 	}
 	return errors.Join(problems...)
 }
