@@ -237,14 +237,18 @@ func (r ProcessRunner) Kill(job Job, dir string, target Target, sig syscall.Sign
 	if err != nil {
 		return err
 	}
-	switch target {
-	case WholeJob:
+	if target == WholeJob && sig == syscall.SIGKILL {
 		return syscall.Kill(-group, sig)
-	case BatchShell:
-		shell, err := readNumber(filepath.Join(dir, shellFile))
-		if err != nil {
-			return err
-		}
+	}
+	// Before this is there, nothing but the wrapper would hear of the signal, and
+	// it does not mind.
+	shell, err := readNumber(filepath.Join(dir, shellFile))
+	switch {
+	case err != nil:
+		return err
+	case target == WholeJob:
+		return syscall.Kill(-group, sig)
+	case target == BatchShell:
 		return signalMember(group, shell, sig)
 	}
 	return signalSteps(group, filepath.Join(dir, stepsDir), sig)
