@@ -25,16 +25,26 @@ func (r *rig) submit(script string, more ...any) (id string) {
 	want(r.t, a, 201)
 	var out struct{ JobID string }
 	a.decode(r.t, &out)
-	r.t.Cleanup(func() { r.end(out.JobID) })
 	return out.JobID
 }
 
-// end leaves no process behind.
-func (r *rig) end(id string) {
-	if job, _ := r.srv.jobs.Get("alps", id); !job.State.Terminal() {
-		_ = r.srv.jobs.Cancel("alps", id, "1000") // may have ended since
+// endJobs leaves no process behind, unless that is for the next server of the
+// root to do.
+func (r *rig) endJobs() {
+	r.srv.mu.Lock()
+	closed := r.srv.closed
+	r.srv.mu.Unlock()
+	if closed {
+		return
 	}
-	r.wait(id)
+	for _, system := range r.srv.Systems() {
+		for _, job := range r.srv.jobs.List(system) {
+			if !job.State.Terminal() {
+				_ = r.srv.jobs.Cancel(system, job.ID, "0") // may have ended since
+				r.untilOn(system, job.ID, batch.State.Terminal)
+			}
+		}
+	}
 }
 
 // until is the job once it is in a state that will do.
@@ -253,9 +263,6 @@ func TestSubmitOtherSpellings(t *testing.T) {
 	r := newRig(t)
 	for _, spelling := range []string{"working_directory", "current_working_directory"} {
 		want(t, r.do("POST", jobs, members{"job": members{spelling: r.home, "script": "#!/bin/sh\n", "colour": "red"}}), 201)
-	}
-	for _, job := range r.srv.jobs.List("alps") {
-		r.wait(job.ID)
 	}
 }
 

@@ -116,9 +116,6 @@ func TestPBSErrors(t *testing.T) {
 	if diff := cmp.Diff([]string{strings.TrimPrefix(done, jobs+"/") + " F", array + "[] H"}, list); diff != "" {
 		t.Errorf("list (-want +got)\n%s", diff)
 	}
-	for _, part := range r.srv.jobs.Find("alps", array) {
-		r.end(part.ID)
-	}
 }
 
 func TestPBSCluster(t *testing.T) {

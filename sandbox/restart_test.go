@@ -67,7 +67,6 @@ func TestJobsOutliveTheSandbox(t *testing.T) {
 	if got := again.view(again.home + "/result"); got != "done\n" {
 		t.Errorf("result %q", got)
 	}
-	r.srv = again.srv // for the clean-up of submit
 }
 
 // TestRootIsPrivate: nothing but the files of users is open to others, and the

@@ -45,20 +45,21 @@ func newRig(t *testing.T, change ...func(*Config)) *rig {
 		t.Fatal(err)
 	}
 	ts := httptest.NewServer(srv.Handler())
+	r := &rig{
+		t: t, srv: srv, url: ts.URL,
+		home: filepath.Join(srv.Root(), "home", "demo"), scratch: filepath.Join(srv.Root(), "scratch", "demo"),
+	}
 	t.Cleanup(func() {
+		r.endJobs()
 		ts.Close()
 		if err := srv.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	token, err := srv.issueToken("demo", time.Hour)
-	if err != nil {
+	if r.token, err = srv.issueToken("demo", time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	return &rig{
-		t: t, srv: srv, url: ts.URL, token: token,
-		home: filepath.Join(srv.Root(), "home", "demo"), scratch: filepath.Join(srv.Root(), "scratch", "demo"),
-	}
+	return r
 }
 
 // answer is what came back over HTTP.

@@ -64,9 +64,6 @@ func TestReplaySite(t *testing.T) {
 			}
 		})
 	}
-	for _, job := range r.srv.jobs.List("alps") {
-		r.end(job.ID)
-	}
 }
 
 // jobNumbers are the ids that jobs had when they were recorded, and have now.
