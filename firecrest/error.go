@@ -101,6 +101,19 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
+// commandSays are the words of a command in a message; release 2.1 misspells
+// them.
+var commandSays = regexp.MustCompile(`^Remote process fai\w+ with exit status:\d+ and error message:(.+)`)
+
+// CommandSaid is what a command had to say that the server ran on the system
+// and that failed; "" if that is not why the request did not succeed.
+func (e *Error) CommandSaid() string {
+	if words := commandSays.FindStringSubmatch(e.Message); words != nil && e.FromServer() {
+		return strings.TrimSpace(words[1])
+	}
+	return ""
+}
+
 func (e *Error) reason() string {
 	var parts []string
 	if e.Type == "validation" && len(e.Fields) > 0 {

@@ -31,6 +31,21 @@ func TestErrorText(t *testing.T) {
 	}
 }
 
+func TestCommandSaid(t *testing.T) {
+	t.Parallel()
+	for message, want := range map[string]string{
+		"Remote process failed with exit status:1 and error message:stat: cannot statx '/x': No such file or directory": "stat: cannot statx '/x': No such file or directory",
+		"Remote process faild with exit status:2 and error message: ls: x ":                                             "ls: x",
+		"Remote process failed with exit status:124":                                                                    "",
+		"Command execution timeout limit exceeded.":                                                                     "",
+		"Remote process failed with exit status:1 and error message:":                                                   "",
+	} {
+		if got := (&Error{Status: 404, Message: message, ServerVersion: "2.5.6"}).CommandSaid(); got != want {
+			t.Errorf("%q: %q, want %q", message, got, want)
+		}
+	}
+}
+
 // The status operations answer 500 whatever goes wrong; what passes is told from
 // what lasts.
 func TestRecordedFailuresOfStatus(t *testing.T) {

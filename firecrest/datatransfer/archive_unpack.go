@@ -29,7 +29,8 @@ type ArchiveLimits struct {
 // UnpackArchive unpacks a gzip-compressed tar archive below root, and nothing
 // outside it whatever the archive says. Files keep their permission bits and
 // times, and belong to the caller; they replace files and links of the same
-// name, and directories are merged.
+// name, and directories are merged. What is in the files is on disk then; their
+// names may not be before their directories have been synced.
 //
 // It refuses, as [ErrArchive], absolute names, names with `..`, links out of
 // root, devices and pipes, and more than the limits. What it wrote before it
@@ -206,7 +207,7 @@ func (u *unpacking) file(h *tar.Header) error {
 	if err := f.Chmod(fs.FileMode(h.Mode) & fs.ModePerm); err != nil {
 		return err
 	}
-	if err := f.Close(); err != nil {
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return u.root.Chtimes(h.Name, h.ModTime, h.ModTime)

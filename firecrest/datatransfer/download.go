@@ -147,6 +147,9 @@ func (d *Download) open() error {
 	if err := d.openRoot(); err != nil {
 		return localError(err)
 	}
+	if err := d.root.MkdirAll(filepath.Dir(d.part), 0o755); err != nil {
+		return localError(err)
+	}
 	file, err := d.root.OpenFile(d.part, os.O_RDWR, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -192,8 +195,6 @@ func (d *Download) openRoot() error {
 			return err
 		}
 		d.root, d.own, d.name = root, true, filepath.Base(d.To)
-	} else if err := d.root.MkdirAll(filepath.Dir(d.name), 0o755); err != nil {
-		return err
 	}
 	part := d.Part
 	if part == "" {
@@ -227,10 +228,7 @@ func (d *Download) Discard() error {
 		err = d.file.Close()
 		d.file = nil
 	}
-	if removeErr := d.root.Remove(d.part); removeErr != nil && !errors.Is(removeErr, fs.ErrNotExist) {
-		err = errors.Join(err, removeErr)
-	}
-	return localError(err)
+	return localError(errors.Join(err, d.root.RemoveAll(d.part), d.root.RemoveAll(d.part+incoming)))
 }
 
 // begin looks at the remote file and fetches it, or has the service prepare the

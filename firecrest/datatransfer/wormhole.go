@@ -67,6 +67,10 @@ func SendWormhole(ctx context.Context, program, file string, haveCode func(code 
 	return err
 }
 
+// incoming ends the name of the directory, beside its target, that a file comes
+// into.
+const incoming = ".incoming"
+
 // ReceiveWormhole receives the file of a code with the wormhole program and
 // gives it the name target, replacing what has it. The file appears complete,
 // its checksum verified by the program. A text or a directory is refused.
@@ -76,14 +80,14 @@ func ReceiveWormhole(ctx context.Context, program string, code firecrest.Secret,
 	if strings.ContainsFunc(string(code), func(r rune) bool { return r <= ' ' || r > '~' }) || !strings.Contains(string(code), "-") {
 		return errors.New("the server gave no wormhole code")
 	}
-	dir, err := os.MkdirTemp(filepath.Dir(target), ".wormhole-")
+	dir, err := filepath.Abs(target + incoming)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if dir, err = filepath.Abs(dir); err != nil {
+	if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)); err != nil { // of a process that was killed
 		return err
 	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	received := filepath.Join(dir, "file")
 	w, err := newWormhole(ctx, program, "receive", "--accept-file", "--hide-progress", "--output-file", received)
 	if err != nil {

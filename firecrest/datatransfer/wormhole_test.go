@@ -123,6 +123,9 @@ func TestReceiveWormhole(t *testing.T) {
 	if err := os.WriteFile(target, []byte("older"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.MkdirAll(filepath.Join(target+incoming, "file"), 0o700); err != nil { // of a process that was killed
+		t.Fatal(err)
+	}
 	if err := ReceiveWormhole(t.Context(), fakeWormhole(t, receives+`printf content > "$out"`), wormholeCode, target); err != nil {
 		t.Error(err)
 	}
