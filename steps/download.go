@@ -156,7 +156,8 @@ func (c *call) discardPart(in downloadIn) error {
 	defer root.Close()
 	err = root.RemoveAll(c.partName()) // of many files
 	if to, pathErr := c.outputPath(target(in.To, path.Base(in.From))); pathErr == nil {
-		err = errors.Join(err, root.RemoveAll(filepath.Join(filepath.Dir(to), c.partName())))
+		d := datatransfer.Download{Root: root, To: to, Part: c.partName()}
+		err = errors.Join(err, d.Discard())
 	}
 	return err
 }

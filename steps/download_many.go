@@ -83,10 +83,12 @@ func (c *call) beginFetch(ctx context.Context, in downloadIn, root *os.Root) (re
 	if err != nil {
 		return b, err
 	}
-	if in.OnExists == failExists && !began && b.Pattern == "" {
-		if _, err := root.Lstat(b.Dir); err == nil {
-			return b, refuse("%s exists", filepath.Join(c.Run.OutputDir, b.Dir))
-		}
+	switch there, err := root.Stat(b.Dir); {
+	case err != nil: // nothing, or what says so when it is written to
+	case in.OnExists == failExists && !began && b.Pattern == "":
+		return b, refuse("%s exists", filepath.Join(c.Run.OutputDir, b.Dir))
+	case !there.IsDir():
+		return b, refuse("%s exists and is not a directory", filepath.Join(c.Run.OutputDir, b.Dir))
 	}
 	// Both at once: what has begun, and is no bundle, is one file.
 	err = c.Put(bundleKey, b)

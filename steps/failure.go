@@ -110,7 +110,20 @@ func (c *call) failed(ctx context.Context, err error) engine.Outcome {
 	if outage {
 		return c.outage(ctx, err, engine.Wait{Reason: workflow.WaitOutage})
 	}
-	return engine.Failure(cause, err.Error())
+	return engine.Failure(cause, plainly(err))
+}
+
+// plainly is an error for people: of a command that failed on the system, what
+// it said, without how it was asked for.
+func plainly(err error) string {
+	text := err.Error()
+	var answer *firecrest.Error
+	if errors.As(err, &answer) {
+		if words := answer.CommandSaid(); words != "" {
+			text = strings.Replace(text, answer.Error(), fmt.Sprintf("%s: %s (request %s)", answer.System, words, answer.RequestID), 1)
+		}
+	}
+	return text
 }
 
 // outageKey is the checkpoint that counts what went wrong in a row.

@@ -68,23 +68,36 @@ func (p *placing) equal(f unpackedFile, at string, old fs.FileInfo) (bool, error
 	return digests[0] == digests[1], nil
 }
 
-// place moves everything.
+// place moves everything, durably.
 func (p *placing) place() error {
-	if err := p.root.MkdirAll(filepath.Dir(p.to), 0o755); err != nil {
+	parent := filepath.Dir(p.to)
+	if err := p.root.MkdirAll(parent, 0o755); err != nil {
 		return err
 	}
 	if _, err := p.root.Lstat(p.to); errors.Is(err, fs.ErrNotExist) && p.whole() {
-		if err := p.root.Rename(p.from, p.to); err != nil {
+		if err := p.syncDirs(p.from); err != nil {
 			return err
 		}
-		return syncDir(p.root, filepath.Dir(p.to))
+		return errors.Join(p.root.Rename(p.from, p.to), syncDir(p.root, parent))
 	}
 	for _, f := range p.files {
 		if err := p.move(f); err != nil {
 			return err
 		}
 	}
-	return syncDir(p.root, p.to)
+	return errors.Join(p.syncDirs(p.to), syncDir(p.root, parent))
+}
+
+// syncDirs makes the names in the directories durable, where they are now.
+func (p *placing) syncDirs(base string) error {
+	for _, f := range p.files {
+		if f.info.IsDir() {
+			if err := syncDir(p.root, filepath.Join(base, f.name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // whole reports whether the directory that came holds nothing but the files.

@@ -183,9 +183,13 @@ func (c *call) moveOnce(ctx context.Context, t transfer) (*datatransfer.Result, 
 func (c *call) transferFailed(ctx context.Context, err error) engine.Outcome {
 	var journal *datatransfer.JournalError
 	var submit *firecrest.SubmitError
+	var name *firecrest.PathError
 	switch {
 	case errors.As(err, &journal):
 		return lost(err)
+	case errors.As(err, &name):
+		return engine.Failure(workflow.CauseRejected, fmt.Sprintf(
+			"%v; give it another name, or move the directory that it lies in, which goes as an archive", name))
 	case errors.As(err, &submit):
 		return c.notSubmitted(ctx, err, 1)
 	case ctx.Err() != nil:
@@ -195,7 +199,7 @@ func (c *call) transferFailed(ctx context.Context, err error) engine.Outcome {
 	if outage {
 		return c.outage(ctx, err, engine.Wait{Reason: workflow.WaitOutage})
 	}
-	return engine.Failure(cause, err.Error())
+	return engine.Failure(cause, plainly(err))
 }
 
 // transferCause says what an error of a transfer means: a cause, or true if

@@ -85,6 +85,34 @@ func TestRefusedDownload(t *testing.T) {
 	s.noTraces()
 }
 
+// TestTransferMistakes: what a person is told.
+func TestTransferMistakes(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, transfers(nil))
+	s.file("large file.bin", large(28))
+	s.file("data/a.txt", "a")
+	r := s.run(`
+	- { id: missing, uses: download, with: { from: nothing, to: sub/ } }
+	- { id: there, uses: upload, with: { from: large file.bin } }
+	- { id: space, uses: download, needs: there, with: { from: large file.bin } }
+	- { id: a, uses: upload, with: { from: data } }
+	- { id: b, uses: download, needs: a, with: { from: data/a.txt } }
+	- { id: way, uses: download, needs: b, with: { from: data, to: a.txt } }`)
+	for step, want := range map[string]string{
+		"missing": "one: stat: cannot statx '" + r.Sites[system].RemoteDir + "/nothing': No such file or directory (request ",
+		"space":   "give it another name, or move the directory that it lies in",
+		"way":     "/a.txt exists and is not a directory",
+	} {
+		if u := unit(t, r, step); u.Cause != workflow.CauseRejected || !strings.Contains(u.Message, want) {
+			t.Errorf("%s: %s %s %s", step, u.State, u.Cause, u.Message)
+		}
+	}
+	if left, err := os.ReadDir(s.output); err != nil || len(left) != 1 {
+		t.Errorf("%v, %v", left, err)
+	}
+	s.noTraces()
+}
+
 // TestCancelledDownload: what has come so far goes.
 func TestCancelledDownload(t *testing.T) {
 	t.Parallel()
