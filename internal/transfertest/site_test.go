@@ -18,8 +18,8 @@ import (
 
 // Systems of a site. Each worker has one with a streamer of its own, as well.
 const (
-	disk = "disk"
-	hour = "hasty" // whose addresses expire after a second
+	disk  = "disk"
+	hasty = "hasty" // whose addresses expire after a second
 )
 
 func peer(worker int) string { return fmt.Sprintf("peer%d", worker) }
@@ -42,9 +42,9 @@ func newSite(t *testing.T, workers int, toggles []string) *site {
 	t.Helper()
 	s := &site{t: t, moves: map[string]*move{}, transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	quick := sandbox.TransferConfig{MaxPartSize: partSize, Poll: sandbox.Duration(30 * time.Millisecond)}
-	brief := quick
-	brief.TTL = sandbox.Duration(time.Second)
-	systems := []sandbox.SystemConfig{{Name: disk, Transfer: quick}, {Name: hour, Transfer: brief}}
+	short := quick
+	short.TTL = sandbox.Duration(time.Second)
+	systems := []sandbox.SystemConfig{{Name: disk, Transfer: quick}, {Name: hasty, Transfer: short}}
 	for worker := range workers {
 		st, err := newStreams()
 		if err != nil {
@@ -139,8 +139,8 @@ func (s *site) place(t transfer, worker int) place {
 	switch {
 	case t.way == stream:
 		p.System = peer(worker)
-	case t.fault.lag:
-		p.System = hour
+	case t.fault.brief:
+		p.System = hasty
 	}
 	return p
 }
