@@ -94,6 +94,7 @@ func runSandbox(ctx context.Context, a *app, o sandboxOptions) (err error) {
 	srv, err := sandbox.Open(sandbox.Config{
 		Root: o.root, Systems: o.systems, Prefix: o.prefix, Scheduler: o.scheduler.value, Site: site, Release: o.release.value,
 		Faults: o.faults, FaultSeed: o.seed, Logger: a.slogger(),
+		Observe: logAnswers(a.logger(), ""), StoreObserve: logAnswers(a.logger(), "s3 "),
 	})
 	if err != nil {
 		return err
@@ -126,6 +127,14 @@ func runSandbox(ctx context.Context, a *app, o sandboxOptions) (err error) {
 		return err
 	case <-ctx.Done():
 		return errors.Join(srv.Close(), <-served)
+	}
+}
+
+// logAnswers logs each request that the sandbox has answered, under the names
+// that fault switches have for operations.
+func logAnswers(log zerolog.Logger, prefix string) func(op string, status int) {
+	return func(op string, status int) {
+		log.Debug().Str("operation", prefix+op).Int("status", status).Msg("request")
 	}
 }
 
