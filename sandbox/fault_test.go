@@ -302,6 +302,7 @@ func (tr transferred) uploadInto(t *testing.T, content []byte) (first, completed
 		if err != nil {
 			t.Fatal(err)
 		}
+		req.Header.Set("Expect", "100-continue") // an answer that comes before the body is read may be lost
 		resp, err := noRedirect.Do(req)
 		if err != nil {
 			return 0, ""

@@ -112,7 +112,7 @@ func (a answer) decode(t *testing.T, into any) {
 // noRedirect is a client that shows what the server said.
 var noRedirect = http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	Transport:     &http.Transport{DisableKeepAlives: true},
+	Transport:     &http.Transport{DisableKeepAlives: true, ExpectContinueTimeout: time.Minute},
 }
 
 func (r *rig) send(req *http.Request) answer {
