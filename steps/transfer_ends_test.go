@@ -240,23 +240,41 @@ func TestSilentJob(t *testing.T) {
 	}
 }
 
-// TestImpatience: an attempt that gives up leaves no job behind.
-func TestImpatience(t *testing.T) {
+// TestJobOfEarlierAttempt: an attempt that gave up could not end its job; the
+// next one does so before it begins. It takes the pause before a second attempt.
+func TestJobOfEarlierAttempt(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, transfers(func(c *sandbox.TransferConfig) { c.Poll = sandbox.Duration(time.Hour) }), func(c *sandbox.Config) {
+	var down atomic.Bool
+	down.Store(true)
+	s := newSite(t, transfers(nil), func(c *sandbox.Config) {
 		c.StoreFault = func(string, *http.Request) *objects.Fault {
-			return &objects.Fault{Status: http.StatusServiceUnavailable, Code: "SlowDown"}
+			if down.Load() {
+				return &objects.Fault{Status: http.StatusServiceUnavailable, Code: "SlowDown"}
+			}
+			return nil
+		}
+	})
+	s.faults("DELETE /compute/{system_name}/jobs/{job_id}", func(int) *sandbox.Fault {
+		if down.Load() {
+			return signed(http.StatusServiceUnavailable, "down")
+		}
+		return nil
+	})
+	s.observe(func(r *workflow.Run) {
+		if waiting(workflow.WaitBackoff)(r) {
+			down.Store(false)
 		}
 	})
 	s.file("large.bin", large(26))
 	r := s.run("- { id: x, uses: upload, give_up_after: 100ms, max_attempts: 2, with: { from: large.bin } }")
-	t.Log(states(r))
-	jj, _ := s.client.Compute.List(t.Context(), system, nil)
-	t.Logf("%+v", jj)
-	if u := unit(t, r, "x"); u.Cause != workflow.CauseAPI {
-		t.Errorf("%s", states(r))
+	s.outputs(r, "x")
+	jobs, err := s.client.Compute.List(t.Context(), system, nil)
+	if err != nil || len(jobs) != 2 {
+		t.Fatalf("%v, %v", jobs, err)
 	}
-	s.liveJobs()
+	if first := jobs[0]; first.Status.State.Name() != "CANCELLED" || first.Time.End.After(jobs[1].Time.Start) {
+		t.Errorf("%+v", jobs)
+	}
 	s.noTraces()
 }
 
