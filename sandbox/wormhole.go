@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -128,6 +129,11 @@ func (t *transferJob) inPrivateDir(do func(dir string) int) (exitCode int) {
 	return do(dir)
 }
 
+// passedOn matches the variables that the program gets from this process: what it
+// takes to run and to reach its servers. Others may hold secrets that are none of
+// its business.
+var passedOn = regexp.MustCompile(`^(PATH|HOME|LANG|LC_\w+|TMPDIR|LD_LIBRARY_PATH|PYTHON\w*|(?i:(https?|all|no)_proxy)|SSL_CERT_\w+|WORMHOLE_\w+)=`)
+
 // runWormhole runs the program that is found in PATH. It is asked to end, and
 // killed ten seconds later, when the context does.
 func (t *transferJob) runWormhole(dir, input string, args ...string) (exitCode int) {
@@ -138,9 +144,7 @@ func (t *transferJob) runWormhole(dir, input string, args ...string) (exitCode i
 	}
 	cmd := exec.CommandContext(t.ctx, program, args...)
 	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = dir, strings.NewReader(input), t.stdout, t.stderr
-	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
-		return strings.HasPrefix(v, "FCFLOW_") || strings.HasPrefix(v, "FIRECREST_")
-	}), "WORMHOLE_QR=false")
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return !passedOn.MatchString(v) }), "WORMHOLE_QR=false")
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	err = cmd.Run()

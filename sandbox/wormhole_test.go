@@ -75,7 +75,7 @@ func receiveWormhole(t *testing.T, x session, target string, out, problems io.Wr
 	return code
 }
 
-// pretend is a program that "sends" to, and "receives" from, $PEER.
+// pretend is a program that "sends" to, and "receives" from, $WORMHOLE_PEER.
 const pretend = `
 command=$1; shift
 while [ $# -gt 1 ]; do
@@ -83,13 +83,13 @@ while [ $# -gt 1 ]; do
   shift
 done
 case $command in
-  send) test "$code" = 7-alpha-beta && echo sending >&2 && cp "$1" "$PEER/";;
-  receive) out=${out:-$1}; read code && test "$code" = 7-alpha-beta && echo receiving && cp "$PEER"/* "$out";;
+  send) test "$code" = 7-alpha-beta && echo sending >&2 && cp "$1" "$WORMHOLE_PEER/";;
+  receive) out=${out:-$1}; read code && test "$code" = 7-alpha-beta && echo receiving && cp "$WORMHOLE_PEER"/* "$out";;
 esac`
 
 func TestWormholeJobs(t *testing.T) {
 	peer := t.TempDir()
-	t.Setenv("PEER", peer)
+	t.Setenv("WORMHOLE_PEER", peer)
 	fakeWormhole(t, pretend)
 	x := wormholeFiles(t)
 	home := x.home("demo")
@@ -119,7 +119,7 @@ func TestWormholeJobs(t *testing.T) {
 // user.
 func TestWormholeStaysInside(t *testing.T) {
 	peer := t.TempDir()
-	t.Setenv("PEER", peer)
+	t.Setenv("WORMHOLE_PEER", peer)
 	fakeWormhole(t, pretend)
 	x := wormholeFiles(t)
 	home, secret := x.home("demo"), filepath.Join(t.TempDir(), "secret")
@@ -150,6 +150,21 @@ func TestWormholeStaysInside(t *testing.T) {
 	}
 }
 
+// Credentials of the process do not reach the program.
+func TestWormholeEnvironment(t *testing.T) {
+	for _, name := range []string{"FCFLOW_SECRET_TOKEN", "FIRECREST_CLIENT_SECRET", "AWS_SECRET_ACCESS_KEY", "SOME_TOKEN"} {
+		t.Setenv(name, "hush")
+	}
+	t.Setenv("WORMHOLE_RELAY_URL", "ws://127.0.0.1:1/v1")
+	fakeWormhole(t, "env")
+	x := wormholeFiles(t)
+	var out bytes.Buffer
+	receiveWormhole(t, x, x.home("demo")+"/new", &out, &out)
+	if env := out.String(); strings.Contains(env, "hush") || !strings.Contains(env, "WORMHOLE_RELAY_URL=ws://127.0.0.1:1/v1") {
+		t.Errorf("environment %s", env)
+	}
+}
+
 func TestWormholeFails(t *testing.T) {
 	x := wormholeFiles(t)
 	home := x.home("demo")
@@ -177,8 +192,8 @@ func TestWormholeFails(t *testing.T) {
 	}
 	t.Run("cancelled", func(t *testing.T) {
 		up := filepath.Join(t.TempDir(), "up")
-		t.Setenv("UP", up)
-		fakeWormhole(t, `: >"$UP"; exec sleep 60`)
+		t.Setenv("WORMHOLE_UP", up)
+		fakeWormhole(t, `: >"$WORMHOLE_UP"; exec sleep 60`)
 		var cancel context.CancelFunc
 		x := x
 		x.ctx, cancel = context.WithCancel(x.ctx)

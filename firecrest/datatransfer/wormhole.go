@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -26,9 +27,9 @@ var ErrNoWormhole = errors.New("the wormhole program was not found; install it w
 // been received, its checksum confirmed, or ctx has ended.
 //
 // The code is in no error, and the program is not given it on a command line,
-// where others could read it. It gets the environment of this process without
-// what is fcflow's, so WORMHOLE_RELAY_URL and WORMHOLE_TRANSIT_HELPER choose
-// the servers.
+// where others could read it. Of the environment of this process it gets what it
+// takes to run and to reach its servers, which WORMHOLE_RELAY_URL and
+// WORMHOLE_TRANSIT_HELPER choose; no credentials.
 func SendWormhole(ctx context.Context, program, file string, haveCode func(code firecrest.Secret) error) error {
 	info, err := os.Stat(file)
 	if err == nil && !info.Mode().IsRegular() {
@@ -124,15 +125,18 @@ const (
 	maxWormholeLines = 3
 )
 
+// passedOn matches the variables that the program gets from this process: what it
+// takes to run and to reach its servers. Others may hold secrets that are none of
+// its business.
+var passedOn = regexp.MustCompile(`^(PATH|HOME|LANG|LC_\w+|TMPDIR|LD_LIBRARY_PATH|PYTHON\w*|(?i:(https?|all|no)_proxy)|SSL_CERT_\w+|WORMHOLE_\w+)=`)
+
 func newWormhole(ctx context.Context, program string, args ...string) (*wormhole, error) {
 	found, err := exec.LookPath(program)
 	if err != nil {
 		return nil, fmt.Errorf("%w (%w)", ErrNoWormhole, err)
 	}
 	cmd := exec.CommandContext(ctx, found, args...)
-	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
-		return strings.HasPrefix(v, "FCFLOW_") || strings.HasPrefix(v, "FIRECREST_")
-	}), "WORMHOLE_QR=false")
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return !passedOn.MatchString(v) }), "WORMHOLE_QR=false")
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it says goodbye to the mailbox
 	cmd.WaitDelay = 5 * time.Second
 	return &wormhole{cmd: cmd}, nil
