@@ -2,11 +2,8 @@ package datatransfer
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -296,21 +293,6 @@ func (u *Upload) begun(ctx context.Context, job firecrest.TransferJob) error {
 	return u.keep(ctx)
 }
 
-// minPart is the smallest part, in bytes, that object stores take.
-const minPart = 5 << 20
-
-// declared is the size of the file as the service is told.
-func (u *Upload) declared(facts *firecrest.System) int64 {
-	if u.PartSize < minPart || facts.Transfer == nil || facts.Transfer.MaxPartSize <= u.PartSize {
-		return u.state.Size
-	}
-	count := (u.state.Size + u.PartSize - 1) / u.PartSize
-	if count > mostParts {
-		return u.state.Size
-	}
-	return max(u.state.Size, (count-1)*facts.Transfer.MaxPartSize+1)
-}
-
 // send moves the bytes.
 func (u *Upload) send(ctx context.Context, seen *Seen) (*Pending, error) {
 	var secrets uploadSecrets
@@ -330,182 +312,6 @@ func (u *Upload) send(ctx context.Context, seen *Seen) (*Pending, error) {
 	return nil, u.stale(ctx) // the program that was sending is gone
 }
 
-// sendParts sends the file to an object store.
-func (u *Upload) sendParts(ctx context.Context, secrets uploadSecrets) error {
-	p, err := u.parts(secrets)
-	if err != nil {
-		return err
-	}
-	now := time.Now()
-	if p.complete.expired(now) {
-		return u.stale(ctx)
-	}
-	u.report(p.sent())
-	digest := u.digest(ctx)
-	err = u.Mover.sendParts(ctx, p,
-		func(i int, etag string) error { return journalError(u.Journal.Put(u.partKey(i), etag)) },
-		func() error {
-			u.report(p.meter.bytes.Load())
-			return journalError(u.Journal.Flush(ctx))
-		})
-	if flushErr := u.Journal.Flush(ctx); err == nil {
-		err = journalError(flushErr)
-	}
-	if digestErr := digest(); err == nil {
-		err = digestErr
-	}
-	if err != nil {
-		return u.unusable(ctx, err)
-	}
-	u.report(p.sent())
-	if err := u.unchanged(); err != nil {
-		return err
-	}
-	again := u.state.Asked
-	u.state.Asked = true
-	if err := u.keep(ctx); err != nil {
-		return err
-	}
-	certain, err := u.Mover.completeParts(ctx, p, again)
-	if err != nil {
-		return u.unusable(ctx, err)
-	}
-	u.state.Stage, u.state.Unsure = stageMoved, !certain
-	return u.keep(ctx)
-}
-
-// unusable gives the transfer up if its addresses are of no use any more, and
-// returns any other error.
-func (u *Upload) unusable(ctx context.Context, err error) error {
-	var store *StoreError
-	if errors.Is(err, ErrExpired) || errors.As(err, &store) && store.gone() {
-		return u.stale(ctx)
-	}
-	return err
-}
-
-func (u *Upload) partKey(i int) string { return fmt.Sprintf("part.%d.%d", u.state.Round, i) }
-
-// parts is the file as the object store gets it.
-func (u *Upload) parts(secrets uploadSecrets) (*parts, error) {
-	p := &parts{size: u.state.Size, partSize: u.state.PartSize, content: u.file}
-	if p.partSize <= 0 || p.count() > len(secrets.Parts) {
-		return nil, fmt.Errorf("the service gave %d addresses for parts of %d bytes, and the file has %d bytes", len(secrets.Parts), p.partSize, p.size)
-	}
-	var err error
-	if p.complete, err = parseLink(firecrest.Secret(secrets.Complete)); err != nil {
-		return nil, err
-	}
-	p.etags = make([]string, p.count())
-	for i := range p.etags {
-		l, err := parseLink(firecrest.Secret(secrets.Parts[i]))
-		if err != nil {
-			return nil, err
-		}
-		p.links = append(p.links, l)
-		if _, err := u.Journal.Load(u.partKey(i), &p.etags[i]); err != nil {
-			return nil, journalError(err)
-		}
-	}
-	return p, nil
-}
-
-// digest begins to hash the file, and returns what waits for the end of that.
-func (u *Upload) digest(ctx context.Context) (wait func() error) {
-	if u.state.SHA256 != "" {
-		return func() error { return nil }
-	}
-	type sum struct {
-		text string
-		err  error
-	}
-	done := make(chan sum, 1)
-	go func() {
-		text, err := hashOf(ctx, io.NewSectionReader(u.file, 0, u.state.Size))
-		done <- sum{text, err}
-	}()
-	return func() error {
-		s := <-done
-		u.state.SHA256 = s.text
-		return s.err
-	}
-}
-
-// hashOf is the SHA-256 of what r gives.
-func hashOf(ctx context.Context, r io.Reader) (string, error) {
-	h := sha256.New()
-	if _, err := io.Copy(h, untilDone{ctx, r}); err != nil {
-		return "", localError(err)
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// settle looks at what the job made of it.
-func (u *Upload) settle(ctx context.Context, seen *Seen) (*Result, *Pending, error) {
-	var told error
-	if u.state.Job != nil {
-		if seen == nil || !seen.Over() {
-			pending, err := u.patience(ctx, seen)
-			return nil, pending, err
-		}
-		var err error
-		if told, err = u.Mover.judge(ctx, *u.state.Job, *seen); err != nil {
-			return nil, nil, err
-		}
-	}
-	result, err := u.verify(ctx)
-	if err == nil && told != nil && u.state.Method == firecrest.MethodS3 && !u.certain(result) {
-		err = &MismatchError{u.To, "is as large as the file, and may be what was there before"}
-	}
-	var mismatch *MismatchError
-	switch {
-	case errors.As(err, &mismatch) && u.state.Unsure && u.state.Method == firecrest.MethodStreamer:
-		u.state.Job = nil // it was cut short here, and that is all that is wrong
-		return nil, nil, u.stale(ctx)
-	case errors.As(err, &mismatch) && told != nil:
-		return nil, nil, fmt.Errorf("%w: %w", told, err)
-	case err != nil:
-		return nil, nil, err
-	}
-	u.state.Job = nil
-	if err := u.keep(ctx); err != nil {
-		return nil, nil, err
-	}
-	if !u.state.Lost.IsZero() {
-		u.Mover.reap(ctx, u.System, u.To, u.state.Lost)
-	}
-	return result, nil, nil
-}
-
-// How long a job may run that perhaps has nothing to fetch: the time in which it
-// looks a few times, and that in which it fetches, at bytes per second.
-const (
-	unsurePatience = 5 * time.Minute
-	unsureRate     = 4 << 20
-)
-
-// patience waits for the job. If nobody knows whether the object is there, it
-// does so for some time only: the job itself would for a day.
-func (u *Upload) patience(ctx context.Context, seen *Seen) (*Pending, error) {
-	pending := &Pending{Job: *u.state.Job, Since: u.state.Begun}
-	if !u.state.Unsure {
-		return pending, nil
-	}
-	limit := unsurePatience + time.Duration(u.state.Size/unsureRate)*time.Second
-	switch {
-	case seen == nil || !seen.State.IsActive():
-	case u.state.Active.IsZero():
-		u.state.Active = time.Now().UTC()
-		if err := u.keep(ctx); err != nil {
-			return nil, err
-		}
-	case time.Since(u.state.Active) > limit:
-		return nil, u.stale(ctx)
-	}
-	pending.Again = limit / 4
-	return pending, nil
-}
-
 // stale gives the transfer up; its job must end before the next begins.
 func (u *Upload) stale(ctx context.Context) error {
 	u.state.Stage = stageStale
@@ -523,41 +329,6 @@ func (u *Upload) replace(ctx context.Context, seen *Seen) (*Pending, error) {
 	u.state.Stage, u.state.Job = stageNew, nil
 	return nil, u.keep(ctx)
 }
-
-// verify compares the copy with the file.
-func (u *Upload) verify(ctx context.Context) (*Result, error) {
-	if err := u.digest(ctx)(); err != nil {
-		return nil, err
-	}
-	if err := u.unchanged(); err != nil {
-		return nil, err
-	}
-	result := &Result{Method: u.state.Method, Size: u.state.Size, SHA256: u.state.SHA256, Verified: VerifiedSize}
-	found, err := u.Mover.client.Filesystem.Stat(ctx, u.System, u.To, true)
-	switch {
-	case errors.Is(err, firecrest.ErrNotFound):
-		return nil, &MismatchError{u.To, "is not there after its upload"}
-	case err != nil:
-		return nil, err
-	case found.Size != u.state.Size:
-		return nil, &MismatchError{u.To, fmt.Sprintf("has %d bytes after the upload of %d", found.Size, u.state.Size)}
-	}
-	digest, err := u.Mover.RemoteDigest(ctx, u.System, u.To, found.Size)
-	switch {
-	case err != nil:
-		return nil, err
-	case digest != "" && digest != u.state.SHA256:
-		return nil, &MismatchError{u.To, fmt.Sprintf("has another SHA-256 (%s) than what was uploaded (%s)", digest, u.state.SHA256)}
-	case digest != "":
-		result.Verified = VerifiedDigest
-	}
-	return result, nil
-}
-
-// certain reports whether what lies at the target is known to be the file, even
-// if nothing said that it was written: another one of that size may have been
-// there before.
-func (u *Upload) certain(r *Result) bool { return r.Verified == VerifiedDigest || u.state.Size == 0 }
 
 // makeDirectory makes the directory of the target if it is missing.
 func (u *Upload) makeDirectory(ctx context.Context) error {
