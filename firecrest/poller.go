@@ -21,7 +21,7 @@ type JobReader interface {
 // which are for a real site.
 type PollSettings struct {
 	// First are the pauses before the first lists after the poller was idle.
-	// Default 2, 5, 10, 20 s.
+	// Default 2, 5, 10, 20 s, each at most Max.
 	First []time.Duration
 	// Min is the pause while things change or an end is expected, default 20 s.
 	// While nothing happens it grows by half each time, up to Max, default
@@ -38,12 +38,14 @@ type PollSettings struct {
 }
 
 func (s PollSettings) withDefaults() PollSettings {
-	if len(s.First) == 0 {
-		s.First = []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Second, 20 * time.Second}
-	}
 	setDefault(&s.Min, 20*time.Second)
 	setDefault(&s.Max, 300*time.Second)
 	s.Max = max(s.Max, s.Min)
+	if len(s.First) == 0 {
+		for _, seconds := range []time.Duration{2, 5, 10, 20} {
+			s.First = append(s.First, min(seconds*time.Second, s.Max))
+		}
+	}
 	setDefault(&s.LookupEvery, 5*time.Minute)
 	setDefault(&s.Grace, 120*time.Second)
 	if s.LookupsPerMinute <= 0 {

@@ -368,6 +368,22 @@ func TestPollerWindow(t *testing.T) {
 	})
 }
 
+func TestPollerNeverPausesLongerThanMax(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &scheduler{}
+		s.set(row("7", "RUNNING", 0))
+		p := startPoller(t, s, PollSettings{Min: time.Second, Max: 2 * time.Second})
+		p.Watch(t.Context(), Query{ID: "7"}, func(Observation) {})
+		pass(time.Minute)
+		for i := 1; i < len(s.lists); i++ {
+			if gap := s.lists[i].Sub(s.lists[i-1]); gap > 2400*time.Millisecond { // a fifth is chance
+				t.Errorf("list %d came %s after the one before it", i, gap)
+			}
+		}
+	})
+}
+
 func TestPollerEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -84,7 +84,7 @@ func All() []Setting {
 		{Key: "patience", Env: "FCFLOW_PATIENCE", Kind: Duration, Default: "30s",
 			Help: "how long a new run waits for the first good answer of the service"},
 		{Key: "poll.min", Kind: Duration, Default: "20s",
-			Help: "shortest pause between two looks at the queue"},
+			Help: "pause between two looks at the queue while things change; the first ones come sooner"},
 		{Key: "poll.max", Kind: Duration, Default: "5m",
 			Help: "longest pause between two looks at the queue"},
 	}
