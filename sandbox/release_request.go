@@ -90,7 +90,7 @@ func (r release) system(sys *SystemConfig) *SystemConfig {
 		copied.Probing = nil
 	}
 	switch method := sys.transfer().Method; {
-	case method == methodStreamer && r.before("2.4.1"), method == methodWormhole && r.before("2.4.0"), method == "none" && r.before("2.3.1"):
+	case method == methodStreamer && r.before("2.4.1"), method == methodWormhole && r.before("2.4.0"), method == methodNone && r.before("2.3.1"):
 		copied.Transfer.Method = methodS3
 	}
 	return &copied
@@ -102,7 +102,7 @@ func (s *Server) settleMethod(c *call) error {
 	has, streams := c.site.transfer().Method, !s.release.before("2.4.1")
 	said, known := c.saidMethod()
 	if !strings.HasSuffix(c.route.op, "/upload") {
-		if has == "none" || streams && !known {
+		if has == methodNone || streams && !known {
 			return nil
 		}
 		return c.direct(has, nil)
@@ -114,7 +114,7 @@ func (s *Server) settleMethod(c *call) error {
 	switch {
 	case said != "" && (!known || said == methodStreamer && !streams):
 		return unknownMethod(streams)
-	case has == "none" || !known:
+	case has == methodNone || !known:
 		return nil
 	case has == methodWormhole && streams:
 		return unhandled(fmt.Sprintf(`("'%s' object has no attribute 'wormhole_code'",)`, object))

@@ -493,3 +493,19 @@ func TestDownloadIsRepeatable(t *testing.T) {
 		t.Errorf("object %q", is.body)
 	}
 }
+
+// TestRefusedTransferLeavesNothing: an upload in parts begins before the job that
+// it is for, which the scheduler may refuse.
+func TestRefusedTransferLeavesNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, withTransfer(quick), func(c *Config) {
+		c.Admit = func(*batch.Spec) error { return &batch.RejectedError{Stderr: "sbatch: error: no"} }
+	})
+	source := r.write("f", "content")
+	want(t, r.do("POST", "/filesystem/alps/transfer/upload", s3Upload(r.home+"/up", 3)), 500)
+	want(t, r.do("POST", "/filesystem/alps/transfer/download", s3Download(source)), 500)
+	left, err := os.ReadDir(filepath.Join(r.srv.Root(), "objects", "uploads"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("%d uploads are left, %v", len(left), err)
+	}
+}

@@ -55,7 +55,7 @@ type largest struct {
 	account string
 }
 
-func (s *Server) postTransferUpload(c *call) (reply, error) {
+func (s *Server) postTransferUpload(c *call) (_ reply, err error) {
 	want, err := c.readLargest(true)
 	if err != nil {
 		return reply{}, err
@@ -77,6 +77,7 @@ func (s *Server) postTransferUpload(c *call) (reply, error) {
 	if o.Staged, err = s.stage(c, want.account, want.size); err != nil {
 		return reply{}, err
 	}
+	defer func() { s.unstage(o.Staged, err) }()
 	directives := s3Directives{Method: want.method, PartURLs: []string{}, MaxPartSize: o.Staged.PartSize}
 	for n := range o.Staged.Parts {
 		part, err := s.presign(c, "PUT", o.Staged, url.Values{"uploadId": {o.Staged.Upload}, "partNumber": {strconv.Itoa(n + 1)}})
@@ -91,7 +92,7 @@ func (s *Server) postTransferUpload(c *call) (reply, error) {
 	return s.begin(c, 201, "ingress", want.account, o, directives)
 }
 
-func (s *Server) postTransferDownload(c *call) (reply, error) {
+func (s *Server) postTransferDownload(c *call) (_ reply, err error) {
 	want, err := c.readLargest(false)
 	if err != nil {
 		return reply{}, err
@@ -114,6 +115,7 @@ func (s *Server) postTransferDownload(c *call) (reply, error) {
 	if o.Staged, err = s.stage(c, want.account, size); err != nil {
 		return reply{}, err
 	}
+	defer func() { s.unstage(o.Staged, err) }()
 	from, err := s.presign(c, "GET", o.Staged, nil)
 	if err != nil {
 		return reply{}, err
@@ -260,6 +262,14 @@ func (s *Server) stage(c *call, account string, size int64) (*staged, error) {
 		return nil, fmt.Errorf("stage %s: %w", c.path, err)
 	}
 	return to, nil
+}
+
+// unstage leaves nothing in the bucket if there is no job to use it. What cannot be
+// removed expires with the bucket's objects.
+func (s *Server) unstage(o *staged, err error) {
+	if err != nil {
+		_ = s.objects.AbortMultipart(o.Bucket, o.Key, o.Upload)
+	}
 }
 
 // objectKey is a new key for the file that a call is about.

@@ -148,7 +148,7 @@ func TestDiedInCompletion(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := reopen(t, s.Store)
-	if err := again.abort("box", "k", id); !errors.Is(err, fs.ErrNotExist) {
+	if err := again.AbortMultipart("box", "k", id); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("abort: %v", err)
 	}
 	r, err := again.Open("box", "k")

@@ -223,8 +223,8 @@ func (s *Store) copyPart(w io.Writer, p part) error {
 	return err
 }
 
-// abort ends an upload and drops its parts.
-func (s *Store) abort(bucket, key, uploadID string) error {
+// AbortMultipart ends an upload and drops its parts.
+func (s *Store) AbortMultipart(bucket, key, uploadID string) error {
 	u, err := s.lockUpload(bucket, key, uploadID)
 	if err != nil {
 		return err

@@ -168,7 +168,7 @@ func (s *Store) completeMultipartUpload(w http.ResponseWriter, q *request) error
 }
 
 func (s *Store) abortMultipartUpload(w http.ResponseWriter, q *request) error {
-	if err := s.abort(q.bucket, q.key, q.query.Get("uploadId")); err != nil {
+	if err := s.AbortMultipart(q.bucket, q.key, q.query.Get("uploadId")); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
