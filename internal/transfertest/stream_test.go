@@ -40,7 +40,7 @@ func newStreams() (*streams, error) {
 }
 
 func (s *streams) listen() error {
-	const ports = 3
+	const ports = 8 // jobs whose ids were lost hold some for a while
 	for n := range ports {
 		port := 0
 		if n > 0 {
