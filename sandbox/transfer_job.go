@@ -81,6 +81,13 @@ func (s *Server) runTransfer(ctx context.Context, kind transferKind, run batch.B
 		defer f.Close()
 		*log.to = f
 	}
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintln(t.stderr, "panic:", p)
+			s.log.Error("transfer job panicked", "job", run.Job.ID, "name", kind.name, "panic", p)
+			panic(p) // the batch system records where
+		}
+	}()
 	t.say("%s (id:%s)", kind.title, run.Job.ID)
 	return kind.run(t)
 }

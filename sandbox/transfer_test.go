@@ -3,6 +3,7 @@ package sandbox
 import (
 	"archive/tar"
 	"bytes"
+	"log/slog"
 	"net/url"
 	"os"
 	"path"
@@ -370,5 +371,21 @@ func TestUnwritableLog(t *testing.T) {
 	}
 	if _, err := os.Stat(f); err != nil {
 		t.Error("it worked without a log:", err)
+	}
+}
+
+// TestTransferPanics: who looks for the reason finds it, in the log of the job
+// and in that of the sandbox.
+func TestTransferPanics(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	r := newRig(t, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	run := batch.BuiltinRun{Job: batch.Job{ID: "7", Spec: batch.Spec{User: "demo", Stdout: r.home + "/out", Stderr: r.home + "/err"}}, Args: []byte("{}")}
+	func() {
+		defer func() { _ = recover() }()
+		r.srv.runTransfer(t.Context(), transferKind{run: func(*transferJob) int { panic("out of ideas") }}, run)
+	}()
+	if got := r.view(r.home + "/err"); got != "panic: out of ideas\n" || !strings.Contains(log.String(), "out of ideas") {
+		t.Errorf("error log %q, log %q", got, &log)
 	}
 }

@@ -107,7 +107,7 @@ type Job struct {
 	Started     time.Time `json:"started,omitzero"`
 	Ended       time.Time `json:"ended,omitzero"`
 	// Detail is what the log of the node would tell an administrator about a
-	// job that could not be started.
+	// job that could not be started, or whose Builtin panicked.
 	Detail string `json:"detail,omitempty"`
 }
 
@@ -189,6 +189,7 @@ type End struct {
 	ExitCode int
 	Signal   int
 	At       time.Time
+	Detail   string // for Job.Detail
 }
 
 // EndKind tells an ordinary end from the disappearance of a payload.

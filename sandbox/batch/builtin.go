@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -16,7 +17,8 @@ import (
 // ctx ends when the job is cancelled or over its time limit, and when the table
 // is closed; the payload then has to return soon. One that was interrupted by
 // the end of its process is called again by the next, with the same Dir: a
-// Builtin has to be repeatable, and finds there what it left to make it so.
+// Builtin has to be repeatable, and finds there what it left to make it so. One
+// that panics has failed, and takes nothing else with it.
 type Builtin func(ctx context.Context, run BuiltinRun) (exitCode int)
 
 // BuiltinRun is what a Builtin works on.
@@ -83,7 +85,8 @@ func (b *builtins) Start(l Launch) error {
 	b.all.Go(func() {
 		defer l.Ended()
 		defer cancel(nil)
-		end := End{Kind: Exited, ExitCode: payload(ctx, BuiltinRun{l.Job, call.Args, l.Dir}), At: b.now()}
+		exitCode, detail := payload.call(ctx, BuiltinRun{l.Job, call.Args, l.Dir})
+		end := End{Kind: Exited, ExitCode: exitCode, At: b.now(), Detail: detail}
 		switch cause := context.Cause(ctx).(type) {
 		case nil:
 		case killed:
@@ -96,6 +99,16 @@ func (b *builtins) Start(l Launch) error {
 		run.end = &end
 	})
 	return nil
+}
+
+// call is the payload, with a panic told in detail.
+func (payload Builtin) call(ctx context.Context, run BuiltinRun) (exitCode int, detail string) {
+	defer func() {
+		if p := recover(); p != nil {
+			exitCode, detail = 1, fmt.Sprintf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return payload(ctx, run), ""
 }
 
 // Poll implements Runner.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,6 +93,25 @@ func TestBuiltinIsRepeated(t *testing.T) {
 	if job, _ := b.Get("alps", id); job.State != Failed {
 		t.Errorf("the end is forgotten: %s", job.State)
 	}
+}
+
+// TestBuiltinPanics: the job has failed, for good, and others go on.
+func TestBuiltinPanics(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(c *Config) {
+		c.Builtins = map[string]Builtin{"panic": func(context.Context, BuiltinRun) int { panic("out of ideas") }}
+	})
+	id, _ := b.submitBuiltin(t, "panic", "#!/bin/sh\n")
+	b.wait(t, id)
+	b.reopen(t)
+	job, _ := b.Get("alps", id)
+	if diff := cmp.Diff(result{Failed, "NonZeroExitCode", 1, 0}, resultOf(job)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if !strings.Contains(job.Detail, "out of ideas") || !strings.Contains(job.Detail, "TestBuiltinPanics") {
+		t.Errorf("detail %q, want the panic and where it was", job.Detail)
+	}
+	b.wait(t, b.submit(t, "#!/bin/sh\n"))
 }
 
 func TestBuiltinIsStopped(t *testing.T) {

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -215,7 +216,7 @@ func (t *Table) kill(rec *record, target Target, sig syscall.Signal) error {
 func (t *Table) finish(rec *record, end End) *record {
 	next := *rec
 	next.State, next.Reason, next.ExitCode, next.Signal = verdict(rec, end)
-	next.Stopping = false
+	next.Stopping, next.Detail = false, cmp.Or(end.Detail, rec.Detail)
 	if rec.Requeue && (next.State == NodeFail || next.State == Preempted) {
 		return t.requeue(rec)
 	}
