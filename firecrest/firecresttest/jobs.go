@@ -28,6 +28,7 @@ func (s *suite) jobs() []subtest {
 		{"a new job may be unknown for a moment", s.testLaggingJob},
 		{"ids of parts of jobs are refused", s.testPartIDs},
 		{"own jobs are listed", s.testJobList},
+		{"jobs of others are listed when asked for, and stay theirs", s.testOthersJobs},
 		{"the list is filtered by account", s.testListAccount},
 		{"the list is filtered by name", s.testListName},
 		{"the list goes back as far as asked", s.testListWindow},
@@ -277,6 +278,34 @@ func (s *suite) testJobList(t *testing.T) {
 	s.get(t, s.jobsPath(""), url.Values{"allusers": {"false"}, "account": {""}, "name": {""}}).want(t, http.StatusOK, &got)
 	if !slices.ContainsFunc(got.Jobs, func(j firecrest.Job) bool { return j.ID == held }) {
 		t.Errorf("with empty filters %s is missing", held)
+	}
+}
+
+func (s *suite) testOthersJobs(t *testing.T) {
+	other := s.newClient(t, oddSource(s.odd(t, OtherToken)))
+	info, err := other.Status.UserInfo(t.Context(), s.System)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := other.Compute.Submit(t.Context(), s.System, firecrest.JobSpec{
+		WorkingDirectory: s.system.WorkDir() + "/" + info.User.Name, Script: "#!/bin/sh\n#SBATCH --hold\n", StandardOutput: "/dev/null",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := other.Compute.Cancel(context.WithoutCancel(t.Context()), s.System, id); err != nil {
+			t.Error(err)
+		}
+	})
+	for all, opts := range map[bool]*firecrest.JobListOptions{false: nil, true: {AllUsers: true}} {
+		if ids := s.listJobs(t, opts); slices.Contains(ids, id) != all {
+			t.Errorf("all users %t: listed %q; %s is of another user", all, ids, id)
+		}
+	}
+	s.cancelRaw(t, id).wantFailure(t, http.StatusInternalServerError, "Access/permission denied")
+	if job := s.job(t, id); job.User != info.User.Name || job.Status.State != "PENDING" {
+		t.Errorf("job %+v, want that it still waits", job)
 	}
 }
 

@@ -1,6 +1,7 @@
 package firecresttest
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -201,6 +202,9 @@ func (s *suite) testStat(t *testing.T) {
 		if time.Since(time.Unix(at, 0)).Abs() > time.Hour {
 			t.Errorf("time %d is not now", at)
 		}
+	}
+	if info, err := s.client.Status.UserInfo(t.Context(), s.System); err != nil || fmt.Sprint(file.UID) != info.User.ID {
+		t.Errorf("file of user %d, %v, want the number of %+v", file.UID, err, info)
 	}
 	if sub := s.stat(t, dir+"/sub", false); !sub.IsDir() || sub.IsRegular() {
 		t.Errorf("directory %+v", sub)

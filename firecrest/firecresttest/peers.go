@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,6 +22,7 @@ import (
 func (s *suite) peers() []subtest {
 	return []subtest{
 		{"a stream goes up", s.testStreamUp},
+		{"a stream that was damaged leaves no file", s.testStreamDamaged},
 		{"a stream comes down", s.testStreamDown},
 		{"a stream is for who knows the secret", s.testStreamSecret},
 		{"a stream replaces nothing and sends nothing that is missing", s.testStreamRefused},
@@ -120,25 +122,42 @@ func (s *suite) testStreamUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			content := pattern(streamFrame + 1000)
 			file := fmt.Sprintf("%s/%s", dir, s.newID())
-			sub, where := s.stream(t, system, "upload", file)
 			t.Cleanup(func() { s.discard(t, system.Name, file) })
-			conn := s.dial(t, where)
-			write := func(kind websocket.MessageType, data []byte) {
-				if err := conn.Write(t.Context(), kind, data); err != nil {
-					t.Fatal(err)
-				}
-			}
-			write(websocket.MessageBinary, fmt.Appendf(nil, `{"type":"init","num_chunks":2,"file_size":%d}`, len(content)))
-			write(websocket.MessageBinary, content[:streamFrame])
-			write(websocket.MessageBinary, content[streamFrame:])
-			write(end.kind, fmt.Appendf(nil, end.format, fmt.Sprintf("%x", sha256.Sum256(content))))
-			if err := conn.Close(websocket.StatusNormalClosure, ""); err != nil {
-				t.Error(err)
-			}
-			s.finish(t, sub)
+			s.streamFile(t, system, file, content, end.kind, fmt.Sprintf(end.format, fmt.Sprintf("%x", sha256.Sum256(content))))
 			s.wantOn(t, system.Name, file, content)
 		})
 	}
+}
+
+// streamFile streams content to a file and returns when the job is over.
+func (s *suite) streamFile(t *testing.T, system *firecrest.System, file string, content []byte, kind websocket.MessageType, end string) {
+	t.Helper()
+	sub, where := s.stream(t, system, "upload", file)
+	conn := s.dial(t, where)
+	write := func(kind websocket.MessageType, data []byte) {
+		if err := conn.Write(t.Context(), kind, data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	chunks := (len(content) + streamFrame - 1) / streamFrame
+	write(websocket.MessageBinary, fmt.Appendf(nil, `{"type":"init","num_chunks":%d,"file_size":%d}`, chunks, len(content)))
+	for chunk := range slices.Chunk(content, streamFrame) {
+		write(websocket.MessageBinary, chunk)
+	}
+	write(kind, []byte(end))
+	if err := conn.Close(websocket.StatusNormalClosure, ""); err != nil {
+		t.Error(err)
+	}
+	s.finish(t, sub)
+}
+
+func (s *suite) testStreamDamaged(t *testing.T) {
+	system := s.oddSystem(t, StreamerSystem)
+	file := s.homeOn(t, system) + "/" + s.newID()
+	end := streamEnds["as the published receiver expects it"]
+	s.streamFile(t, system, file, []byte("damaged"), end.kind, fmt.Sprintf(end.format, fmt.Sprintf("%x", sha256.Sum256([]byte("as it was")))))
+	_, err := s.client.Filesystem.Stat(t.Context(), system.Name, file, false)
+	wantError(t, err, firecrest.ErrNotFound, noSuchFile)
 }
 
 // discard removes a file of another system than the main one.

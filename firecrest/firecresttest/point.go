@@ -49,7 +49,7 @@ var points = []point{
 	{32, "a listing of an empty directory is empty", []string{"listings/a listing of an empty directory is empty"}},
 	{33, "what is missing cannot be listed", []string{"listings/what is missing cannot be listed"}},
 	{34, "what is closed cannot be listed", []string{"permissions/what permissions deny is forbidden"}},
-	{35, "paths are absolute and in a file system of the system", []string{"paths/every file operation looks at its path", "paths/a path must be absolute"}},
+	{35, "paths are absolute and in a file system of the system", []string{"paths/every file operation looks at its path", "paths/a path must be absolute", "transfers/every transfer knows the systems and looks at its path"}},
 	{36, "a path must be given", []string{"paths/a path must be given"}},
 	{37, "a flag that is no boolean is refused by name", []string{"listings/flags take many words but not all"}},
 	{38, "head tells what it shows", []string{"reading/head returns the beginning"}},
@@ -89,7 +89,7 @@ var points = []point{
 	{70, "a download is staged and read whole or in ranges", []string{"staging/a download is staged and read whole or in ranges", "staging/what is missing is not staged"}},
 	{71, "a file of many parts makes the round trip of the official client", []string{"official client/a file of many parts makes the round trip"}},
 	{72, "an expired URL is refused", []string{"staging/an expired URL is refused"}},
-	{73, "a streamer is told where to connect, and closes to strangers", []string{"peers/a stream goes up", "peers/a stream comes down", "peers/a stream is for who knows the secret", "peers/a stream replaces nothing and sends nothing that is missing"}},
+	{73, "a streamer is told where to connect, and closes to strangers", []string{"peers/a stream goes up", "peers/a stream that was damaged leaves no file", "peers/a stream comes down", "peers/a stream is for who knows the secret", "peers/a stream replaces nothing and sends nothing that is missing"}},
 	{74, "a wormhole needs a code for one way and gives one for the other", []string{"peers/a wormhole needs a code for one way and gives one for the other"}},
 
 	// Jobs.
@@ -100,7 +100,7 @@ var points = []point{
 	{79, "a job goes from pending to its end", []string{"jobs/a job goes from pending to its end", "jobs/a job that fails tells its exit code"}},
 	{80, "a job may be unknown at first, and is when it never was", []string{"jobs/an unknown job is not found", "jobs/a new job may be unknown for a moment"}},
 	{81, "ids of parts of jobs are refused", []string{"jobs/ids of parts of jobs are refused"}},
-	{82, "lists are filtered", []string{"jobs/own jobs are listed", "jobs/the list is filtered by name", "jobs/the list goes back as far as asked", "official client/lists of jobs"}},
+	{82, "lists are filtered", []string{"jobs/own jobs are listed", "jobs/jobs of others are listed when asked for, and stay theirs", "jobs/the list is filtered by name", "jobs/the list goes back as far as asked", "official client/lists of jobs"}},
 	{83, "a running job is cancelled, once", []string{"jobs/a running job is cancelled, once", "jobs/an unknown job cannot be cancelled"}},
 	{84, "metadata has script and files", []string{"jobs/metadata has the script and the files", "jobs/an unknown job is not found"}},
 	{85, "a command is attached to a job", []string{"jobs/a command is attached to a job"}},

@@ -172,6 +172,14 @@ func (a answer) wantFailure(t *testing.T, status int, text string) failure {
 	return f
 }
 
+// wantMessage is wantFailure for a message that is known to the letter.
+func (a answer) wantMessage(t *testing.T, status int, message string) {
+	t.Helper()
+	if f := a.wantFailure(t, status, message); f.Message != message {
+		t.Errorf("message %q, want %q", f.Message, message)
+	}
+}
+
 // wantRefused checks that a field of the request is refused.
 func (a answer) wantRefused(t *testing.T, location, name string) {
 	t.Helper()

@@ -131,6 +131,12 @@ func (s *suite) testView(t *testing.T) {
 			t.Errorf("%+v: %q, %v, want %q", test.opts, got, err, test.want)
 		}
 	}
+	// A window is of characters, whatever their bytes.
+	letters := s.write(t, s.directory(t), "letters", "äöüx")
+	got, err := s.client.Filesystem.View(t.Context(), s.System, letters, &firecrest.ViewOptions{Size: 4, Offset: 1})
+	if err != nil || got != "öüx" {
+		t.Errorf("letters: %q, %v, want %q", got, err, "öüx")
+	}
 }
 
 func (s *suite) testViewBinary(t *testing.T) {

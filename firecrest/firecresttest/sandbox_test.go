@@ -218,6 +218,7 @@ func sandboxTarget(t *testing.T, s served, injected *interference) firecresttest
 			firecresttest.NotYetValidToken: s.token(t, "alice", time.Hour, map[string]any{"nbf": time.Now().Add(time.Minute).Unix()}),
 			firecresttest.NamelessToken:    s.token(t, "", time.Hour, nil),
 			firecresttest.StrangerToken:    s.token(t, "carol", time.Hour, nil),
+			firecresttest.OtherToken:       s.token(t, "bob", time.Hour, nil),
 		},
 		OddSystems: map[firecresttest.OddSystem]string{
 			firecresttest.SickSystem:     "sick",

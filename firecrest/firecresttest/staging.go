@@ -209,7 +209,7 @@ func (s *suite) testDirectives(t *testing.T) {
 		s.post(t, path, members{"path": file, "transferDirectives": members{"transferMethod": "ftp", "fileSize": 1}}).
 			wantRefused(t, "body", "transferDirectives")
 		s.post(t, path, members{"path": file, "transferDirectives": members{"transferMethod": "streamer"}}).
-			wantFailure(t, http.StatusBadRequest, unavailable)
+			wantMessage(t, http.StatusBadRequest, unavailable)
 	}
 	_, err := s.client.Transfer.Upload(t.Context(), s.System, file, firecrest.UploadRequest{Method: firecrest.MethodStreamer})
 	wantError(t, err, firecrest.ErrUnsupported, unavailable)
@@ -297,6 +297,12 @@ func (s *suite) testIngress(t *testing.T) {
 	want := fmt.Sprintf("File was successfully downloaded (size: %.3fMB)", float64(len(content))/(1<<20))
 	if text := s.log(t, s.System, up.Job.OutputLog); !strings.Contains(text, want) || !strings.Contains(text, "Ingress File Transfer Job (id:"+string(up.Job.ID)+")") {
 		t.Errorf("log %q, want %s", text, want)
+	}
+
+	into := s.stage(t, s.System, dir, 1)
+	into.send(t, s, []byte("x"))
+	if job := s.finish(t, into.submission); job.Succeeded() || job.Status.ExitCode == nil || *job.Status.ExitCode != 3 {
+		t.Errorf("the target is a directory: job %+v, want exit code 3", job)
 	}
 
 	gone := s.stage(t, s.System, s.dir+"/no-such-directory/file", 1)

@@ -98,12 +98,23 @@ func (s *suite) testLimits(t *testing.T) {
 
 func (s *suite) testHealth(t *testing.T) {
 	kinds := []string{"scheduler", "ssh", "filesystem", "s3", "storage", "exception"}
+	probed := map[string]bool{}
 	for _, h := range s.system.Health {
+		probed[h.Service+h.Path] = true
 		if !slices.Contains(kinds, h.Service) || (h.Service == "filesystem") != (h.Path != "") || h.LastChecked.IsZero() {
 			t.Errorf("health %+v", h)
 		}
 		if !h.Healthy {
 			t.Errorf("%s %s is not healthy: %s", h.Service, h.Path, h.Message)
+		}
+	}
+	services := []string{"scheduler", "ssh"}
+	for _, fs := range s.system.FileSystems {
+		services = append(services, "filesystem"+fs.Path)
+	}
+	for _, service := range services {
+		if !probed[service] {
+			s.skip(t, "the server does not tell the health of "+service)
 		}
 	}
 }
@@ -153,10 +164,21 @@ func (s *suite) testUserInfo(t *testing.T) {
 	if !slices.Contains(info.Groups, info.Group) {
 		t.Errorf("the primary group %v is not among %v", info.Group, info.Groups)
 	}
+	s.except(t, HidesAccounts)
+	defaults := 0
 	for _, a := range info.Accounts {
 		if a.Name == "" {
 			t.Errorf("accounts %+v", info.Accounts)
 		}
+		if a.Default {
+			defaults++
+		}
+	}
+	switch {
+	case len(info.Accounts) == 0:
+		s.skip(t, "the user has no account")
+	case defaults != 1:
+		t.Errorf("accounts %+v, want one that is the default", info.Accounts)
 	}
 }
 

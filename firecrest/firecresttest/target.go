@@ -86,13 +86,15 @@ type Target struct {
 // OddToken is what is special about a token.
 type OddToken string
 
-// All odd tokens. The last one is accepted; operations on files and jobs fail.
+// All odd tokens. The last two are accepted; operations on files and jobs fail
+// with the first of these.
 const (
 	ExpiredToken     OddToken = "expired"
 	ShortToken       OddToken = "about to expire" // in less than half a minute
 	NotYetValidToken OddToken = "not yet valid"
 	NamelessToken    OddToken = "without a user"
 	StrangerToken    OddToken = "of a user unknown to the login node"
+	OtherToken       OddToken = "of another user"
 )
 
 // OddSystem is what is odd about a system.

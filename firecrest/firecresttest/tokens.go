@@ -36,8 +36,9 @@ func (s *suite) tokens() []subtest {
 				s.except(t, TakesDyingTokens)
 			}
 			_, err := s.newClient(t, oddSource(s.odd(t, odd))).Status.Systems(t.Context())
-			if failure := wantError(t, err, firecrest.ErrUnauthenticated, want.text); failure.Status != want.status {
-				t.Errorf("status %d, want %d", failure.Status, want.status)
+			failure := wantError(t, err, firecrest.ErrUnauthenticated, want.text)
+			if failure.Status != want.status || odd != NamelessToken && failure.Message != want.text {
+				t.Errorf("%d %q, want %d %q", failure.Status, failure.Message, want.status, want.text)
 			}
 		}})
 	}
@@ -54,13 +55,15 @@ func (o oddSource) Token(context.Context) (firecrest.Token, error) {
 
 func (s *suite) testNoToken(t *testing.T) {
 	_, err := s.newClient(t, nil).Status.Systems(t.Context())
-	failure := wantError(t, err, firecrest.ErrUnauthenticated, "Not authenticated")
+	if failure := wantError(t, err, firecrest.ErrUnauthenticated, "Not authenticated"); failure.Status == http.StatusForbidden {
+		s.skip(t, "the framework of the server is an old one, which answers 403")
+	}
 	for _, scheme := range []string{"", "Basic YTpi", "Bearer", "Bearer "} {
 		req := s.request(t, http.MethodGet, "/status/systems", nil, nil)
 		req.Header.Set("Authorization", scheme)
 		a := s.send(t, req)
-		a.wantFailure(t, failure.Status, "Not authenticated")
-		if a.status == http.StatusUnauthorized && a.header.Get("WWW-Authenticate") != "Bearer" {
+		a.wantMessage(t, http.StatusUnauthorized, "Not authenticated")
+		if a.header.Get("WWW-Authenticate") != "Bearer" {
 			t.Errorf("%q: WWW-Authenticate %q, want Bearer", scheme, a.header.Get("WWW-Authenticate"))
 		}
 	}
@@ -69,8 +72,8 @@ func (s *suite) testNoToken(t *testing.T) {
 func (s *suite) testNonsenseToken(t *testing.T) {
 	_, err := s.newClient(t, firecrest.StaticToken("nonsense")).Status.Systems(t.Context())
 	failure := wantError(t, err, firecrest.ErrUnauthenticated, "Access token is invalid.")
-	if failure.Status != http.StatusUnauthorized {
-		t.Errorf("status %d, want 401", failure.Status)
+	if failure.Status != http.StatusUnauthorized || failure.Message != "Access token is invalid." {
+		t.Errorf("%d %q, want 401", failure.Status, failure.Message)
 	}
 }
 

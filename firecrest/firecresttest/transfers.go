@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"path"
 	"regexp"
 	"strings"
 	"testing"
@@ -62,7 +63,7 @@ func (s *suite) accepted(t *testing.T, a answer, status int) submission {
 	if out == nil || failed == nil || out[1] != "" || failed[1] == "" || out[2] != failed[2] {
 		t.Errorf("logs %+v", j.Logs)
 	}
-	if strings.Trim(string(j.ID), "0123456789") != "" || j.ID == "" || j.System == "" || !strings.HasPrefix(j.Logs.Output, j.WorkDir+"/") {
+	if strings.Trim(string(j.ID), "0123456789") != "" || j.ID == "" || j.System == "" || path.Dir(j.Logs.Output) != j.WorkDir || path.Dir(j.Logs.Error) != j.WorkDir {
 		t.Errorf("transfer job %+v", j)
 	}
 	return got
@@ -110,6 +111,9 @@ func (s *suite) testMove(t *testing.T) {
 		sub := s.accepted(t, s.post(t, transferPath(s.System, "mv"), members{name: dir + "/from", "target_path": dir + "/to"}), http.StatusCreated)
 		if job := s.finish(t, sub); job.Name != "MoveFiles" || !job.Succeeded() {
 			t.Errorf("%s: job %+v", name, job)
+		}
+		if want := s.homeOn(t, s.system); sub.Job.WorkDir != want || sub.Job.System != s.system.Name {
+			t.Errorf("%s: the job works in %s on %s, want %s on %s", name, sub.Job.WorkDir, sub.Job.System, want, s.system.Name)
 		}
 		lines := strings.Split(s.log(t, s.System, sub.Job.Logs.Output), "\n")
 		if !strings.HasSuffix(lines[0], "Move Files Job (id:"+string(sub.Job.ID)+")") || !strings.HasSuffix(lines[1], "Files were successfully moved.") {
@@ -230,6 +234,9 @@ var transferCalls = []transferCall{
 	}},
 }
 
+// scriptFailure is what the script of a job adds to what its command said.
+var scriptFailure = regexp.MustCompile(`Unable to (move|copy|delete|compress|extract) files exit code:0 error:`)
+
 func (s *suite) testFailedTransfers(t *testing.T) {
 	dir := s.directory(t)
 	for _, f := range transferCalls {
@@ -244,12 +251,12 @@ func (s *suite) testFailedTransfers(t *testing.T) {
 			if text := s.log(t, s.System, job.OutputLog); strings.Contains(text, "successfully") {
 				t.Errorf("log %q", text)
 			}
-			if text := s.log(t, s.System, job.ErrorLog); !strings.Contains(text, noSuchFile) {
+			if text := s.log(t, s.System, job.ErrorLog); !strings.Contains(text, noSuchFile) || !scriptFailure.MatchString(text) {
 				t.Errorf("error log %q", text)
 			}
 			var failure *firecrest.TransferError
-			if err := s.client.Transfer.Result(t.Context(), *job); !errors.As(err, &failure) {
-				t.Errorf("got %v, want the failure of a transfer", err)
+			if err := s.client.Transfer.Result(t.Context(), *job); !errors.As(err, &failure) || !strings.Contains(failure.Reason, noSuchFile) {
+				t.Errorf("got %v, want the failure of a transfer and its reason", err)
 			}
 		})
 	}
@@ -287,7 +294,7 @@ func (s *suite) testTransferAccount(t *testing.T) {
 	for _, operation := range []string{"upload", "download"} {
 		s.post(t, transferPath(system.Name, operation), members{
 			"path": dir, "transferDirectives": members{"transferMethod": "s3", "fileSize": 1},
-		}).wantFailure(t, http.StatusBadRequest, text)
+		}).wantMessage(t, http.StatusBadRequest, text)
 	}
 	info, err := s.client.Status.UserInfo(t.Context(), system.Name)
 	if err != nil || len(info.Accounts) == 0 {
