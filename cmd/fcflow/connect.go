@@ -64,6 +64,9 @@ func (a *app) connect(ctx context.Context, s *settings.Settings, p workflow.Prof
 	}
 	if err == nil {
 		v.client, err = firecrest.New(base, append(options, firecrest.WithPollSettings(poll))...)
+		if err != nil {
+			err = fmt.Errorf("%w: url: %w", settings.ErrInvalid, err)
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, v.close())

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fcflow/fcflow/firecrest"
 	"github.com/fcflow/fcflow/internal/console"
+	"github.com/fcflow/fcflow/internal/settings"
 )
 
 // checkPatience is how long one check may take, repeats of requests included.
@@ -119,6 +120,10 @@ func (d *doctor) systems(chosen *[]firecrest.System) func(context.Context) (stri
 		if err != nil {
 			if errors.Is(err, firecrest.ErrUnauthenticated) {
 				return "", withHint(err, "the service does not take the token: does its identity provider belong to this service? Look at the clock, too")
+			}
+			if errors.Is(err, firecrest.ErrUnsupported) { // every release has this operation
+				return "", withHint(&kinded{err, settings.ErrInvalid}, "does %s lack the end of its path, such as /hpc/firecrest/v2, or have one too many? It came from %s",
+					d.found.URL, d.settings.Value("url").Source)
 			}
 			return "", err
 		}

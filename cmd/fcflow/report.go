@@ -176,7 +176,7 @@ func (a *app) sayInterrupted(v *workflow.RunView) {
 				continue
 			}
 			if last := u.Attempts[len(u.Attempts)-1]; last.JobID != "" && last.EndedAt.IsZero() {
-				a.note("  %s: job %s goes on", unitRef(u), jobFact(&last))
+				a.note("  %s goes on: job %s", unitRef(u), jobFact(&last))
 			}
 		}
 	}

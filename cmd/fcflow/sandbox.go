@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -69,6 +70,7 @@ kinds. --fault-seed repeats the chance of an earlier run.`,
 	c.Flags().Uint64Var(&o.seed, "fault-seed", 0, "`SEED` of the chance of the faults; 0 takes a new one")
 	completeFlag(c, "fault", completeFaults)
 	completeFlag(c, "system", cobra.NoFileCompletions)
+	c.MarkFlagsMutuallyExclusive("site", "scheduler") // a description says it for each system
 	return a.command(c, func(c *cobra.Command, _ []string) error { return runSandbox(c.Context(), a, o) })
 }
 
@@ -100,7 +102,12 @@ func runSandbox(ctx context.Context, a *app, o sandboxOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, srv.Close()) }()
-	l, err := net.Listen("tcp", o.listen)
+	for _, name := range o.systems {
+		if known := srv.Systems(); !slices.Contains(known, strings.ToLower(name)) {
+			return fmt.Errorf("%w: --system: the site of %s has no %q; it has %s", errUsage, srv.Root(), name, joinNames(known))
+		}
+	}
+	l, err := listen(o.listen)
 	if err != nil {
 		return withHint(fmt.Errorf("%w: --listen: %w", errUsage, err), "--listen 127.0.0.1:0 takes a free port")
 	}
@@ -136,6 +143,18 @@ func logAnswers(log zerolog.Logger, prefix string) func(op string, status int) {
 	return func(op string, status int) {
 		log.Debug().Str("operation", prefix+op).Int("status", status).Msg("request")
 	}
+}
+
+// listen takes no address from which others could reach the sandbox.
+func listen(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	if at, ok := l.Addr().(*net.TCPAddr); !ok || !at.IP.IsLoopback() {
+		return nil, errors.Join(fmt.Errorf("%s is not a loopback address: job scripts run with your rights", address), l.Close())
+	}
+	return l, nil
 }
 
 // completeFaults completes the kind of a fault switch.

@@ -204,7 +204,11 @@ func (a *app) printSite(s *shownSite, now time.Time) {
 	}
 }
 
+// accounts reads as a list; that a service which names none has none is not said.
 func (u *shownUser) accounts() string {
+	if len(u.Accounts) == 0 {
+		return "not told"
+	}
 	var names []string
 	for _, account := range u.Accounts {
 		name := account.Name
