@@ -155,6 +155,9 @@ func (s *ComputeService) Cancel(ctx context.Context, system string, id JobID) er
 	if !errors.As(err, &failure) || failure.Status != http.StatusInternalServerError || failure.timedOut() {
 		return err
 	}
+	if failure.FromServer() && strings.Contains(failure.Message, "already completing or completed") {
+		return nil // it may be shown as running for a while
+	}
 	rows, readErr := s.Get(ctx, system, id)
 	if isNotFound(readErr) {
 		return nil

@@ -17,7 +17,8 @@ func TestCancelWhatHasEnded(t *testing.T) {
 		ok          bool
 	}{
 		"accepted":        {answer(204, ""), nil, true},
-		"ended":           {answer(500, errorBody(slurmSays+"Job/step already completing or completed")), job("COMPLETED"), true},
+		"ending":          {answer(500, errorBody(slurmSays+"Job/step already completing or completed")), nil, true},
+		"ended":           {answer(500, errorBody(slurmSays+"Invalid job id specified")), job("COMPLETED"), true},
 		"unknown":         {answer(500, errorBody(slurmSays+"Invalid job id specified")), answer(404, errorBody("Job not found.")), true},
 		"somebody else's": {answer(500, errorBody(slurmSays+"Access/permission denied")), job("RUNNING"), false},
 		"cannot be read":  {answer(500, errorBody(slurmSays+"Invalid job id specified")), gateway(answer(404, "")), false},

@@ -126,12 +126,14 @@ func failureReason(output, complaints string) string {
 
 var (
 	scriptComplaint = regexp.MustCompile(`Unable to \w+ files exit code:\d+ error:$`)
-	signedQuery     = regexp.MustCompile(`\?\S*X-Amz-\S*`)
+	signedQuery     = regexp.MustCompile(`\?\S*(X-Amz-|Signature=)\S*`)
 	coordinates     = regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{20,}=*`)
+	wormholeSays    = regexp.MustCompile(`(?i)(wormhole code is: |wormhole receive )\S+`)
 )
 
 // withoutSecrets removes what lets others take part in a transfer.
 func withoutSecrets(s string) string {
 	s = signedQuery.ReplaceAllString(s, "?"+redacted)
-	return coordinates.ReplaceAllString(s, redacted)
+	s = coordinates.ReplaceAllString(s, redacted)
+	return wormholeSays.ReplaceAllString(s, "${1}"+redacted)
 }

@@ -156,6 +156,16 @@ func TestReasonsAreBoundedAndHoldNoSecrets(t *testing.T) {
 	if want := "curl: (22) https://s3/b/k?" + redacted + " returned 403; coordinates " + redacted; reason != want {
 		t.Errorf("got  %s\nwant %s", reason, want)
 	}
+	for text, want := range map[string]string{
+		"curl: https://s3/b/k?AWSAccessKeyId=a&Expires=1&Signature=s failed": "curl: https://s3/b/k?" + redacted + " failed",
+		"Wormhole code is: 50-eventhorizon-sirius-module":                    "Wormhole code is: " + redacted,
+		"wormhole receive 50-eventhorizon-sirius-module On the other":        "wormhole receive " + redacted + " On the other",
+		"mv: cannot stat '/x/12-jan-data.nc'":                                "mv: cannot stat '/x/12-jan-data.nc'",
+	} {
+		if got := failureReason("", text); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
 	long := failureReason("", strings.Repeat("ü\x1b", 4<<10))
 	if len(long) > maxReason+20 || strings.Contains(long, "\x1b") || !strings.HasSuffix(long, " … (cut)") {
 		t.Errorf("%d bytes, ending %q", len(long), long[len(long)-20:])

@@ -2,8 +2,6 @@ package steps
 
 import (
 	"context"
-	"errors"
-	"strings"
 
 	"github.com/fcflow/fcflow/firecrest"
 	"github.com/fcflow/fcflow/workflow"
@@ -34,16 +32,5 @@ func cancelJob() stepType {
 }
 
 func askToCancel(ctx context.Context, c *call, in cancelJobIn) (cancelJobOut, error) {
-	return cancelJobOut{in.JobID}, c.requestEnd(ctx, firecrest.JobID(in.JobID))
-}
-
-// requestEnd asks the scheduler to cancel a job. One that is on its way to its
-// end already cannot be cancelled any more, and need not be.
-func (c *call) requestEnd(ctx context.Context, id firecrest.JobID) error {
-	err := c.client().Compute.Cancel(ctx, c.system(), id)
-	var answer *firecrest.Error
-	if errors.As(err, &answer) && answer.FromServer() && strings.Contains(answer.Message, "already completing or completed") {
-		return nil
-	}
-	return err
+	return cancelJobOut{in.JobID}, c.client().Compute.Cancel(ctx, c.system(), firecrest.JobID(in.JobID))
 }

@@ -137,7 +137,7 @@ func (c *call) cancel(ctx context.Context, topic string, w watched, seen firecre
 	if err := c.keep(ctx, cancelKey, true); err != nil {
 		return nil, lost(err)
 	}
-	if err := c.requestEnd(ctx, w.id); err != nil {
+	if err := c.client().Compute.Cancel(ctx, c.system(), w.id); err != nil {
 		again.Reason, again.Until = workflow.WaitOutage, time.Now().Add(c.library.outages.first)
 		again.Message += ": " + err.Error()
 		return nil, engine.Suspend(again)

@@ -106,7 +106,7 @@ func (m moving) endJob(ctx context.Context, job firecrest.TransferJob) *engine.O
 	if found != nil {
 		return nil
 	}
-	if err := m.requestEnd(ctx, job.ID); err != nil {
+	if err := m.client().Compute.Cancel(ctx, m.system(), job.ID); err != nil {
 		return outcome(m.outage(ctx, err, engine.Wait{Reason: workflow.WaitOutage}))
 	}
 	return &waiting

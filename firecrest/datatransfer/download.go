@@ -335,7 +335,7 @@ func (d *Download) stale(ctx context.Context) error {
 // replace waits for the end of a job that is of no use, and starts again.
 func (d *Download) replace(ctx context.Context, seen *Seen) (*Pending, error) {
 	if d.state.Job != nil && (seen == nil || !seen.Over()) {
-		if err := d.Mover.retire(ctx, *d.state.Job); err != nil {
+		if err := d.Mover.client.Compute.Cancel(ctx, d.System, d.state.Job.ID); err != nil {
 			return nil, err
 		}
 		return &Pending{Job: *d.state.Job, Since: d.state.Begun, Stale: true}, nil

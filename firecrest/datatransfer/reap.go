@@ -31,7 +31,7 @@ func (m *Mover) reap(ctx context.Context, system, target string, since time.Time
 		}
 		for _, data := range metadata {
 			if mentions(data.Script, target) {
-				_ = m.retire(ctx, firecrest.TransferJob{ID: job.ID.Base(), System: system})
+				_ = m.client.Compute.Cancel(ctx, system, job.ID.Base())
 			}
 		}
 	}

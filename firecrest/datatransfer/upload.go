@@ -321,7 +321,7 @@ func (u *Upload) stale(ctx context.Context) error {
 // replace waits for the end of a job that is of no use, and starts again.
 func (u *Upload) replace(ctx context.Context, seen *Seen) (*Pending, error) {
 	if u.state.Job != nil && (seen == nil || !seen.Over()) {
-		if err := u.Mover.retire(ctx, *u.state.Job); err != nil {
+		if err := u.Mover.client.Compute.Cancel(ctx, u.System, u.state.Job.ID); err != nil {
 			return nil, err
 		}
 		return &Pending{Job: *u.state.Job, Since: u.state.Begun, Stale: true}, nil

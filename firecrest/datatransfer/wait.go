@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/fcflow/fcflow/firecrest"
@@ -87,17 +86,6 @@ func (e *ConnectionError) Error() string { return e.Err.Error() }
 // Unwrap returns the reason.
 func (e *ConnectionError) Unwrap() error { return e.Err }
 
-// retire asks the scheduler to end a job. One that is on its way to its end
-// already cannot be cancelled any more, and need not be.
-func (m *Mover) retire(ctx context.Context, job firecrest.TransferJob) error {
-	err := m.client.Compute.Cancel(ctx, job.System, job.ID)
-	var answer *firecrest.Error
-	if errors.As(err, &answer) && answer.FromServer() && strings.Contains(answer.Message, "already completing or completed") {
-		return nil
-	}
-	return err
-}
-
 // dismissal is how long a transfer that failed takes to tell its job.
 const dismissal = 10 * time.Second
 
@@ -109,5 +97,5 @@ func (m *Mover) dismiss(ctx context.Context, job *firecrest.TransferJob) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dismissal)
 	defer cancel()
-	_ = m.retire(ctx, *job) // it ends by itself, later
+	_ = m.client.Compute.Cancel(ctx, job.System, job.ID) // it ends by itself, later
 }
