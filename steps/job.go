@@ -32,7 +32,7 @@ func job() stepType {
 		Summary: "Submits a batch job and waits for its end",
 		Doc: "The script is sent as part of a batch script that makes `workdir`, exports `env`, runs the script by its own interpreter, " +
 			"passes TERM, INT, USR1, USR2 and CONT on to it and ends with its exit code; 78 also says that the directory could not be used. " +
-			"A remote script is submitted as it is, in `workdir`.\n\n" +
+			"A remote script is submitted as it is, in `workdir`. Systems must run Slurm.\n\n" +
 			"A job is submitted once for each attempt, whatever fails: if nobody knows whether a submission was accepted, the job is looked " +
 			"for by its name, and if it is not found the step asks for attention instead of submitting again. " +
 			"While it waits the step takes no slot. A cancelled run cancels its jobs.",

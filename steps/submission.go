@@ -70,7 +70,7 @@ func unresolved(s *workflow.Submission) bool {
 // intend puts the job on record, with the text that will be sent.
 func (c *call) intend(ctx context.Context, in batchIn) error {
 	if scheduler := c.Site.Scheduler; scheduler != "" && !strings.EqualFold(scheduler, "slurm") {
-		return refuse("%s runs %s; jobs can be submitted to Slurm", c.system(), scheduler)
+		return refuse("%s runs %s; jobs can be submitted to Slurm only", c.system(), scheduler)
 	}
 	workdir, err := c.path(in.inWorkdir, ".")
 	if err != nil {

@@ -29,6 +29,7 @@ const (
 	UnknownSystem      Code = "unknown_system"       // the service has no such system
 	SystemAtRunTime    Code = "system_at_run_time"   // only the run knows the system
 	SystemUnhealthy    Code = "unhealthy"            // a service of the system is down
+	WrongScheduler     Code = "wrong_scheduler"      // jobs cannot be submitted to it
 	UnknownPartition   Code = "unknown_partition"    // the system has no such partition
 	PartitionDown      Code = "partition_down"       // it starts no jobs
 	PartitionTooSmall  Code = "partition_too_small"  // it has fewer nodes than asked for
@@ -53,8 +54,8 @@ const (
 // Codes lists every code.
 func Codes() []Code {
 	return []Code{
-		NoService, SecretMissing, UnknownSystem, SystemAtRunTime, SystemUnhealthy, UnknownPartition, PartitionDown,
-		PartitionTooSmall, UnknownAccount, AccountRequired, UnknownReservation, ReservationOver, ReservationLater,
+		NoService, SecretMissing, UnknownSystem, SystemAtRunTime, SystemUnhealthy, WrongScheduler, UnknownPartition,
+		PartitionDown, PartitionTooSmall, UnknownAccount, AccountRequired, UnknownReservation, ReservationOver, ReservationLater,
 		Maintenance, OutsideFileSystems, LocalMissing, LocalUnreadable, RemoteMissing, RemoteUnreadable, TooLarge,
 		MethodMissing, AtRunTime, NoValue, NotTold,
 	}

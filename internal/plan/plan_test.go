@@ -237,6 +237,7 @@ func TestJobsOnSite(t *testing.T) {
 		{"{ time: 3h, reservation: next }", nil, []string{"warning reservation_later sim resources.reservation"}},
 		{"{ reservation: cuorse }", nil, []string{"error unknown_reservation sim resources.reservation"}},
 		{"{}", func(s *plan.Site) { s.Unhealthy = []plan.Unhealthy{{Service: "scheduler"}} }, []string{"warning unhealthy"}},
+		{"{ partition: nomral }", func(s *plan.Site) { s.Scheduler = "pbs" }, []string{"error wrong_scheduler sim system"}},
 	}
 	for _, test := range tests {
 		t.Run(test.resources, func(t *testing.T) {

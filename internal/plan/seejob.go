@@ -12,6 +12,12 @@ func (p *Plan) seeJob(s *Step, site *Site, now time.Time) {
 	if s.Job == nil {
 		return
 	}
+	if scheduler := site.Scheduler; scheduler != "" && !strings.EqualFold(scheduler, "slurm") {
+		p.add(s, "system", Finding{
+			Severity: Error, Code: WrongScheduler, Message: fmt.Sprintf("%s runs %s; jobs can be submitted to Slurm only", site.Name, scheduler),
+		})
+		return
+	}
 	p.seePartition(s, site)
 	p.seeAccount(s, site)
 	p.seeReservation(s, site, now)
