@@ -16,7 +16,7 @@ import (
 
 type downloadIn struct {
 	inWorkdir
-	From     string `json:"from" is:"required,remote,source" doc:"Remote file, directory or pattern (* ? [a-z] **); relative to workdir."`
+	From     string `json:"from" is:"required,remote,source" doc:"Remote file, directory or pattern (* ? [a-z] **), which must match no links; relative to workdir."`
 	To       string `json:"to" is:"local" default:"./" doc:"Path below the output directory of the run; ending in a slash it is the directory, and what is copied keeps its name. For a pattern it is always the directory, in which files keep their path from the first wildcard on. Missing directories are made. Or s3://bucket/key, where one file is put as an object."`
 	OnExists string `json:"on_exists" enum:"skip_same fail replace" default:"skip_same" doc:"What to do if a local file exists. skip_same accepts a file of the same content and fails otherwise. What an earlier attempt of this step left is always replaced."`
 	transferIn
@@ -120,6 +120,12 @@ func (c *call) fetchFile(ctx context.Context, in downloadIn, from string, source
 		if d.Digest, err = c.remoteDigest(ctx, from, source.Size); err != nil {
 			return c.failed(ctx, err)
 		}
+		if d.Digest == "" && in.Verify == verifyJob { // before the file has its name
+			var ended *engine.Outcome
+			if d.Digest, ended = c.digestJob(ctx, in.transferIn, from); ended != nil {
+				return *ended
+			}
+		}
 		out.SizeBytes = source.Size
 		if skip, err := c.acceptLocal(root, to, in, d.Digest, &out); err != nil {
 			return c.failed(ctx, err)
@@ -131,9 +137,6 @@ func (c *call) fetchFile(ctx context.Context, in downloadIn, from string, source
 		}
 	}
 	result, ended := c.moveOnce(ctx, d)
-	if ended == nil {
-		ended = c.confirm(ctx, in.transferIn, from, result)
-	}
 	if ended != nil {
 		return *ended
 	}

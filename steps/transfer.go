@@ -31,6 +31,9 @@ const (
 	verifiedSize   = datatransfer.VerifiedSize
 )
 
+// verifyJob, for verify, has a batch job compute the digest.
+const verifyJob = "job"
+
 // transferIn are the inputs of upload and download that say how.
 type transferIn struct {
 	Method  string `json:"method" enum:"auto direct s3 streamer wormhole" default:"auto" doc:"The way the bytes go. auto sends what one request of the service takes in one request, and the rest by the way that the system has for large files; any other is refused where the system does not have it. An empty file always goes in one request."`

@@ -22,7 +22,7 @@ const digestKey = "digest"
 // and was not to be had otherwise. It returns nil when the result is verified as
 // well as it can be, else how the attempt ends or goes on.
 func (c *call) confirm(ctx context.Context, in transferIn, remote string, r *datatransfer.Result) *engine.Outcome {
-	if in.Verify != "job" || r.Verified == verifiedDigest {
+	if in.Verify != verifyJob || r.Verified == verifiedDigest {
 		return nil
 	}
 	digest, ended := c.digestJob(ctx, in, remote)

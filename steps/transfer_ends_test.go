@@ -168,9 +168,13 @@ func TestVerifyLargeByJob(t *testing.T) {
 	r := s.run(`
 	- { id: there, uses: upload, with: { from: large.bin, verify: job } }
 	- { id: back, uses: download, with: { from: "${{ steps.there.outputs.path }}", verify: job } }
+	- { id: same, uses: download, needs: back, with: { from: "${{ steps.there.outputs.path }}", verify: job } }
 	- { id: tree, uses: upload, with: { from: data, verify: job } }
 	- { id: tree_back, uses: download, with: { from: "${{ steps.tree.outputs.path }}", verify: job } }`)
-	for _, step := range []string{"there", "back", "tree", "tree_back"} {
+	if s.outputs(r, "same")["skipped"] != true { // the digest is there before a byte is fetched
+		t.Error("what had been fetched was fetched again")
+	}
+	for _, step := range []string{"there", "back", "same", "tree", "tree_back"} {
 		if got := s.outputs(r, step)["verified"]; got != "sha256" {
 			t.Errorf("%s is verified by %v", step, got)
 		}
