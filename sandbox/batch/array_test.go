@@ -129,7 +129,7 @@ func TestArrayCancel(t *testing.T) {
 }
 
 // TestArrayRestart reopens a table with an array on its way, and one that a
-// crash kept from being accepted as a whole.
+// crash kept from being accepted.
 func TestArrayRestart(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)
@@ -139,17 +139,16 @@ func TestArrayRestart(t *testing.T) {
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	torn := filepath.Join(b.cfg.Dir, "jobs", "77.json")
-	err := os.WriteFile(torn, []byte(`{"id":"77","array":{"job":"76","task":0},"spec":{"system":"alps"},"state":"PENDING"}`), 0o600)
-	if err != nil {
+	torn := filepath.Join(b.cfg.Dir, "jobs", "77.array.tmp")
+	if err := os.WriteFile(torn, []byte(`{"script":"","parts":[{"id":"77","array":{"job":"77",`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	b.open(t)
 	if got := b.Find("alps", "77"); got != nil {
-		t.Errorf("a part without its array is there: %v", got)
+		t.Errorf("half an array is there: %v", got)
 	}
 	if _, err := os.Stat(torn); !os.IsNotExist(err) {
-		t.Errorf("its record is still there: %v", err)
+		t.Errorf("its file is still there: %v", err)
 	}
 	parts := b.Find("alps", id)
 	if len(parts) != 3 || parts[0].State != Running || parts[1].State != Pending {
@@ -168,6 +167,64 @@ func TestArrayRestart(t *testing.T) {
 		if data, err := os.ReadFile(filepath.Join(b.home, fmt.Sprint("ran-", i))); err != nil || string(data) != "part\n" {
 			t.Errorf("part %d left %q, %v", i, data, err)
 		}
+	}
+}
+
+// TestLargeArray is accepted, and cancelled, with one file: a thousand take
+// seconds, in which the table stands still.
+func TestLargeArray(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	id := b.submit(t, "#!/bin/sh\n#SBATCH --hold --array=0-999\n")
+	if err := b.Cancel("alps", id, "1000"); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(filepath.Join(b.cfg.Dir, "jobs"))
+	if err != nil || len(entries) != 1 {
+		t.Errorf("%d files, %v; want one", len(entries), err)
+	}
+	b.reopen(t)
+	parts := b.Find("alps", id)
+	if i := slices.IndexFunc(parts, func(job Job) bool { return job.State != Cancelled }); len(parts) != 1000 || i >= 0 {
+		t.Errorf("%d parts; part %d was not cancelled", len(parts), i)
+	}
+}
+
+// TestArrayFiles: of a part that was written alone and with its array, the newer
+// record holds.
+func TestArrayFiles(t *testing.T) {
+	t.Parallel()
+	d := disk{t.TempDir()}
+	var parts []*record
+	for task, id := range []string{"6", "7", "5"} {
+		parts = append(parts, &record{Job: Job{ID: id, Spec: Spec{Script: "#!/bin/sh\n"}, Array: &ArrayTask{Job: "5", Task: task}, State: Pending}})
+	}
+	written := func(part int, state State, write uint64) *record {
+		rec := *parts[part]
+		rec.State, rec.Write = state, write
+		return &rec
+	}
+	for _, err := range []error{
+		d.saveArray(parts),
+		d.save(written(0, Running, 1)),
+		d.save(written(1, Running, 2)),
+		d.saveArray([]*record{written(0, Preempted, 3), written(1, Running, 2), written(2, Cancelled, 3)}),
+		d.save(written(1, Failed, 4)),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []*record{written(2, Cancelled, 3), written(0, Preempted, 3), written(1, Failed, 4)}
+	got, err := d.load()
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(record{})); diff != "" || err != nil {
+		t.Errorf("%v (-want +got)\n%s", err, diff)
+	}
+	if err := os.Remove(filepath.Join(d.dir, "5.array")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.load(); err == nil || !strings.Contains(err.Error(), "array 5") {
+		t.Errorf("without the array: %v", err)
 	}
 }
 

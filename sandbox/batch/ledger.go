@@ -2,6 +2,7 @@ package batch
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -90,26 +91,26 @@ func (l *ledger) reconcile(records []*record) error {
 		}
 		break
 	}
+	var lost []entry
 	for _, rec := range records {
 		for _, e := range rec.events() {
-			if have[key{e.ID, e.Event, e.Restarts}] {
-				continue
-			}
-			if err := l.write(e); err != nil {
-				return err
+			if !have[key{e.ID, e.Event, e.Restarts}] {
+				lost = append(lost, e)
 			}
 		}
 	}
-	return nil
+	return l.write(lost...)
 }
 
-func (l *ledger) write(e entry) error {
-	line, err := json.Marshal(e)
-	if err != nil {
-		return err
+func (l *ledger) write(entries ...entry) error {
+	var lines bytes.Buffer
+	for _, e := range entries {
+		if err := json.NewEncoder(&lines).Encode(e); err != nil { // with a line feed
+			return err
+		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, err = l.file.Write(append(line, '\n'))
+	_, err := l.file.Write(lines.Bytes())
 	return err
 }

@@ -33,9 +33,10 @@ type Table struct {
 	desk sync.Mutex
 
 	// turn is held through each change of a job's state, from the decision to
-	// the write on disk. Readers do without it. It guards acts too.
-	turn sync.Mutex
-	acts map[string]*acts
+	// the write on disk. Readers do without it. It guards the next two too.
+	turn   sync.Mutex
+	acts   map[string]*acts
+	writes uint64 // the highest of any record
 
 	mu     sync.Mutex          // guards what follows; never held during I/O
 	jobs   map[string]*record  // a record is replaced, never changed
@@ -144,6 +145,9 @@ func (t *Table) read() error {
 		return err
 	}
 	t.insert(records)
+	for _, rec := range records {
+		t.writes = max(t.writes, rec.Write)
+	}
 	if err := writeStandIns(t.cfg.Bin, t.disk.dir); err != nil {
 		return err
 	}
@@ -179,12 +183,15 @@ func (t *Table) Submit(spec Spec) (id string, err error) {
 			part.Spec = resolvePaths(part.Job)
 		}
 	}
-	if err := t.disk.saveAll(parts); err != nil {
+	if rec.array != nil {
+		err = t.disk.saveArray(parts)
+	} else {
+		err = t.disk.save(rec)
+	}
+	if err != nil {
 		return "", fmt.Errorf("accept job: %w", err)
 	}
-	for _, part := range parts {
-		t.enter(part)
-	}
+	t.enter(parts...)
 	t.mu.Lock()
 	t.insert(parts)
 	t.mu.Unlock()
@@ -291,110 +298,6 @@ func (t *Table) List(system string) []Job {
 	return jobs
 }
 
-// Cancel ends a job, or all parts of an array, on behalf of the user with that
-// id: a pending one at once, a running one by SIGTERM and, after KillWait,
-// SIGKILL. It returns when the wish is on disk. The error for a job that is
-// unknown, foreign or over is a *CancelError.
-func (t *Table) Cancel(system, id, uid string) error {
-	t.life.RLock()
-	defer t.life.RUnlock()
-	if t.closed {
-		return errClosed
-	}
-	t.turn.Lock()
-	defer t.turn.Unlock()
-	jobs := t.Find(system, id)
-	if len(jobs) == 0 {
-		return &CancelError{id, UnknownJob}
-	}
-	if t.cfg.UID != nil && uid != "0" && uid != t.cfg.UID(jobs[0].Spec.User) {
-		return &CancelError{id, ForeignJob}
-	}
-	stopped := false
-	for _, job := range jobs {
-		one, err := t.cancel(job, uid)
-		if err != nil {
-			return fmt.Errorf("cancel job %s: %w", id, err)
-		}
-		stopped = stopped || one
-	}
-	t.rouse()
-	if !stopped {
-		return &CancelError{id, EndedJob}
-	}
-	return nil
-}
-
-// cancel reports whether there was anything left to stop. The caller holds turn.
-func (t *Table) cancel(job Job, uid string) (bool, error) {
-	rec, _ := t.lookup(job.Spec.System, job.ID)
-	if rec.State == Running {
-		rec = t.follow(rec)
-	}
-	if rec.State.Terminal() || rec.Stop.Cause != "" {
-		return false, nil
-	}
-	next := *rec
-	next.CancelledBy = uid
-	if rec.State == Pending {
-		next.State, next.Ended = Cancelled, t.now()
-	} else {
-		next.Stop, next.Stopping = stop{Cancelled, t.now()}, true
-	}
-	return true, t.replace(&next)
-}
-
-// CancelError is why a job was not cancelled.
-type CancelError struct {
-	ID     string
-	Reason CancelReason
-}
-
-// CancelReason is in the words of Slurm.
-type CancelReason string
-
-// Why a job was not cancelled.
-const (
-	UnknownJob CancelReason = "Invalid job id specified"
-	ForeignJob CancelReason = "Access/permission denied"
-	EndedJob   CancelReason = "Job/step already completing or completed"
-)
-
-// Error is what scancel prints.
-func (e *CancelError) Error() string {
-	return fmt.Sprintf("scancel: Terminating job %s\nscancel: error: Kill job error on job id %s: %s", e.ID, e.ID, e.Reason)
-}
-
-// Fail ends a running job as a machine or a scheduler would: as NODE_FAIL,
-// OUT_OF_MEMORY, PREEMPTED or BOOT_FAIL. Its processes are killed at once. One
-// that asked to be requeued is, unless it used too much memory.
-func (t *Table) Fail(system, id string, state State) error {
-	t.life.RLock()
-	defer t.life.RUnlock()
-	if t.closed {
-		return errClosed
-	}
-	if _, known := failures[state]; !known {
-		return fmt.Errorf("no job can be made to end as %s", state)
-	}
-	t.turn.Lock()
-	defer t.turn.Unlock()
-	rec, ok := t.lookup(system, id)
-	if ok && rec.State == Running {
-		rec = t.follow(rec)
-	}
-	if !ok || rec.State != Running || rec.Stop.Cause != "" {
-		return fmt.Errorf("job %s is not running on %s", id, system)
-	}
-	next := *rec
-	next.Stop, next.Stopping = stop{state, t.now()}, true
-	if err := t.replace(&next); err != nil {
-		return fmt.Errorf("fail job %s: %w", id, err)
-	}
-	t.rouse()
-	return nil
-}
-
 // Close releases the folder and leaves running jobs running; the next Open
 // picks them up. Builtins are interrupted; the next Open repeats them. A
 // goroutine per other job that this process started stays until
@@ -422,32 +325,69 @@ func (t *Table) lookup(system, id string) (*record, bool) {
 	return rec, ok && rec.Spec.System == system
 }
 
-// replace makes rec, a changed copy, the record of its job: on disk, then in
-// the ledger, then in memory. The caller holds turn.
-func (t *Table) replace(rec *record) error {
-	if err := t.disk.save(rec); err != nil {
+// replace makes changed copies the records of their jobs, one or some parts of an
+// array: on disk, then in the ledger, then in memory. The caller holds turn.
+func (t *Table) replace(records ...*record) error {
+	if err := t.save(records); err != nil {
 		t.failed(err)
 		return err
 	}
-	if old, _ := t.lookup(rec.Spec.System, rec.ID); old.State != rec.State {
-		t.enter(rec)
+	var moved []*record
+	for _, rec := range records {
+		if old, _ := t.lookup(rec.Spec.System, rec.ID); old.State != rec.State {
+			moved = append(moved, rec)
+		}
 	}
+	t.enter(moved...)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.jobs[rec.ID] = rec
-	if rec.State.Terminal() {
-		delete(t.acts, rec.ID)
-		t.builtins.forget(rec.ID)
-		t.live = remove(t.live, rec.number())
+	for _, rec := range records {
+		t.jobs[rec.ID] = rec
+		if rec.State.Terminal() {
+			delete(t.acts, rec.ID)
+			t.builtins.forget(rec.ID)
+			t.live = remove(t.live, rec.number())
+		}
 	}
 	return nil
 }
 
-// enter writes the newest event of a job to the ledger. A line that could not
+// save writes records. Of an array either one part is written, or all.
+func (t *Table) save(records []*record) error {
+	t.writes++
+	for _, rec := range records {
+		rec.Write = t.writes
+	}
+	if len(records) == 1 {
+		return t.disk.save(records[0])
+	}
+	return t.disk.saveArray(t.parts(records))
+}
+
+// parts are all parts of an array, of which some have changed.
+func (t *Table) parts(changed []*record) []*record {
+	now := map[string]*record{}
+	for _, rec := range changed {
+		now[rec.ID] = rec
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var parts []*record
+	for _, id := range t.arrays[changed[0].Array.Job] {
+		parts = append(parts, cmp.Or(now[id], t.jobs[id]))
+	}
+	return parts
+}
+
+// enter writes the newest event of each job to the ledger. A line that could not
 // be written is added by the next Open.
-func (t *Table) enter(rec *record) {
-	events := rec.events()
-	if err := t.ledger.write(events[len(events)-1]); err != nil {
+func (t *Table) enter(records ...*record) {
+	var newest []entry
+	for _, rec := range records {
+		events := rec.events()
+		newest = append(newest, events[len(events)-1])
+	}
+	if err := t.ledger.write(newest...); err != nil {
 		t.failed(err)
 	}
 }
