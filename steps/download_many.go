@@ -24,6 +24,14 @@ type remoteBundle struct {
 	Names   []string `json:"names,omitempty"`   // that a pattern matched
 }
 
+// from is the directory that the files are in.
+func (b *remoteBundle) from() string {
+	if b.Pattern != "" { // Source is a name in it
+		return path.Dir(b.Source)
+	}
+	return b.Source
+}
+
 // fetchMany downloads a directory, or what a pattern matches.
 func (c *call) fetchMany(ctx context.Context, in downloadIn) engine.Outcome {
 	if datatransfer.IsStoreAddress(in.To) {
@@ -124,7 +132,7 @@ const maxPattern = 64 << 10
 // match finds what a pattern matches on the system.
 func (c *call) match(ctx context.Context, pattern string, b *remoteBundle) error {
 	base := datatransfer.GlobBase(pattern)
-	entries, err := c.files().List(ctx, c.system(), base, &firecrest.ListOptions{ShowHidden: true, Recursive: true, Dereference: true})
+	entries, err := c.files().List(ctx, c.system(), base, &firecrest.ListOptions{ShowHidden: true, Recursive: true})
 	if err != nil {
 		return err
 	}
@@ -139,6 +147,9 @@ func (c *call) match(ctx context.Context, pattern string, b *remoteBundle) error
 		}
 		if !listsPlainly(f.Name) {
 			return refuse("%s: its name cannot be told from a listing; download the directory it lies in", f.Path)
+		}
+		if f.Entry.Type == "l" { // servers pack regular files by pattern, and no links
+			return refuse("%s is a link, which a pattern cannot fetch; name what it points to, or download the directory it lies in", f.Path)
 		}
 		if f.Entry.Type != "-" {
 			return refuse("%s is not a regular file", f.Path)
@@ -327,7 +338,7 @@ func (b remoteBundle) expected(files []unpackedFile) ([]unpackedFile, error) {
 	}
 	if b.Counted && (n != b.Files || bytes != b.Bytes) {
 		return nil, fail(workflow.CauseTransfer, "%s had %s of %d bytes when it was listed, and %d of %d bytes came: it changed, or packing it failed",
-			path.Dir(path.Join(b.Source, "x")), plural(b.Files), b.Bytes, n, bytes)
+			b.from(), plural(b.Files), b.Bytes, n, bytes)
 	}
 	return kept, nil
 }

@@ -392,6 +392,26 @@ func TestPatterns(t *testing.T) {
 	}
 }
 
+// TestPatternsAndLinks: a server packs no links that a pattern matches. That one
+// dangles elsewhere in the directory is no matter.
+func TestPatternsAndLinks(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.file("data/a.nc", "a")
+	r := s.run(`
+	- { id: there, uses: upload, with: { from: data } }
+	- { id: link, uses: symlink, needs: there, with: { target: data/a.nc, path: data/b.nc } }
+	- { id: dangling, uses: symlink, needs: there, with: { target: gone, path: data/c.txt } }
+	- { id: one, uses: download, needs: [link, dangling], with: { from: "data/a*", to: one } }
+	- { id: both, uses: download, needs: [link, dangling], with: { from: "data/*.nc", to: both } }`)
+	if got := s.outputs(r, "one")["files"]; got != 1.0 {
+		t.Errorf("%v files", got)
+	}
+	if u := unit(t, r, "both"); u.Cause != workflow.CauseRejected || !strings.Contains(u.Message, "data/b.nc is a link") {
+		t.Errorf("both: %s %s %s", u.State, u.Cause, u.Message)
+	}
+}
+
 // TestInterruptedAnywhere stops the process after every event of a transfer there
 // and back, in turn, and lets another go on.
 func TestInterruptedAnywhere(t *testing.T) {

@@ -237,7 +237,7 @@ func (v *service) lookThere(ctx context.Context, at plan.RemotePath) plan.Seen {
 
 func (v *service) matchThere(ctx context.Context, at plan.RemotePath) plan.Seen {
 	entries, err := v.client.Filesystem.List(ctx, at.System, path.Clean(datatransfer.GlobBase(at.Path)),
-		&firecrest.ListOptions{ShowHidden: true, Recursive: true, Dereference: true})
+		&firecrest.ListOptions{ShowHidden: true, Recursive: true})
 	if err == nil {
 		var found []datatransfer.RemoteFile
 		found, err = datatransfer.MatchRemote(at.Path, entries)

@@ -56,9 +56,9 @@ func GlobBase(pattern string) string {
 }
 
 // MatchRemote picks what a pattern matches from the listing of its [GlobBase],
-// in the order of the listing. The listing is recursive, with hidden names and
-// links followed: see [firecrest.ListOptions]. A link that is in it all the
-// same, say because it dangles, is for the caller to judge.
+// in the order of the listing. The listing is recursive, with hidden names: see
+// [firecrest.ListOptions]. Links in it are for the caller to judge; a listing that
+// follows them fails if one of them dangles.
 //
 // Errors: [ErrNoMatch], [ErrPattern].
 func MatchRemote(pattern string, entries []firecrest.FileEntry) ([]RemoteFile, error) {
