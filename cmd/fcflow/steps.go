@@ -176,10 +176,12 @@ func (f *stepField) wanted() string {
 // guarantees says what happens to an attempt that was interrupted.
 func (t *stepType) guarantees() string {
 	var g []string
-	if t.Idempotent {
+	switch {
+	case t.Idempotent && t.Resumable:
+		g = append(g, "idempotent and resumable: goes on from its last checkpoint, and does no harm if it repeats what came after")
+	case t.Idempotent:
 		g = append(g, "idempotent: runs again from its start")
-	}
-	if t.Resumable {
+	case t.Resumable:
 		g = append(g, "resumable: goes on from its last checkpoint")
 	}
 	if t.Fenced {
