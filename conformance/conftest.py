@@ -8,8 +8,10 @@ import subprocess
 import sys
 
 import firecrest
+import firecrest.cli2
 import firecrest.v2
 import pytest
+import typer.testing
 
 import defects
 from sandbox import Gateway, Sandbox, eventually, free_port
@@ -59,6 +61,7 @@ def environment(mailbox) -> dict[str, str]:
     if mailbox:
         env["WORMHOLE_RELAY_URL"] = mailbox
         env["WORMHOLE_TRANSIT_HELPER"] = "tcp:127.0.0.1:9"  # nobody there: both sides are on this machine
+    os.environ.clear()
     os.environ.update(env)
     return env
 
@@ -138,8 +141,8 @@ def home(sandbox, request) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def command(sandbox, environment, usage, tmp_path_factory):
-    """Runs a command of the command line, wants an exit code, and returns what it printed."""
+def program(sandbox, environment, usage, tmp_path_factory):
+    """Runs the program with a command, wants an exit code, and returns what it printed."""
     env = {**environment, **sandbox.env, "FIRECREST_SYSTEM": SYSTEM, "COLUMNS": "1000"}
     cwd = tmp_path_factory.mktemp("cwd")
 
@@ -147,8 +150,25 @@ def command(sandbox, environment, usage, tmp_path_factory):
         done = subprocess.run(
             ["firecrest", *map(str, args)], env={**env, **variables}, cwd=cwd, capture_output=True, text=True, timeout=120,
         )
-        (usage.good if done.returncode == 0 else usage.bad)[f"firecrest {args[0]}"] += 1
+        usage.ended(f"firecrest {args[0]}", done.returncode == 0)
         assert done.returncode == code, f"firecrest {args}: {done.returncode}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def command(sandbox, environment, usage):
+    """Does what program does, within this process: starting one takes longer than most commands."""
+    env = {**sandbox.env, "FIRECREST_SYSTEM": SYSTEM}
+    runner = typer.testing.CliRunner()
+    firecrest.cli2.console.width = 1000
+
+    def run(*args, code=0, **variables) -> str:
+        with usage.paused():  # its methods are called by the command, not by a test
+            done = runner.invoke(firecrest.cli2.app, [*map(str, args)], prog_name="firecrest", env={**env, **variables})
+        usage.ended(f"firecrest {args[0]}", done.exit_code == 0)
+        assert done.exit_code == code, f"firecrest {args}: {done.exit_code}: {done.output}"
         return done.stdout
 
     return run

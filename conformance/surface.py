@@ -1,6 +1,7 @@
 """What the official client offers, found by looking at it, and what of it was used."""
 
 import collections
+import contextlib
 import functools
 import inspect
 
@@ -34,6 +35,7 @@ class Usage:
     def __init__(self):
         self.good = collections.Counter()
         self.bad = collections.Counter()
+        self.counts = True
 
     def watch(self) -> None:
         """Wraps the methods of the client, which does not notice."""
@@ -59,17 +61,24 @@ class Usage:
                     return function(*args, **kwargs)
         return wrapper
 
-    def call(self, name: str) -> "Call":
-        return Call(self, name)
+    @contextlib.contextmanager
+    def call(self, name: str):
+        try:
+            yield
+        except BaseException:
+            self.ended(name, False)
+            raise
+        self.ended(name, True)
 
+    def ended(self, name: str, well: bool) -> None:
+        if self.counts:
+            (self.good if well else self.bad)[name] += 1
 
-class Call:
-    def __init__(self, usage: Usage, name: str):
-        self.usage, self.name = usage, name
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *_):
-        (self.usage.good if kind is None else self.usage.bad)[self.name] += 1
-        return False
+    @contextlib.contextmanager
+    def paused(self):
+        """Nothing is counted meanwhile."""
+        self.counts = False
+        try:
+            yield
+        finally:
+            self.counts = True

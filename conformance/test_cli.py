@@ -22,11 +22,20 @@ def file(home):
 def test_status(command):
     assert command("server-version").strip() >= "2.5.6"
     assert json.loads(command("systems"))[0]["name"] == SYSTEM
-    assert len(json.loads(command("get-nodes"))) == 4
-    assert len(json.loads(command("get-reservations"))) == 2
-    assert len(json.loads(command("get-partitions"))) == 2
+    assert [n["name"] for n in json.loads(command("get-nodes"))] == ["nid001", "nid002", "nid003", "nid004"]
+    assert [r["name"] for r in json.loads(command("get-reservations"))] == ["maint", "course"]
+    assert [p["name"] for p in json.loads(command("get-partitions"))] == ["normal", "debug"]
     assert command("id").strip() == "uid=1000(alice) gid=100(users) groups=100(users),2000(proj)"
     assert json.loads(command("id", "--json"))["user"]["name"] == "alice"
+
+
+def test_program(program, home, tmp_path):
+    """The same program as a process of its own, with its exit code."""
+    assert program("server-version").strip() >= "2.5.6"
+    (tmp_path / "job.sh").write_text("#!/bin/sh\n")
+    job = json.loads(program("submit", "--working-dir", home, tmp_path / "job.sh"))["jobId"]
+    assert json.loads(program("wait-for-job", job))[0]["status"]["state"] == "COMPLETED"
+    assert "No such file or directory" in program("ls", home / "missing", code=1)
 
 
 def test_errors(command, home):
@@ -37,7 +46,7 @@ def test_errors(command, home):
 
 def test_token_command(command, sandbox):
     nothing = dict.fromkeys(["FIRECREST_CLIENT_ID", "FIRECREST_CLIENT_SECRET", "AUTH_TOKEN_URL"], "")
-    assert command("systems", FIRECREST_TOKEN_COMMAND="echo " + sandbox.token(), **nothing)
+    assert json.loads(command("systems", FIRECREST_TOKEN_COMMAND="echo " + sandbox.token(), **nothing))[0]["name"] == SYSTEM
 
 
 def test_files(command, home, file):
@@ -51,7 +60,8 @@ def test_files(command, home, file):
     assert json.loads(command("stat", file))["size"] == len(ROWS)
     command("chmod", file, "640")
     assert file.stat().st_mode & 0o777 == 0o640
-    command("chown", file, "--owner", "alice", "--group", "users")
+    command("chown", file, "--owner", "alice", "--group", "proj")
+    assert {e["name"]: e["group"] for e in json.loads(command("ls", home))}["file"] == "proj"
     assert json.loads(command("checksum", file))["checksum"] == hashlib.sha256(ROWS.encode()).hexdigest()
     assert command("head", file) == "".join(ROWS.splitlines(True)[:10])
     assert command("head", "-n", "-11", file) == "row 1\n"
@@ -71,6 +81,7 @@ def test_moving(command, home, file):
     command("extract", home / "out.tar.gz", home / "to")
     assert (home / "to" / "file").read_text() == ROWS
     command("mv", home / "missing", home / "moved", code=1)
+    assert (home / "moved").read_text() == ROWS
 
 
 @pytest.mark.parametrize("size", [1000, 11 << 20])

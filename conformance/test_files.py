@@ -93,7 +93,8 @@ def test_chmod(client, home):
 
 def test_chown(client, home):
     (home / "file").touch()
-    assert client.chown(SYSTEM, str(home / "file"), owner="alice", group="users")["user"] == "alice"
+    changed = client.chown(SYSTEM, str(home / "file"), owner="alice", group="proj")
+    assert (changed["name"], changed["user"], changed["group"]) == (str(home / "file"), "alice", "proj")
     with pytest.raises(firecrest.UnexpectedStatusException, match="Operation not permitted") as failure:
         client.chown(SYSTEM, str(home / "file"), owner="root", group="")
     assert status(failure) == 403

@@ -61,8 +61,9 @@ def test_lists(client, home):
 def test_unknown_job(client):
     with pytest.raises(firecrest.UnexpectedStatusException, match="Job not found"):
         client.job_info(SYSTEM, "99999999")
-    with pytest.raises(firecrest.UnexpectedStatusException):
+    with pytest.raises(firecrest.UnexpectedStatusException, match="Invalid job id specified") as failure:
         client.cancel_job(SYSTEM, "99999999")
+    assert failure.value.responses[-1].status_code == 500
 
 
 def test_array(client, home):
@@ -81,8 +82,9 @@ def test_metadata_attach_cancel(client, home):
     assert metadata["script"] == LONG and metadata["standardOutput"] == str(home / f"slurm-{job}.out")
     client.attach_to_job(SYSTEM, job, f"touch {home}/attached")
     assert (home / "attached").exists()
-    with pytest.raises(firecrest.UnexpectedStatusException):
+    with pytest.raises(firecrest.UnexpectedStatusException) as failure:
         client.attach_to_job(SYSTEM, job, "false")
+    assert failure.value.responses[-1].status_code == 500
     client.cancel_job(SYSTEM, job)
     assert client.wait_for_job(SYSTEM, job)[0]["status"]["state"] == "CANCELLED by 1000"
 

@@ -46,12 +46,12 @@ def test_basic_credentials(connect, sandbox):
             sandbox.client_id, sandbox.client_secret, sandbox.token_url, client_auth_method="client_secret_basic")
     except TypeError:
         pytest.skip("this release of the client only posts credentials")
-    assert connect(sandbox.url, auth).systems()
+    assert connect(sandbox.url, auth).userinfo(SYSTEM)["user"]["name"] == "alice"
 
 
 def test_token_command(connect, sandbox):
     auth = firecrest.TokenCommandAuth("echo " + sandbox.token())
-    assert connect(sandbox.url, auth).systems()
+    assert connect(sandbox.url, auth).userinfo(SYSTEM)["user"]["name"] == "alice"
 
 
 def test_rate_limit(connect, gateway):
@@ -67,8 +67,9 @@ def test_rate_limit_without_patience(connect, gateway):
     client = connect(gateway.url)
     client.num_retries_rate_limit = 0
     gateway.refuse("GET", "/status/systems", 429, {"Retry-After": "1"})
-    with pytest.raises(firecrest.UnexpectedStatusException):
+    with pytest.raises(firecrest.UnexpectedStatusException) as failure:
         client.systems()
+    assert failure.value.responses[-1].status_code == 429 and len(gateway.requests) == 1
 
 
 def test_module(sandbox, environment):

@@ -24,6 +24,7 @@ def test_cp(client, home):
     client.cp(SYSTEM, str(home / "link"), str(home / "followed"), dereference=True)
     client.cp(SYSTEM, str(home / "link"), str(home / "copied"))
     assert not (home / "followed").is_symlink() and (home / "copied").is_symlink()
+    assert (home / "followed").read_text() == "x" and os.readlink(home / "copied") == str(home / "file")
 
 
 def test_without_waiting(client, home):
@@ -55,6 +56,7 @@ def test_account(client, home):
         client.mv("acct", str(home / "file"), str(home / "moved"))
     job = client.mv("acct", str(home / "file"), str(home / "moved"), account="proj2")["transferJob"]["jobId"]
     assert client.job_info("acct", job)[0]["account"] == "proj2"
+    assert (home / "moved").read_text() == "x"
 
 
 def test_round_trip(client, home, tmp_path):
