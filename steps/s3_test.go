@@ -92,7 +92,7 @@ func TestStoreRefusals(t *testing.T) {
 	key, secret := s.objects.AccessKey, string(s.objects.SecretKey)
 	keys := func(access, secret string) string { return "access_key: " + access + ", secret_key: " + secret }
 	tests := []struct{ name, with, message string }{
-		{"s3_get", `from: "s3://demo/nothing"`, "look up s3://demo/nothing: object store 127.0.0.1: NotFound"},
+		{"s3_get", `from: "s3://demo/nothing"`, "look up s3://demo/nothing: object store 127.0.0.1: NotFound; there is no such object"},
 		{"s3_get", `from: "s3://nowhere/x"`, "NotFound"},
 		{"s3_get", `from: "s3://demo/dir/"`, "names no object"},
 		{"s3_get", `from: "s3://demo/x", to: ../x`, "leaves the output directory"},

@@ -44,7 +44,7 @@ func (e *ObjectError) Error() string {
 	default:
 		fmt.Fprintf(&b, "%d %s", e.Status, strings.ToLower(http.StatusText(e.Status)))
 	}
-	if e.Message != "" {
+	if e.Message != "" && e.Message != e.Code {
 		b.WriteString(": " + e.Message)
 	}
 	if hint := hints[e.Code]; hint != "" {
@@ -60,6 +60,7 @@ var hints = map[string]string{
 	"ExpiredToken":                 "get new temporary keys",
 	"InvalidAccessKeyId":           "check the access key, and that it is one of this store",
 	"InvalidToken":                 "check the session token",
+	"NotFound":                     "there is no such object, or no such bucket", // from HEAD, which has no text
 	"PermanentRedirect":            "the endpoint or region is wrong for this bucket",
 	"RequestTimeTooSkewed":         "set this machine's clock",
 	"SignatureDoesNotMatch":        "check the secret key",
