@@ -19,17 +19,17 @@ import (
 func newSystemsShowCommand(a *app) *cobra.Command {
 	o := systemsOptions{output: newOutput()}
 	c := &cobra.Command{
-		Use: "show SYSTEM", Short: "Show a system: services, files, limits, partitions, reservations, nodes",
+		Use: "show [SYSTEM]", Short: "Show a system: services, files, limits, partitions, reservations, nodes",
 		Long: `Shows what the service tells of a system at this moment: the scheduler, the
 health of each service, the file systems, how large files are moved and up to
 which size they go directly, partitions, reservations and maintenance, a summary
-of the nodes, and who you are there.`,
+of the nodes, and who you are there. Without SYSTEM it is the one of the settings.`,
 		Example: "  fcflow systems show daint\n  fcflow systems show daint --output json",
 	}
 	addSandbox(c, &o.sandbox)
 	o.output.add(c)
 	c.ValidArgsFunction = a.completeSystems(&o)
-	return a.command(c, func(c *cobra.Command, args []string) error { return runSystemsShow(c.Context(), a, args[0], o) })
+	return a.command(c, func(c *cobra.Command, args []string) error { return runSystemsShow(c.Context(), a, args, o) })
 }
 
 // shownSite is a system with everything that is known of it. Its JSON form is a
@@ -82,10 +82,14 @@ type shownNodes struct {
 	CPUs   int64          `json:"cpus"`
 }
 
-func runSystemsShow(ctx context.Context, a *app, name string, o systemsOptions) error {
-	_, v, err := a.openService(ctx, o.sandbox)
+func runSystemsShow(ctx context.Context, a *app, args []string, o systemsOptions) error {
+	s, v, err := a.openService(ctx, o.sandbox)
 	if err != nil {
 		return err
+	}
+	name := slices.Concat(args, []string{s.Text("system")})[0]
+	if name == "" {
+		return errors.Join(withHint(fmt.Errorf("%w: SYSTEM is missing", errUsage), "fcflow systems list names them"), v.close())
 	}
 	site, err := v.site(ctx, name)
 	if err := errors.Join(serviceError(v, err), v.close()); err != nil {
