@@ -131,6 +131,19 @@ func TestRecordedResults(t *testing.T) {
 	}
 }
 
+// Success is told above the list of what was packed, however long that is.
+func TestResultAboveALongList(t *testing.T) {
+	t.Parallel()
+	for first, want := range map[string]bool{"Mon Files were successfully compressed.": true, "Mon Compress Files Job (id:1)": false} {
+		log, _ := json.Marshal(map[string]string{"output": first + "\nFiles compressed:\n" + strings.Repeat("./a/file\n", 3*logLines)})
+		client := playLogs(t, recordedAnswer{Status: 200, Body: log}, recordedAnswer{})
+		err := client.Transfer.Result(t.Context(), TransferJob{ID: "1", System: "alps", Kind: TransferCompress, OutputLog: "/out", ErrorLog: "/err"})
+		if (err == nil) != want {
+			t.Errorf("%q: %v", first, err)
+		}
+	}
+}
+
 // A log that cannot be read says nothing about the transfer.
 func TestResultOfAnUnreadableLog(t *testing.T) {
 	t.Parallel()
