@@ -51,7 +51,7 @@ func (r *reader) job() *Job {
 		}
 	}
 	if j.Time > 0 {
-		j.Walltime = j.Time.String()
+		j.Walltime = short(j.Time)
 	}
 	return j
 }

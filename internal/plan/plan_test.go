@@ -75,14 +75,14 @@ func TestJobs(t *testing.T) {
 	}{
 		{"nothing asked", "script: |\n" + script, plan.Job{Account: "profile"}},
 		{"resources", "resources: { partition: normal, nodes: 4, time: 6h, account: mine, reservation: r, qos: q }\n      script: |\n" + script,
-			plan.Job{Partition: "normal", Nodes: 4, Walltime: "6h0m0s", Account: "mine", Reservation: "r", QOS: "q"}},
+			plan.Job{Partition: "normal", Nodes: 4, Walltime: "6h", Account: "mine", Reservation: "r", QOS: "q"}},
 		{"account beside them", "account: mine\n      script: |\n" + script, plan.Job{Account: "mine"}},
 		{"directives of the script", "script: |\n        #!/bin/sh\n        #SBATCH -p debug -t 90 --account=theirs\n        true\n",
-			plan.Job{Partition: "debug", Walltime: "1h30m0s", Account: "theirs"}},
+			plan.Job{Partition: "debug", Walltime: "1h30m", Account: "theirs"}},
 		{"list of directives", "directives: [--partition=a, --time=1-00]\n      script: |\n" + script,
-			plan.Job{Partition: "a", Walltime: "24h0m0s", Account: "profile"}},
+			plan.Job{Partition: "a", Walltime: "24h", Account: "profile"}},
 		{"one of them at run time", "resources: { partition: normal, nodes: \"${{ steps.a.outputs.exit_code }}\", time: 30m }\n      script: |\n" + script,
-			plan.Job{Partition: "normal", Walltime: "30m0s", Account: "profile"}},
+			plan.Job{Partition: "normal", Walltime: "30m", Account: "profile"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -126,12 +126,23 @@ func (p *Plan) seeMaintenance(s *Step, site *Site, now time.Time) {
 	}
 }
 
-// of reads " of 6h0m0s"; nothing where no wall time is asked for.
+// of reads " of 6h"; nothing where no wall time is asked for.
 func of(walltime time.Duration) string {
 	if walltime == 0 {
 		return ""
 	}
-	return " of " + walltime.String()
+	return " of " + short(walltime)
+}
+
+// short writes a wall time without the zeros that Go would end it with: 6h, 1h30m.
+func short(d time.Duration) string {
+	text := d.String()
+	for _, end := range [][2]string{{"m0s", "m"}, {"h0m", "h"}} {
+		if cut, ok := strings.CutSuffix(text, end[0]); ok {
+			text = cut + end[1]
+		}
+	}
+	return text
 }
 
 func instant(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
