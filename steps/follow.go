@@ -2,6 +2,7 @@ package steps
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -245,7 +246,11 @@ const (
 // them a look at the system.
 func (c *call) fetchLog(ctx context.Context, remote, name string) string {
 	content, err := c.files().Tail(ctx, c.system(), remote, &firecrest.PartOptions{Bytes: maxJobLog})
-	if err != nil {
+	switch {
+	case errors.Is(err, firecrest.ErrNotFound): // of a job that never started
+		c.Logger.Debug().Err(err).Str("path", remote).Msg("the job left no output")
+		return ""
+	case err != nil:
 		c.Logger.Warn().Err(err).Str("path", remote).Msg("output of the job not fetched")
 		return ""
 	}
