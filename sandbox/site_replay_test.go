@@ -27,7 +27,8 @@ func TestReplaySite(t *testing.T) {
 	r := described(t)
 	r.write("run.sh", "#!/bin/bash\n#SBATCH --job-name=from_path\necho from path\n")
 	root := r.srv.Root()
-	text := strings.NewReplacer("/home", root+"/home", "/scratch", root+"/scratch", "http://firecrest.example.org", r.url).Replace(string(data))
+	text := strings.NewReplacer("/home", root+"/home", "/scratch", root+"/scratch", "http://firecrest.example.org", r.url,
+		`sleep 2\n`, `until [ -e go ]; do sleep 0.05; done\n`).Replace(string(data))
 	var requests []recorded
 	if err := json.Unmarshal([]byte(text), &requests); err != nil {
 		t.Fatal(err)
@@ -42,6 +43,9 @@ func TestReplaySite(t *testing.T) {
 	for _, rec := range requests {
 		t.Run(rec.Name, func(t *testing.T) {
 			ids.missing(r, rec.Name)
+			if rec.Name == "get-array-finished" {
+				r.write("go", "")
+			}
 			rec.Path, rec.Answer.Body = ids.replace(rec.Path), []byte(ids.replace(string(rec.Answer.Body)))
 			for name, value := range rec.Query {
 				rec.Query[name] = ids.replace(value)

@@ -213,8 +213,11 @@ func TestDownloadFailures(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			changes := test.change != "" || name == "emptied"
 			r := newRig(t, withTransfer(quick), func(c *Config) {
-				c.Site.Systems[0].TransferDirectives = []string{"#SBATCH --begin=now+1"} // time to change the file
+				if changes {
+					c.Site.Systems[0].TransferDirectives = []string{"#SBATCH --begin=now+1"} // time for that
+				}
 			})
 			for _, f := range []string{"dir/f", "a b", "a&b", "f", "placeless"} {
 				r.write(f, "content")
@@ -224,7 +227,7 @@ func TestDownloadFailures(t *testing.T) {
 				r.write("tmp", "a file")
 			}
 			down := r.transfer("download", s3Download(filepath.Join(r.home, test.path)))
-			if test.change != "" || name == "emptied" {
+			if changes {
 				r.write(test.path, test.change)
 			}
 			got := r.outcome(down)

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -31,6 +32,13 @@ type bench struct {
 
 // impatient is for scripts that do not listen to SIGTERM.
 func impatient(c *Config) { c.KillWait = 200 * time.Millisecond }
+
+// clock is a clock that a test can put forward.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+
+func (c *clock) forward(d time.Duration) { c.ahead.Add(int64(d)) }
 
 func newBench(t *testing.T, change func(*Config)) *bench {
 	t.Helper()

@@ -113,14 +113,14 @@ func TestSignalBeforeTimeLimit(t *testing.T) {
 		output                string
 	}{
 		{
-			"batch shell", "--signal=B:USR1@597",
-			"trap 'echo warned; kill $!; exit 6' USR1\nsleep 600 & wait\n",
+			"batch shell", "--signal=B:USR1@300",
+			"trap 'echo warned; kill $!; exit 6' USR1\ntouch up\nsleep 600 & wait\n",
 			result{Failed, "NonZeroExitCode", 6, 0},
 			"warned\n",
 		},
 		{
-			"steps only", "--signal=USR1@597",
-			"trap 'echo batch shell' USR1\nsrun sh -c 'trap \"echo step; exit 5\" USR1; sleep 600 & wait'\necho srun $?\n",
+			"steps only", "--signal=USR1@300",
+			"trap 'echo batch shell' USR1\nsrun sh -c 'trap \"echo step; exit 5\" USR1; touch up; sleep 600 & wait'\necho srun $?\n",
 			result{Completed, "None", 0, 0},
 			"step\nsrun 5\n",
 		},
@@ -128,8 +128,11 @@ func TestSignalBeforeTimeLimit(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, nil)
+			var clock clock
+			b := newBench(t, func(c *Config) { c.Now = clock.now })
 			id := b.submit(t, "#!/bin/bash\n#SBATCH -t 10 "+test.directive+"\n"+test.body)
+			b.untilExists(t, "up")
+			clock.forward(5 * time.Minute)
 			job := b.wait(t, id)
 			if diff := cmp.Diff(test.want, resultOf(job)); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
