@@ -199,9 +199,29 @@ func (s *suite) testJobMembers(t *testing.T) {
 	if diff := cmp.Diff(jobMembers, slices.Sorted(maps.Keys(job))); diff != "" {
 		t.Errorf("members (-want +got):\n%s", diff)
 	}
-	status, _ := job["status"].(map[string]any)
+	s.wantParts(t, job)
+	tasks, _ := job["tasks"].([]any)
+	for _, task := range tasks {
+		if diff := cmp.Diff([]string{"id", "name", "status", "time"}, keys(task.(map[string]any))); diff != "" {
+			t.Errorf("members of a step (-want +got):\n%s", diff)
+		}
+		s.wantParts(t, task.(map[string]any))
+	}
+}
+
+// wantParts checks status and time of a job or a step of one.
+func (s *suite) wantParts(t *testing.T, of members) {
+	t.Helper()
+	status, _ := of["status"].(map[string]any)
 	if state, isText := status["state"].(string); !isText || state == "" {
 		t.Errorf("status %v, want a state that is text", status)
+	}
+	if diff := cmp.Diff([]string{"exitCode", "interruptSignal", "state", "stateReason"}, keys(status)); diff != "" {
+		t.Errorf("members of a status (-want +got):\n%s", diff)
+	}
+	at, _ := of["time"].(map[string]any)
+	if diff := cmp.Diff([]string{"elapsed", "end", "limit", "start", "suspended"}, keys(at)); diff != "" {
+		t.Errorf("members of a time (-want +got):\n%s", diff)
 	}
 }
 
