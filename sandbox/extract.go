@@ -159,14 +159,9 @@ func (u *unpacking) member(h *tar.Header) error {
 	if err := u.inside(name); err != nil {
 		return err
 	}
-	p, err := u.changeable(name, false)
+	p, err := u.vacant(name)
 	if err != nil {
 		return err
-	}
-	if p.info != nil {
-		if err := p.dir.Remove(p.rel); err != nil {
-			return err
-		}
 	}
 	switch h.Typeflag {
 	case tar.TypeReg:

@@ -216,6 +216,16 @@ func (x session) changeable(name string, follow bool) (place, error) {
 	return p, x.check(parent, mayWrite|maySearch)
 }
 
+// vacant is changeable for a path at which something new is made; what is there,
+// a file or an empty directory, is removed.
+func (x session) vacant(name string) (place, error) {
+	p, err := x.changeable(name, false)
+	if err == nil && p.info != nil {
+		err = p.dir.Remove(p.rel)
+	}
+	return p, err
+}
+
 func (p place) absolute() string { return path.Join(p.path, p.rel) }
 
 // open opens what is there for reading. It never blocks on a pipe.

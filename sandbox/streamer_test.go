@@ -54,16 +54,11 @@ func (s *syncBuffer) String() string {
 // Change, if given, sees it before it runs.
 func startStreamer(t *testing.T, operation, name string, change func(*streamRig)) *streamRig {
 	t.Helper()
-	root, err := makeRoot(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	vs, err := openVolumes(root, (&site{}).users())
-	if err != nil {
-		t.Fatal(err)
-	}
+	x := demoSession(t)
+	home := x.home("demo")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	r := &streamRig{root: root, home: vs.home("demo"), cancel: cancel, ended: make(chan int, 1)}
+	x.ctx = ctx
+	r := &streamRig{root: filepath.Dir(filepath.Dir(home)), home: home, cancel: cancel, ended: make(chan int, 1)}
 	r.streamer = newStreamer(operation, r.home+"/"+name, freePorts(t))
 	if change != nil {
 		change(r)
@@ -71,14 +66,11 @@ func startStreamer(t *testing.T, operation, name string, change func(*streamRig)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		r.ended <- r.run(session{vs, vs.users.first(), ctx}, &r.out)
+		r.ended <- r.run(x, &r.out)
 	}()
 	t.Cleanup(func() {
 		cancel(nil)
 		<-done
-		if err := vs.close(); err != nil {
-			t.Error(err)
-		}
 	})
 	return r
 }

@@ -263,14 +263,9 @@ func (k *copying) link(from place, target string) error {
 	if err != nil {
 		return err
 	}
-	p, err := k.changeable(target, false)
+	p, err := k.vacant(target)
 	if err != nil {
 		return err
-	}
-	if p.info != nil {
-		if err := p.dir.Remove(p.rel); err != nil {
-			return err
-		}
 	}
 	return p.dir.Symlink(text, p.rel)
 }

@@ -42,8 +42,8 @@ func fakeWormhole(t *testing.T, script string) {
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 }
 
-// wormholeFiles is a session of the user demo.
-func wormholeFiles(t *testing.T) session {
+// demoSession is one of the user demo, in a root of its own.
+func demoSession(t *testing.T) session {
 	t.Helper()
 	root, err := makeRoot(t.TempDir())
 	if err != nil {
@@ -53,7 +53,11 @@ func wormholeFiles(t *testing.T) session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = vs.close() })
+	t.Cleanup(func() {
+		if err := vs.close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return session{vs, vs.users.first(), t.Context()}
 }
 
@@ -91,7 +95,7 @@ func TestWormholeJobs(t *testing.T) {
 	peer := t.TempDir()
 	t.Setenv("WORMHOLE_PEER", peer)
 	fakeWormhole(t, pretend)
-	x := wormholeFiles(t)
+	x := demoSession(t)
 	home := x.home("demo")
 	if err := os.WriteFile(home+"/file", []byte("content"), 0o600); err != nil {
 		t.Fatal(err)
@@ -121,7 +125,7 @@ func TestWormholeStaysInside(t *testing.T) {
 	peer := t.TempDir()
 	t.Setenv("WORMHOLE_PEER", peer)
 	fakeWormhole(t, pretend)
-	x := wormholeFiles(t)
+	x := demoSession(t)
 	home, secret := x.home("demo"), filepath.Join(t.TempDir(), "secret")
 	for file, text := range map[string]string{secret: "TOP SECRET", peer + "/file": "content"} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -157,7 +161,7 @@ func TestWormholeEnvironment(t *testing.T) {
 	}
 	t.Setenv("WORMHOLE_RELAY_URL", "ws://127.0.0.1:1/v1")
 	fakeWormhole(t, "env")
-	x := wormholeFiles(t)
+	x := demoSession(t)
 	var out bytes.Buffer
 	receiveWormhole(t, x, x.home("demo")+"/new", &out, &out)
 	if env := out.String(); strings.Contains(env, "hush") || !strings.Contains(env, "WORMHOLE_RELAY_URL=ws://127.0.0.1:1/v1") {
@@ -166,7 +170,7 @@ func TestWormholeEnvironment(t *testing.T) {
 }
 
 func TestWormholeFails(t *testing.T) {
-	x := wormholeFiles(t)
+	x := demoSession(t)
 	home := x.home("demo")
 	if err := os.WriteFile(home+"/file", nil, 0o600); err != nil {
 		t.Fatal(err)
