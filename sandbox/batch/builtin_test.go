@@ -122,15 +122,19 @@ func TestBuiltinIsStopped(t *testing.T) {
 		want                  result
 	}{
 		{"cancelled", "wait", "#!/bin/sh\n", true, result{Cancelled, "None", 0, 15}},
-		{"over its limit", "wait", "#!/bin/sh\n#SBATCH --time=0:01\n", false, result{Timeout, "TimeLimit", 0, 0}},
+		{"over its limit", "wait", "#!/bin/sh\n#SBATCH --time=10\n", false, result{Timeout, "TimeLimit", 0, 0}},
 		{"unknown", "nothing", "#!/bin/sh\n", false, result{Failed, "RaisedSignal:53(Real-time_signal_19)", 0, 53}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, withWaiting)
+			var clock clock
+			b := newBench(t, func(c *Config) { withWaiting(c); c.Now = clock.now })
 			id, dir := b.submitBuiltin(t, test.builtin, test.script)
-			if test.cancel {
+			if test.builtin == "wait" {
 				untilFile(t, filepath.Join(dir, "begun"), `"a"`+id+"\n")
+				clock.forward(10 * time.Minute)
+			}
+			if test.cancel {
 				if err := b.Cancel("alps", id, "1000"); err != nil {
 					t.Fatal(err)
 				}

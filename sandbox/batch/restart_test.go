@@ -308,11 +308,13 @@ func submitUntilKilled(dir string) {
 	var submitters sync.WaitGroup
 	for range 4 {
 		submitters.Go(func() {
-			for range 12 {
+			array := "#SBATCH --array=0-1\n"
+			for range 8 {
 				id, err := table.Submit(Spec{
 					System: "alps", User: "alice", WorkingDir: home, Stdout: os.DevNull, Stderr: "%j.err",
-					Script: "#!/bin/sh\necho $SLURM_JOB_ID >>runs\nsleep 0.02\n",
+					Script: "#!/bin/sh\n" + array + "echo $SLURM_JOB_ID >>runs\nsleep 0.02\n",
 				})
+				array = ""
 				if err != nil {
 					fmt.Println("error", err)
 					return
