@@ -91,6 +91,7 @@ func TestReplayReleases(t *testing.T) {
 			r := described(t, as, func(c *Config) {
 				for i := range c.Site.Systems { // of one server then, and not of each system
 					c.Site.Systems[i].Transfer.MaxPartSize = 5 << 20
+					c.Site.Systems[i].Transfer.Poll = Duration(5 * time.Millisecond)
 				}
 			})
 			r.t = t
