@@ -40,8 +40,8 @@ var successes = map[TransferKind]string{
 // a list of what was packed, at its beginning.
 const logLines = 50
 
-// Result reads the log of a job that has ended and says what came of it: nil if
-// the job reported success, else a [*TransferError] with the reason that the
+// Result reads the logs of a job that has ended and says what came of it: nil if
+// the job reported success and no command of its script failed, else a [*TransferError] with the reason that the
 // job gave in its error log. Any other error means that the logs cannot be
 // read at the moment, and nothing is known.
 //
@@ -55,12 +55,12 @@ func (s *TransferService) Result(ctx context.Context, job TransferJob) error {
 	if err != nil {
 		return fmt.Errorf("log of transfer job %s: %w", job.ID, err)
 	}
-	if reportsSuccess(output, successes[job.Kind]) {
-		return nil
-	}
 	complaints, err := s.readLog(ctx, job, job.ErrorLog)
 	if err != nil && !isNotFound(err) {
 		return fmt.Errorf("error log of transfer job %s: %w", job.ID, err)
+	}
+	if reportsSuccess(output, successes[job.Kind]) && !overlooked.MatchString(complaints) {
+		return nil
 	}
 	return &TransferError{Job: job, Reason: failureReason(output, complaints)}
 }
@@ -123,6 +123,13 @@ func failureReason(output, complaints string) string {
 	}
 	return reason
 }
+
+// overlooked is what commands of the scripts say when they fail and the script
+// goes on to report success: an upload that could not be written, because its
+// directory is missing or the disk is full; an archive without what cannot be
+// read, or of the home directory in place of one that is missing. Whatever else
+// a site writes into the log is not for us.
+var overlooked = regexp.MustCompile(`(?m)^(cat|find): |^/\S+(/slurm_script|\.SC): line \d+: `)
 
 var (
 	scriptComplaint = regexp.MustCompile(`Unable to \w+ files exit code:\d+ error:$`)

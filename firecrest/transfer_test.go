@@ -131,6 +131,53 @@ func TestRecordedResults(t *testing.T) {
 	}
 }
 
+// The scripts report success also when a command in them failed. These are logs
+// of real jobs of release 2.5.6.
+func TestResultOfAScriptThatOverlooksFailure(t *testing.T) {
+	t.Parallel()
+	const (
+		fetched = "Sun Nov 22 14:24:56 UTC 2026 Received 1 bytes\nSun Nov 22 14:24:56 UTC 2026 File was successfully downloaded (size: 0.000MB)\n"
+		packed  = "Sun Nov 22 14:28:20 UTC 2026 Compress Files Job (id:137)\nSun Nov 22 14:28:20 UTC 2026 Files were successfully compressed.\nFiles compressed:\n./q/src/a\n"
+	)
+	for name, test := range map[string]struct {
+		kind               TransferKind
+		output, complaints string
+		reason             string // "" is success
+	}{
+		"a target without a directory": {
+			TransferIngress, fetched,
+			"/var/spool/slurmd/job00106/slurm_script: line 54: /home/alice/no/file: No such file or directory\nrm: cannot remove '/home/alice/no/file.1': No such file or directory\n",
+			"line 54: /home/alice/no/file: No such file or directory; rm: cannot remove",
+		},
+		"a full disk": {
+			TransferIngress, fetched, "cat: write error: No space left on device\n", "cat: write error: No space left on device",
+		},
+		"files of another directory": {
+			TransferCompress, packed, "/var/spool/slurmd/job00137/slurm_script: line 15: cd: /home/alice/nodir: No such file or directory\n", "cd: /home/alice/nodir: No such file",
+		},
+		"files left out":    {TransferCompress, packed, "find: ‘./closed’: Permission denied\n", "find: ‘./closed’: Permission denied"},
+		"noise of the site": {TransferIngress, fetched, "/etc/profile.d/motd.sh: line 3: figlet: command not found\n", ""},
+		"no error log":      {TransferIngress, fetched, "", ""},
+	} {
+		log := func(text string) recordedAnswer {
+			body, _ := json.Marshal(map[string]string{"output": text})
+			return recordedAnswer{Status: 200, Body: body}
+		}
+		complaints := log(test.complaints)
+		if test.complaints == "" {
+			complaints = recordedAnswer{}
+		}
+		client := playLogs(t, log(test.output), complaints)
+		err := client.Transfer.Result(t.Context(), TransferJob{ID: "1", System: "alps", Kind: test.kind, OutputLog: "/out", ErrorLog: "/err"})
+		var failure *TransferError
+		switch {
+		case test.reason == "" && err == nil:
+		case !errors.As(err, &failure) || !strings.Contains(failure.Reason, test.reason):
+			t.Errorf("%s: got %v, want %q", name, err, test.reason)
+		}
+	}
+}
+
 // Success is told above the list of what was packed, however long that is.
 func TestResultAboveALongList(t *testing.T) {
 	t.Parallel()
