@@ -119,6 +119,9 @@ func runSandbox(ctx context.Context, a *app, o sandboxOptions) (err error) {
 	}
 	a.streams.Out.Printf("FirecREST sandbox at %s\nroot     %s\ntokens   %s\nobjects  %s\nsystems  %s\nclient   %s, its secret is in client.env\nlogin    . %s\n",
 		url, srv.Root(), host+srv.Credentials().TokenPath, host+sandbox.StorePath, joinNames(srv.Systems()), srv.Credentials().ClientID, envFile)
+	if o.release.value != "" {
+		a.streams.Out.Printf("release  %s\n", o.release.value)
+	}
 	seed, faults := srv.Faults()
 	for _, f := range faults {
 		a.streams.Out.Printf("fault    %s\n", f.Fault)
@@ -191,7 +194,7 @@ func readSite(name string) (*sandbox.SiteConfig, error) {
 	}
 	site, err := sandbox.ParseSite(text)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", errUsage, name, err)
+		return nil, withHint(fmt.Errorf("%w: %s: %w", errUsage, name, err), "docs/sandbox-site.md lists what it can say")
 	}
 	return site, nil
 }
