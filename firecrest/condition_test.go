@@ -47,3 +47,49 @@ func TestConditions(t *testing.T) {
 		}
 	}
 }
+
+// Only answers known word for word say that nothing happened.
+func TestNotExecuted(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		failure Error
+		want    bool
+	}{
+		{Error{}, true},
+		{Error{sent: true}, false},
+		{Error{Status: 307}, true},
+		{Error{Status: 400, Type: "validation"}, true},
+		{Error{Status: 400, Type: "error", Message: "mkdir: File exists"}, false},
+		{Error{Status: 401}, true},
+		{Error{Status: 403, Message: "Not authenticated"}, true},
+		{Error{Status: 403, Message: "Permission denied"}, false},
+		{Error{Status: 404, Message: "System not found"}, true},
+		{Error{Status: 404, Message: "No such file or directory"}, false},
+		{Error{Status: 408, Message: "SSH connection timeout limit exceeded."}, true},
+		{Error{Status: 408, Message: "SSH keys generation timeout limit exceeded."}, true},
+		{Error{Status: 408, Message: "Command execution timeout limit exceeded."}, false},
+		{Error{Status: 424, Message: "SSH connection pool capacity exceeded"}, true},
+		{Error{Status: 424, Message: "Unable to open a new SSH channel."}, true},
+		{Error{Status: 424, Message: "SSH connection Reset."}, false},
+		{Error{Status: 429}, true},
+		{Error{Status: 500, Message: "('Channel not open for sending',)"}, false},
+		{Error{Status: 501}, true},
+		{Error{Status: 502}, false},
+		{Error{Status: 503, Message: "The ssh service for the requested system (alps) is unhealthy."}, true},
+		{Error{Status: 503, Message: "The requested filesystem (/scratch on alps) is unhealthy."}, true},
+		{Error{Status: 503, Message: "The service is being restarted."}, false},
+		{Error{Status: 503, Message: "The upstream is unhealthy."}, false},
+	} {
+		if test.failure.Status > 0 {
+			test.failure.ServerVersion = "2.5.6"
+		}
+		if got := test.failure.NotExecuted(); got != test.want {
+			t.Errorf("%d %q: %t", test.failure.Status, test.failure.Message, got)
+		}
+		test.failure.ServerVersion = ""
+		byGateway := test.want && (test.failure.Status < 400 || test.failure.Status == 429)
+		if got := test.failure.NotExecuted(); got != byGateway {
+			t.Errorf("%d %q of a gateway: %t", test.failure.Status, test.failure.Message, got)
+		}
+	}
+}
