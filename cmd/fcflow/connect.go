@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -243,16 +242,19 @@ func usesObjects(w *workflow.Workflow) bool {
 	return false
 }
 
-// systemsOf lists the systems that a workflow names, as far as its inputs alone
-// tell.
-func systemsOf(w *workflow.Workflow, inputs map[string]json.RawMessage) []string {
+// systemsOf lists the systems of a run: the one of the settings, and those that
+// the workflow names, as far as its inputs alone tell.
+func systemsOf(w *workflow.Workflow, created workflow.RunCreated) []string {
 	scope := workflow.Scope{Inputs: map[string]any{}}
 	for _, in := range w.Inputs {
-		if v, err := in.Type.Decode(inputs[in.Name]); err == nil {
+		if v, err := in.Type.Decode(created.Inputs[in.Name]); err == nil {
 			scope.Inputs[in.Name] = v
 		}
 	}
 	var systems []string
+	if created.Profile.System != "" {
+		systems = append(systems, created.Profile.System)
+	}
 	if name, err := w.EvalDefault("system", &scope); err == nil && name != "" {
 		systems = append(systems, name)
 	}

@@ -83,7 +83,7 @@ func runPlan(ctx context.Context, a *app, o planOptions) error {
 	shown := shownPlan{Plan: a.makePlan(s, w, created), File: o.file, URL: profile.URL, Sandbox: profile.Sandbox}
 	a.sayMissing(s, w, profile, shown.Plan)
 	if o.live && needsService(w) {
-		if err := a.askPlan(ctx, s, profile, systemsOf(w, created.Inputs), &shown); err != nil {
+		if err := a.askPlan(ctx, s, profile, systemsOf(w, created), &shown); err != nil {
 			return err
 		}
 	}

@@ -139,7 +139,7 @@ func (e *session) open(ctx context.Context, history workflow.History) (*engine.E
 	if err := e.app.checkSecrets(s, w); err != nil {
 		return nil, err
 	}
-	v, err := e.connect(ctx, s, created.Profile, systemsOf(w, created.Inputs))
+	v, err := e.connect(ctx, s, created.Profile, systemsOf(w, *created))
 	if err != nil {
 		return nil, err
 	}

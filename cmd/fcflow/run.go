@@ -239,7 +239,7 @@ func (e *inputError) Unwrap() error { return errInvalid }
 
 // start creates the run and drives it to its end.
 func (e *session) start(ctx context.Context, s *settings.Settings, w *workflow.Workflow, created workflow.RunCreated, f format) error {
-	v, err := e.connect(ctx, s, created.Profile, systemsOf(w, created.Inputs))
+	v, err := e.connect(ctx, s, created.Profile, systemsOf(w, created))
 	if err != nil {
 		return err
 	}
