@@ -31,7 +31,7 @@ var points = []point{
 	{18, "the official client outlives a rate limit", []string{"official client/who is turned away for a second comes back"}},
 
 	// Status.
-	{19, "systems are described in full", []string{"status/systems have every member", "status/systems tell their file systems and scheduler", "status/systems tell their limits"}},
+	{19, "systems are described in full", []string{"status/systems have every member", "status/systems keep the order of the site", "status/systems tell their file systems and scheduler", "status/systems tell their limits"}},
 	{20, "the health of services has a vocabulary", []string{"status/systems tell the health of their services"}},
 	{21, "secrets are ten asterisks", []string{"status/secrets of systems are masked"}},
 	{22, "liveness is open to all", []string{"nodes/liveness is open to all"}},

@@ -14,6 +14,7 @@ func (s *suite) status() []subtest {
 	return []subtest{
 		{"systems tell their file systems and scheduler", s.testSystem},
 		{"systems have every member", s.testEveryMember},
+		{"systems keep the order of the site", s.testOrder},
 		{"systems tell their limits", s.testLimits},
 		{"systems tell the health of their services", s.testHealth},
 		{"secrets of systems are masked", s.testMasked},
@@ -73,6 +74,16 @@ func (s *suite) testEveryMember(t *testing.T) {
 		for _, fs := range system["fileSystems"].([]any) {
 			has(fs, "path", "dataType", "defaultWorkDir")
 		}
+	}
+}
+
+func (s *suite) testOrder(t *testing.T) {
+	systems, err := s.client.Status.Systems(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if systems[0].Name != s.system.Name {
+		s.skip(t, "the system to test on is not the first of the site")
 	}
 }
 
