@@ -52,7 +52,7 @@ var refused = map[string]string{
 	"chdir":       "use the key `workdir`",
 	"export":      "use the key `env`",
 	"export-file": "use the key `env`",
-	"array":       "use `matrix` or `for_each` on the step",
+	"array":       "write a step for each part; fcflow follows jobs one by one",
 	"clusters":    "use the key `system`",
 	"hold":        "remove it; nobody would release the job",
 	"test-only":   "remove it; nothing would run",
