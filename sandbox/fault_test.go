@@ -283,7 +283,7 @@ func TestFaultsOfUploads(t *testing.T) {
 				return
 			}
 			got := r.outcome(up)
-			if failed := got.state != batch.Completed; failed != (want.stderr != "") || !strings.Contains(got.err, want.stderr) {
+			if got.state != batch.Completed || (got.err != "") != (want.stderr != "") || !strings.Contains(got.err, want.stderr) {
 				t.Errorf("job %+v", got)
 			}
 			if info, err := os.Stat(target); err != nil || info.Size() != want.arrives {

@@ -18,7 +18,7 @@ import (
 
 // Exit codes of the jobs that go through the object store.
 const (
-	exitFetch     = 1  // the object could not be written to the target
+	exitFetch     = 1  // the object could not be fetched
 	exitOther     = 2  // the object could not be read
 	exitDirectory = 3  // the target is a directory
 	exitTooLarge  = 27 // the source has outgrown the plan
@@ -78,12 +78,13 @@ func (t *transferJob) await() (*objects.Reader, error) {
 }
 
 // fetch writes the object to the target. What is there is removed first, and a
-// reader sees the new file grow.
+// reader sees the new file grow. Like the script it does not notice when the
+// target cannot be written: only the error log tells.
 func (t *transferJob) fetch(object *objects.Reader, target string) (size int64, exitCode int) {
 	p, err := t.locate(target, true)
 	switch {
 	case err == nil && p.info != nil && p.info.IsDir():
-		fmt.Fprintf(t.stderr, "Target path %s is a directory\n", target)
+		fmt.Fprintln(t.stderr, stamp()+" targetPath must point to a file path:  is a directory.") // without its name
 		return 0, exitDirectory
 	case err == nil && p.info != nil && p.info.Mode().IsRegular():
 		if p, err = t.changeable(target, false); err == nil {
@@ -95,20 +96,31 @@ func (t *transferJob) fetch(object *objects.Reader, target string) (size int64, 
 		}
 	}
 	if object.Size() == 0 { // there is no range of bytes to ask for
-		fmt.Fprintln(t.stderr, "curl: (22) The requested URL returned error: 416")
+		fmt.Fprintln(t.stderr, stamp()+" Download failed: part 1")
 		return 0, exitFetch
 	}
 	f, err := t.create(target)
 	if err != nil {
-		fmt.Fprintf(t.stderr, "curl: (23) Failure writing output to destination: %s: %s\n", target, strerror(err))
-		return 0, exitFetch
+		t.shellSays(54, "%s: %s", target, strerror(err))
+		fmt.Fprintf(t.stderr, "rm: cannot remove '%s.1': %s\n", target, strerror(err))
+		return object.Size(), 0
 	}
 	size, err = io.Copy(t.server.quota(f, "job upload", target), t.limited(object))
-	if err := errors.Join(err, f.Close()); err != nil {
-		fmt.Fprintf(t.stderr, "curl: (23) Failure writing output to destination: %s: %s\n", target, strerror(err))
+	err = errors.Join(err, f.Close())
+	switch {
+	case errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.ENOSPC):
+		fmt.Fprintf(t.stderr, "cat: write error: %s\n", strerror(err))
+		return object.Size(), 0
+	case err != nil:
+		fmt.Fprintf(t.stderr, "cat: write error: %s\n", strerror(err))
 		return 0, exitFetch
 	}
 	return size, 0
+}
+
+// shellSays writes what the shell complains about in a line of the script.
+func (t *transferJob) shellSays(line int, format string, args ...any) {
+	fmt.Fprintf(t.stderr, "/var/spool/slurmd/job%05s/slurm_script: line %d: %s\n", t.row.ID, line, fmt.Sprintf(format, args...))
 }
 
 // variable is what the shell replaces between double quotes.
@@ -152,8 +164,7 @@ func (t *transferJob) egress() (exitCode int) {
 		return exitTooLarge
 	}
 	if plan.Parts == 0 {
-		fmt.Fprintf(t.stderr, "/var/spool/slurmd/job%05s/slurm_script: line 216: (file_size + num_parts - 1) / num_parts : "+
-			"division by 0 (error token is \"num_parts \")\n", t.row.ID)
+		t.shellSays(216, `(file_size + num_parts - 1) / num_parts : division by 0 (error token is "num_parts ")`)
 	}
 	parts, err := t.sendParts(f, size)
 	if err != nil {

@@ -106,6 +106,13 @@ func fetched(t *testing.T, u, byteRange string) answer {
 	return (&rig{t: t}).send(req)
 }
 
+// unwritten is the outcome for a target that cannot be written: success, but for
+// the error log.
+func unwritten(target, reason string) outcome {
+	return outcome{batch.Completed, 0, "", "/var/spool/slurmd/jobID/slurm_script: line 54: " + target + ": " + reason +
+		"\nrm: cannot remove '" + target + ".1': " + reason + "\n"}
+}
+
 func TestUploadFailures(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -113,16 +120,12 @@ func TestUploadFailures(t *testing.T) {
 		size         int // -1: never sent
 		want         outcome
 	}{
-		{"a directory", "~/dir", 3, outcome{batch.Failed, exitDirectory, "", "Target path ~/dir is a directory\n"}},
-		{"no such directory", "~/no/f", 3, outcome{batch.Failed, exitFetch, "",
-			"curl: (23) Failure writing output to destination: ~/no/f: No such file or directory\n"}},
-		{"a foreign path", "/etc/f", 3, outcome{batch.Failed, exitFetch, "",
-			"curl: (23) Failure writing output to destination: /etc/f: Permission denied\n"}},
-		{"a link that leads out", "~/out/f", 3, outcome{batch.Failed, exitFetch, "",
-			"curl: (23) Failure writing output to destination: ~/out/f: Permission denied\n"}},
-		{"up and out", "~/../../../f", 3, outcome{batch.Failed, exitFetch, "",
-			"curl: (23) Failure writing output to destination: ~/../../../f: Permission denied\n"}},
-		{"empty", "~/f", 0, outcome{batch.Failed, exitFetch, "", "curl: (22) The requested URL returned error: 416\n"}},
+		{"a directory", "~/dir", 3, outcome{batch.Failed, exitDirectory, "", "DATE targetPath must point to a file path:  is a directory.\n"}},
+		{"no such directory", "~/no/f", 3, unwritten("~/no/f", "No such file or directory")},
+		{"a foreign path", "/etc/f", 3, unwritten("/etc/f", "Permission denied")},
+		{"a link that leads out", "~/out/f", 3, unwritten("~/out/f", "Permission denied")},
+		{"up and out", "~/../../../f", 3, unwritten("~/../../../f", "Permission denied")},
+		{"empty", "~/f", 0, outcome{batch.Failed, exitFetch, "", "DATE Download failed: part 1\n"}},
 		{"never sent", "~/f", -1, outcome{batch.Completed, 0, "DATE Waiting till file to tranfer is available...\n", ""}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -146,7 +149,7 @@ func TestUploadFailures(t *testing.T) {
 				up.send(t, []byte("abc"))
 			}
 			got := r.outcome(up)
-			got.err = strings.ReplaceAll(got.err, r.home, "~")
+			got.err = strings.NewReplacer(r.home, "~", fmt.Sprintf("job%05s/", up.Job.ID), "jobID/").Replace(got.err)
 			if test.want.out == "" {
 				got.out = ""
 			}
