@@ -52,6 +52,8 @@ type Error struct {
 	Operation string
 	// System is the system asked, empty for operations without one.
 	System string
+	// Job is the job asked about, empty for operations without one.
+	Job JobID
 	// Status is the HTTP status of the last try, 0 if no answer came.
 	Status int
 	// Type is the errorType of the body: "error" or "validation".
@@ -86,7 +88,7 @@ type FieldError struct {
 // Error returns one line: operation, status, reason, request id, tries.
 func (e *Error) Error() string {
 	var b strings.Builder
-	op := strings.ReplaceAll(e.Operation, "{system_name}", e.System)
+	op := strings.NewReplacer("{system_name}", e.System, "{job_id}", string(e.Job)).Replace(e.Operation)
 	fmt.Fprintf(&b, "%s: ", op)
 	if e.Status != 0 {
 		fmt.Fprintf(&b, "%d %s: ", e.Status, strings.ToLower(http.StatusText(e.Status)))

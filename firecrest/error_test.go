@@ -15,6 +15,10 @@ func TestErrorText(t *testing.T) {
 			Operation: "GET /filesystem/{system_name}/ops/ls", System: "alps", Status: 404, ServerVersion: "2.5.6",
 			Message: "ls: cannot access '/x': No such file or directory\n", RequestID: "7f3", Attempts: 3,
 		},
+		"PUT /compute/alps/jobs/17/attach: 500 internal server error: srun: error (request 7f3)": {
+			Operation: "PUT /compute/{system_name}/jobs/{job_id}/attach", System: "alps", Job: "17", Status: 500,
+			Message: "srun: error", RequestID: "7f3", Attempts: 1,
+		},
 		"GET /compute/alps/jobs: 500 internal server error: Error executing Slurm command.: sacct: down (request 7f3)": {
 			Operation: "GET /compute/{system_name}/jobs", System: "alps", Status: 500,
 			Message: "Error executing Slurm command.", CausedBy: []string{"Error executing Slurm command.", "sacct: down\n"}, RequestID: "7f3", Attempts: 1,

@@ -61,7 +61,7 @@ func (c *call) path() string {
 }
 
 func (c *call) fail(cause error) *Error {
-	return &Error{Operation: c.operation(), System: c.system, Attempts: c.attempt, cause: cause}
+	return &Error{Operation: c.operation(), System: c.system, Job: JobID(c.jobID), Attempts: c.attempt, cause: cause}
 }
 
 // jsonBody returns a body that is v, encoded once.
