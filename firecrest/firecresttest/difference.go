@@ -41,6 +41,7 @@ const (
 	LacksScripts  Difference = "PBS keeps no scripts, exchanges output and error in metadata, and never gives an exit code to believe in"
 	IgnoresAttach Difference = "where the server uses the scheduler's REST API, attaching a command does nothing"
 	EscapesNames  Difference = "a login node without a UTF-8 locale writes other letters than ASCII as octal numbers"
+	SwallowsEnds  Difference = "the published receiver of streams, 0.0.21, takes the closing message of the published sender for a part of the file"
 	LacksPrograms Difference = "the login node lacks programs for bzip2 or xz"
 
 	HasLargeParts         Difference = "the object store has parts too large for a test"

@@ -24,7 +24,7 @@ func (s *suite) permissions() []subtest {
 func (s *suite) testDenied(t *testing.T) {
 	dir := s.source(t)
 	s.write(t, dir, "secret", "x")
-	s.compress(t, dir+"/r", dir+"/archive", nil)
+	s.compress(t, dir+"/r/x.txt", dir+"/archive", nil)
 	chmod := func(ctx context.Context, commands string) {
 		if job := s.run(t, ctx, dir, "#!/bin/sh\nset -e\n"+commands); !job.Succeeded() {
 			t.Fatalf("job %s ended %s", job.ID, job.Status.State)

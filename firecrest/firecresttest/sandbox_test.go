@@ -254,6 +254,7 @@ func TestServer(t *testing.T) {
 		t.Fatal("FCFLOW_TEST_SYSTEM and FCFLOW_TEST_DIR must be set too")
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DisableKeepAlives = true // after some errors a server closes a connection that it did not say it would close
 	t.Cleanup(transport.CloseIdleConnections)
 	target.Transport = transport
 	if token := env("TOKEN"); token != "" {
@@ -273,7 +274,7 @@ func TestServer(t *testing.T) {
 			target.OddSystems[odd] = system
 		}
 	}
-	target.Differences = firecresttest.KnownDifferences(describe(t, target))
+	target.Differences = append(firecresttest.KnownDifferences(describe(t, target)), firecresttest.SwallowsEnds)
 	for _, line := range firecresttest.Run(t, target).Unshown() {
 		t.Log(line)
 	}

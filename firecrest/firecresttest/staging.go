@@ -6,6 +6,7 @@ import (
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -308,8 +309,11 @@ func (s *suite) testIngress(t *testing.T) {
 	gone := s.stage(t, s.System, s.dir+"/no-such-directory/file", 1)
 	gone.send(t, s, []byte("x"))
 	s.finish(t, gone.submission)
-	if text := s.log(t, s.System, gone.Job.Logs.Output); strings.Contains(text, "successfully") {
-		t.Errorf("a directory that is missing: log %q", text)
+	var failed *firecrest.TransferError // though the script reports success
+	if err := s.client.Transfer.Result(t.Context(), firecrest.TransferJob{
+		ID: gone.Job.ID, System: s.System, Kind: firecrest.TransferIngress, OutputLog: gone.Job.Logs.Output, ErrorLog: gone.Job.Logs.Error,
+	}); !errors.As(err, &failed) || !strings.Contains(failed.Reason, noSuchFile) {
+		t.Errorf("a directory that is missing: %v", err)
 	}
 }
 
@@ -336,9 +340,13 @@ func (s *suite) testIngressWaits(t *testing.T) {
 // eventually asks until an answer is yes.
 func (s *suite) eventually(t *testing.T, complaint string, ask func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), s.Patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), s.Patience)
 	defer cancel()
-	again := time.NewTicker(max(s.Poll.Min, 10*time.Millisecond))
+	pause := s.Poll.Min
+	if pause <= 0 {
+		pause = 2 * time.Second
+	}
+	again := time.NewTicker(pause)
 	defer again.Stop()
 	for !ask() {
 		select {

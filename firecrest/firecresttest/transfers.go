@@ -72,7 +72,8 @@ func (s *suite) accepted(t *testing.T, a answer, status int) submission {
 // finish waits for a transfer job and returns it.
 func (s *suite) finish(t *testing.T, sub submission) firecrest.Job {
 	t.Helper()
-	return s.waitOn(t, t.Context(), sub.Job.System, sub.Job.ID)
+	s.waitOn(t, t.Context(), sub.Job.System, sub.Job.ID)
+	return s.accounted(t, sub.Job.System, sub.Job.ID)
 }
 
 // log returns the text of a log of a transfer.
