@@ -198,6 +198,7 @@ func TestClientCredentials(t *testing.T) {
 		{"refused without words", 400, `<html>`, "400", ErrUnauthenticated},
 		{"down", 503, `<html>`, "503", ErrUnavailable},
 		{"redirect", 302, ``, "302", ErrUnavailable},
+		{"web page", 200, `<html>`, "something other than JSON", ErrUnavailable},
 		{"no token", 200, `{"expires_in":300}`, "without an access_token", ErrUnavailable},
 	} {
 		for _, basic := range []bool{false, true} {

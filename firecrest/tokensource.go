@@ -82,7 +82,9 @@ func (c ClientCredentials) read(host string, asked time.Time, status int, body [
 		return Token{}, &tokenError{refused: true, err: fmt.Errorf("token endpoint %s refused client %q: %d %s", host, c.ClientID, status, c.scrub(reason))}
 	case status >= 300:
 		return Token{}, &tokenError{err: fmt.Errorf("token endpoint %s answered %d", host, status)}
-	case decodeErr != nil || answer.AccessToken == "":
+	case decodeErr != nil:
+		return Token{}, &tokenError{err: fmt.Errorf("token endpoint %s answered %d with something other than JSON, such as a web page: check its URL", host, status)}
+	case answer.AccessToken == "":
 		return Token{}, &tokenError{err: fmt.Errorf("token endpoint %s answered without an access_token", host)}
 	}
 	token := Token{Value: Secret(answer.AccessToken)}
