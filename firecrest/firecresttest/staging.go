@@ -245,6 +245,14 @@ func (s *suite) testParts(t *testing.T) {
 	if a := s.plain(t, http.MethodPut, tampered, []byte("x")); a.status != http.StatusForbidden {
 		t.Errorf("the URL of a part with another number: %d, want 403", a.status)
 	}
+	bare, err := url.Parse(up.parts[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	bare.RawQuery = url.Values{"partNumber": {"1"}, "uploadId": {bare.Query().Get("uploadId")}}.Encode()
+	if a := s.plain(t, http.MethodPut, bare.String(), []byte("x")); a.status != http.StatusForbidden {
+		t.Errorf("the URL of a part without a signature: %d, want 403", a.status)
+	}
 }
 
 func (s *suite) testCompletion(t *testing.T) {
