@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"path"
 	"regexp"
 )
 
@@ -126,7 +127,8 @@ type CompressOptions struct {
 	Dereference bool        // store what links point to
 	// MatchPattern, if not empty, is a regular expression of find(1) that must
 	// match the whole path. The server then searches the parent directory of
-	// the source, not the source, and always writes gzip.
+	// the source, not the source, and always writes gzip. What it may not read
+	// is left out without a word.
 	MatchPattern string
 }
 
@@ -134,6 +136,9 @@ type CompressOptions struct {
 // members begin with the last part of the source path. An existing target is
 // overwritten. The archive must be finished within the time limit of a
 // command; ErrTimeout leaves a part of it behind.
+//
+// With a MatchPattern there is a request before, for the directory to search:
+// in place of one that it cannot enter, the server packs the home directory.
 //
 // Compress is not repeated after a failure of unknown outcome.
 //
@@ -146,6 +151,11 @@ func (s *FilesystemService) Compress(ctx context.Context, system, source, target
 	}
 	if err := firstError(CheckPath(source), CheckPath(target), checkQuoting(opts.MatchPattern)); err != nil {
 		return err
+	}
+	if opts.MatchPattern != "" {
+		if _, err := s.Stat(ctx, system, path.Dir(source)+"/.", true); err != nil {
+			return err
+		}
 	}
 	body := struct {
 		Source       string      `json:"sourcePath"`

@@ -175,9 +175,9 @@ func TestMethods(t *testing.T) {
 		{
 			name: "compress, all options", status: 204,
 			call: func(ctx context.Context, c *Client) (any, error) {
-				return nil, c.Filesystem.Compress(ctx, "alps", "/d", "/d.tar", &CompressOptions{CompressionNone, true, ".*x"})
+				return nil, c.Filesystem.Compress(ctx, "alps", "/d", "/d.tar", &CompressOptions{CompressionNone, true, ""})
 			},
-			want: request{Method: "POST", Path: "/hpc/filesystem/alps/ops/compress", Body: `{"sourcePath":"/d","targetPath":"/d.tar","matchPattern":".*x","dereference":true,"compression":"none"}`, ContentType: json},
+			want: request{Method: "POST", Path: "/hpc/filesystem/alps/ops/compress", Body: `{"sourcePath":"/d","targetPath":"/d.tar","dereference":true,"compression":"none"}`, ContentType: json},
 		},
 		{
 			name: "extract", status: 204,
@@ -367,6 +367,40 @@ func TestMethods(t *testing.T) {
 				t.Errorf("text %q", err)
 			}
 		})
+	}
+}
+
+// A server that is to search a directory it cannot enter packs the home
+// directory.
+func TestCompressMatchingLooksFirst(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		looked *http.Response
+		want   error
+		sent   []string
+	}{
+		"a directory": {answer(200, `{"output":{"mode":16877,"size":40}}`), nil, []string{"GET /stat", "POST /compress"}},
+		"none":        {answer(404, errorBody("stat: cannot statx '/d/.': No such file or directory")), ErrNotFound, []string{"GET /stat"}},
+		"closed":      {answer(403, errorBody("stat: cannot statx '/d/.': Permission denied")), ErrForbidden, []string{"GET /stat"}},
+	} {
+		var sent []string
+		client := memoryClient(t, func(req *http.Request) (*http.Response, error) {
+			sent = append(sent, req.Method+" "+req.URL.Path[strings.LastIndexByte(req.URL.Path, '/'):])
+			if req.Method == http.MethodGet {
+				if got := req.URL.Query().Get("path"); got != "/d/." {
+					t.Errorf("%s: looked at %q", name, got)
+				}
+				return test.looked, nil
+			}
+			return answer(204, ""), nil
+		})
+		err := client.Filesystem.Compress(t.Context(), "alps", "/d/source", "/d.tgz", &CompressOptions{MatchPattern: ".*x"})
+		if !errors.Is(err, test.want) {
+			t.Errorf("%s: got %v, want %v", name, err, test.want)
+		}
+		if diff := cmp.Diff(test.sent, sent); diff != "" {
+			t.Errorf("%s: requests (-want +got):\n%s", name, diff)
+		}
 	}
 }
 
