@@ -2,6 +2,7 @@ package firecresttest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -101,9 +102,16 @@ func (s *suite) testUploadPart(t *testing.T) {
 	s.postFile(t, dir, "file", "name", "x").want(t, http.StatusNoContent, nil)
 }
 
+// channelClosed is the message for an upload if the remote command fails before
+// the server has sent it the first byte.
+const channelClosed = "('Channel not open for sending',)"
+
 func (s *suite) testUploadMissing(t *testing.T) {
 	dir := s.directory(t)
-	wantError(t, s.upload(t.Context(), dir+"/missing", "file", []byte("x")), firecrest.ErrNotFound, noSuchFile)
+	var failure *firecrest.Error
+	if err := s.upload(t.Context(), dir+"/missing", "file", []byte("x")); !errors.As(err, &failure) || failure.Message != channelClosed {
+		wantError(t, err, firecrest.ErrNotFound, noSuchFile)
+	}
 	file := s.write(t, dir, "file", "x")
 	wantError(t, s.upload(t.Context(), file, "file", []byte("x")), nil, "Not a directory")
 	wantError(t, s.upload(t.Context(), s.dir, dir[len(s.dir)+1:], []byte("x")), nil, isDirectory)
