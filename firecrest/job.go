@@ -20,7 +20,11 @@ func (id JobID) Base() JobID {
 	return id
 }
 
-// Job is one row of the scheduler about a job.
+// Job is one row of the scheduler about a job. Slurm may account for the end of
+// a job that lasts a few seconds before it does for the beginning. Until then a
+// row that was asked for by id has the name "allocation" and neither partition
+// nor working directory, while its state and exit code are right; and a list of
+// jobs does not have it at all.
 type Job struct {
 	ID     JobID
 	Name   string

@@ -148,6 +148,10 @@ func (s *System) MaxUpload() int64 {
 	return s.MaxFileSize
 }
 
+// MovesNoLarge reports whether the system is known to have no method for large
+// files. Servers that do not tell their limit do not tell the method either.
+func (s *System) MovesNoLarge() bool { return s.toldLimit && s.Transfer == nil }
+
 // MaxDownload is the largest file, in bytes, that [FilesystemService.Download]
 // can fetch. The server holds the file as base64, so it is the largest n with
 // 4·⌈n/3⌉ below the limit: 3,932,157 for the default of 5 MiB.

@@ -104,6 +104,8 @@ func method(facts *firecrest.System, want firecrest.TransferMethod, size, limit 
 		return "", fmt.Errorf("the file has %d bytes; %s moves at most %d in one request", size, facts.Name, limit)
 	case want != Auto && want != "" && has != "" && want != has:
 		return "", fmt.Errorf("%s moves large files by %s, not by %s", facts.Name, has, want)
+	case facts.MovesNoLarge():
+		return "", fmt.Errorf("%s moves no file of %d bytes: at most %d, and it has no method for larger ones", facts.Name, size, limit)
 	case want != Auto && want != "":
 		return want, nil
 	case has != "":
