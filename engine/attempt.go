@@ -206,7 +206,8 @@ func (x *Execution) invocation(u *workflow.Unit, why workflow.WakeReason) *Invoc
 	a, ref := u.Attempt(), u.Ref()
 	inv := &Invocation{
 		Run: x.run.Created, Site: x.run.Sites[a.System], Unit: ref, Attempt: a.Number, Reason: why,
-		Token:     workflow.Token(x.run.Created.Nonce, ref, a.Number),
+		Token: workflow.Token(x.run.Created.Nonce, ref, a.Number),
+		Epoch: x.run.Epoch, Place: u.Step.Step.Index,
 		StartedAt: a.StartedAt, GiveUpAfter: u.Step.Step.GiveUpAfter,
 		Cancelling: x.run.Cancelling(u.Step.Step), Expired: a.Expired,
 		Logger: x.logger.With().Str("step", ref.String()).Str("step_type", u.Step.Step.Uses).
@@ -224,11 +225,7 @@ func (x *Execution) invocation(u *workflow.Unit, why workflow.WakeReason) *Invoc
 	for key, value := range a.Checkpoints {
 		inv.checkpoints[key] = value
 	}
-	if s := a.Submission; s != nil {
-		copied := *s
-		copied.Outcomes = append([]workflow.SubmissionOutcome(nil), s.Outcomes...)
-		inv.submission = &copied
-	}
+	inv.submission = a.Submission.Clone()
 	inv.owner = &attemptRecorder{x: x, unit: u, number: a.Number}
 	return inv
 }
@@ -252,6 +249,10 @@ func (r *attemptRecorder) record(ctx context.Context, payloads []workflow.Payloa
 			r.x.emit(c)
 		}
 	})
+}
+
+func (r *attemptRecorder) inspect(ctx context.Context, f func(*workflow.Run)) error {
+	return r.x.ask(ctx, func() { f(r.x.run) })
 }
 
 func (r *attemptRecorder) blob(digest string) ([]byte, error) {

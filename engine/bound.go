@@ -37,8 +37,27 @@ func bound(p workflow.Payload) {
 	case *workflow.SubmissionOutcome:
 		cut(&p.Message, maxMessage)
 		cut(&p.RequestID, maxDetail)
+	case *workflow.SubmissionLooked:
+		p.Jobs = p.Jobs[:min(len(p.Jobs), maxJobs)]
+		boundCalls(p.Calls)
+	case *workflow.SubmissionOwner:
+		cut(&p.Evidence, maxDetail)
+		boundCalls(p.Calls)
+	case *workflow.SubmissionResolved:
+		cut(&p.By, maxDetail)
 	case *workflow.JobObserved:
 		for _, text := range []*string{&p.State, &p.Reason, &p.Stdout, &p.Stderr} {
+			cut(text, maxDetail)
+		}
+	}
+}
+
+// maxJobs bounds how many jobs with one token are kept.
+const maxJobs = 100
+
+func boundCalls(calls []workflow.CallFact) {
+	for i := range calls {
+		for _, text := range []*string{&calls[i].Operation, &calls[i].RequestID, &calls[i].Said} {
 			cut(text, maxDetail)
 		}
 	}

@@ -100,7 +100,7 @@ func TestLongTexts(t *testing.T) {
 					if err != nil {
 						return Failure(workflow.CauseAPI, err.Error())
 					}
-					if err := inv.Outcome(ctx, workflow.SubmissionOutcome{K: k, Class: workflow.Rejected, Message: long, RequestID: long}); err != nil {
+					if err := inv.Note(ctx, &workflow.SubmissionOutcome{K: k, Class: workflow.Rejected, Message: long, RequestID: long}); err != nil {
 						return Failure(workflow.CauseAPI, err.Error())
 					}
 					if err := inv.Observed(ctx, workflow.JobObserved{State: long, Reason: long, Stdout: long, Stderr: long}); err != nil {

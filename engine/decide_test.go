@@ -109,6 +109,7 @@ func (w *world) submit(u *workflow.Unit) {
 		w.apply(u, len(u.Attempts), &workflow.SubmissionIntent{})
 		w.apply(u, len(u.Attempts), &workflow.SubmissionSending{K: 1})
 		w.apply(u, len(u.Attempts), &workflow.SubmissionOutcome{K: 1, Class: workflow.Accepted, JobID: "7"})
+		w.apply(u, len(u.Attempts), &workflow.SubmissionOwner{JobID: "7", Rule: workflow.RuleClaim})
 		return
 	}
 	w.apply(u, len(u.Attempts), &workflow.JobObserved{JobID: "7", Active: rapid.Bool().Draw(w.t, "active")})

@@ -38,9 +38,9 @@ func succeed(run *workflow.Run, u *workflow.Unit, out Outcome, with json.RawMess
 		return fail(run, u, Failure(workflow.CausePanic, fmt.Sprintf("outputs cannot be written as JSON: %v", err)), with, now), nil
 	}
 	if cause, message := checkOutputs(u.Step.Step.Spec(), with, text); cause != "" {
-		return fail(run, u, Failure(cause, message).WithEvidence(out.evidence), with, now), nil
+		return fail(run, u, Failure(cause, message).WithEvidence(out.evidence).WithRule(out.rule), with, now), nil
 	}
-	end := &workflow.AttemptFinished{State: workflow.Succeeded, Evidence: out.evidence}
+	end := &workflow.AttemptFinished{State: workflow.Succeeded, Evidence: out.evidence, Rule: out.rule}
 	if string(text) == "null" || string(text) == "{}" {
 		return end, nil
 	}
@@ -77,9 +77,9 @@ func ended(run *workflow.Run, u *workflow.Unit, out Outcome, with json.RawMessag
 	a := u.Attempt()
 	switch {
 	case run.Cancelling(u.Step.Step):
-		return &workflow.AttemptFinished{State: workflow.Cancelled, Evidence: out.evidence}
+		return &workflow.AttemptFinished{State: workflow.Cancelled, Evidence: out.evidence, Rule: out.rule}
 	case a.Expired != "":
-		return fail(run, u, Failure(a.Expired, expiredMessage(u, a)).WithEvidence(out.evidence), with, now)
+		return fail(run, u, Failure(a.Expired, expiredMessage(u, a)).WithEvidence(out.evidence).WithRule(out.rule), with, now)
 	}
 	return fail(run, u, Failure(workflow.CausePanic, "the step ended as cancelled, and nobody asked for that; please report this"), with, now)
 }
@@ -109,7 +109,11 @@ func suspend(run *workflow.Run, u *workflow.Unit, told bool, out Outcome, with j
 
 func fail(run *workflow.Run, u *workflow.Unit, out Outcome, with json.RawMessage, now time.Time) workflow.Payload {
 	end := &workflow.AttemptFinished{
-		State: workflow.Failed, Cause: out.cause, Message: out.message, Evidence: out.evidence, Tail: out.tail,
+		State: workflow.Failed, Cause: out.cause, Message: out.message, Evidence: out.evidence, Rule: out.rule, Tail: out.tail,
+	}
+	if out.again && !run.Cancelling(u.Step.Step) && u.Attempt().Submission.Over() {
+		end.Retry = &workflow.Retry{At: now, Rule: ownRule}
+		return end
 	}
 	retry, err := retryAfter(run, u, out.cause, with, now)
 	if err != nil {

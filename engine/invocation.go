@@ -26,6 +26,11 @@ type Invocation struct {
 	Token   string
 	JobName string
 
+	// Epoch counts the owners of the run: 1 = the process that created it.
+	Epoch int64
+	// Place is the place of the step in its file, from 0.
+	Place int
+
 	StartedAt   time.Time
 	GiveUpAfter time.Duration // 0 = unlimited patience with an API that is down
 	// Cancelling says that the run is being cancelled, Expired which deadline of
@@ -54,6 +59,8 @@ type recorder interface {
 	blob(digest string) ([]byte, error)
 	logPath(name string) (string, error)
 	privatePath(token, name string) (string, error)
+	// inspect calls f with the folded run, which it must not keep.
+	inspect(ctx context.Context, f func(*workflow.Run)) error
 	progress(Progress)
 }
 
@@ -134,14 +141,14 @@ func (inv *Invocation) Submission() *workflow.Submission { return inv.submission
 // Job is the job as it was last observed; nil before.
 func (inv *Invocation) Job() *workflow.JobObserved { return inv.job }
 
-// maxIntentText bounds what is recorded as it is, in bytes: three paths of the
+// maxIntentText bounds what is recorded as it is, in bytes: four paths of the
 // greatest length that systems take.
-const maxIntentText = 3 * 4096
+const maxIntentText = 4 * 4096
 
 // Intend makes the intention to submit durable, with the text of the script
 // (nil for a remote one). Token and JobName are filled in.
 func (inv *Invocation) Intend(ctx context.Context, intent workflow.SubmissionIntent, script []byte) error {
-	if n := len(intent.WorkDir) + len(intent.RemoteScript) + len(intent.Account); n > maxIntentText {
+	if n := len(intent.WorkDir) + len(intent.RemoteScript) + len(intent.Account) + len(intent.Control); n > maxIntentText {
 		return fmt.Errorf("the paths and the account of a submission take %d bytes; at most %d are recorded", n, maxIntentText)
 	}
 	intent.Token, intent.JobName = inv.Token, inv.JobName
@@ -165,24 +172,29 @@ func (inv *Invocation) Script() ([]byte, error) { return inv.owner.blob(inv.subm
 // the number of the request.
 func (inv *Invocation) Sending(ctx context.Context) (int, error) {
 	k := inv.submission.Sent + 1
-	if err := inv.owner.record(ctx, []workflow.Payload{&workflow.SubmissionSending{K: k}}, nil); err != nil {
-		return 0, err
-	}
-	inv.submission.Sent = k
-	return k, nil
+	return k, inv.Note(ctx, &workflow.SubmissionSending{K: k})
 }
 
-// Outcome records what a submission came to.
-func (inv *Invocation) Outcome(ctx context.Context, o workflow.SubmissionOutcome) error {
-	if err := inv.owner.record(ctx, []workflow.Payload{&o}, nil); err != nil {
+// Note makes a fact about the attempt's submission durable.
+func (inv *Invocation) Note(ctx context.Context, f workflow.SubmissionFact) error {
+	if err := inv.owner.record(ctx, []workflow.Payload{f}, nil); err != nil {
 		return err
 	}
-	s := inv.submission
-	s.Outcomes = append(s.Outcomes, o)
-	if o.JobID != "" && s.JobID == "" {
-		s.JobID, s.AcceptedAt = o.JobID, time.Now().UTC()
-	}
-	return nil
+	return inv.submission.Note(f, time.Now().UTC())
+}
+
+// SubmissionOf finds the submission, of any attempt of the run, that a job
+// belongs to; nil if there is none.
+func (inv *Invocation) SubmissionOf(ctx context.Context, system, jobID string) (found *workflow.Submission, err error) {
+	err = inv.owner.inspect(ctx, func(r *workflow.Run) { found = r.SubmissionOf(system, jobID) })
+	return found, err
+}
+
+// UsesControl reports whether a token of the run was to be claimed in a
+// directory before.
+func (inv *Invocation) UsesControl(ctx context.Context, dir string) (used bool, err error) {
+	err = inv.owner.inspect(ctx, func(r *workflow.Run) { used = r.UsesControl(dir) })
+	return used, err
 }
 
 // Observed records a job as the scheduler showed it, if that is news.

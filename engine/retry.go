@@ -23,7 +23,7 @@ const (
 // means no.
 func retryAfter(run *workflow.Run, u *workflow.Unit, cause workflow.Cause, with json.RawMessage, now time.Time) (*workflow.Retry, error) {
 	step := u.Step.Step
-	if run.Cancelling(step) || cause == workflow.CauseExpression {
+	if run.Cancelling(step) || cause == workflow.CauseExpression || !u.Attempt().Submission.Over() {
 		return nil, nil
 	}
 	retry := &workflow.Retry{At: now.Add(backoff(run, u)), Rule: ownRule}

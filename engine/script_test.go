@@ -189,12 +189,22 @@ func queue(ctx context.Context, inv *Invocation, word string, waits bool) error 
 			return err
 		}
 	}
-	if s := inv.Submission(); s.JobID == "" {
+	switch s := inv.Submission(); {
+	case s.InFlight(): // it is found again
+		if err := inv.Note(ctx, &workflow.SubmissionLooked{Jobs: []string{"1"}}); err != nil {
+			return err
+		}
+	case s.JobID == "":
 		k, err := inv.Sending(ctx)
 		if err != nil {
 			return err
 		}
-		if err := inv.Outcome(ctx, workflow.SubmissionOutcome{K: k, Class: workflow.Accepted, JobID: "1"}); err != nil {
+		if err := inv.Note(ctx, &workflow.SubmissionOutcome{K: k, Class: workflow.Accepted, JobID: "1"}); err != nil {
+			return err
+		}
+	}
+	if inv.Submission().Owner == nil {
+		if err := inv.Note(ctx, &workflow.SubmissionOwner{JobID: "1", Rule: workflow.RuleClaim}); err != nil {
 			return err
 		}
 	}

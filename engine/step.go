@@ -46,6 +46,8 @@ type Outcome struct {
 	message  string
 	tail     string
 	evidence string
+	rule     workflow.Rule
+	again    bool
 	wait     Wait
 }
 
@@ -84,6 +86,13 @@ func (o Outcome) Stopped() bool { return o.kind == kindCancelled }
 
 // WithEvidence adds what proves the outcome.
 func (o Outcome) WithEvidence(evidence string) Outcome { o.evidence = evidence; return o }
+
+// WithRule adds by which rule the outcome was decided.
+func (o Outcome) WithRule(rule workflow.Rule) Outcome { o.rule = rule; return o }
+
+// Again has another attempt follow a failure at once, whatever the rules of the
+// step say about its cause: somebody asked for it.
+func (o Outcome) Again() Outcome { o.again = true; return o }
 
 // WithTail adds the last lines of the output of what failed.
 func (o Outcome) WithTail(tail string) Outcome { o.tail = tail; return o }

@@ -270,6 +270,9 @@ func (p *AttemptStarted) apply(r *Run, e *Event) error {
 		if e.Attempt != len(u.Attempts)+1 {
 			return fmt.Errorf("attempt %d after %d attempts", e.Attempt, len(u.Attempts))
 		}
+		if last := u.Attempt(); last != nil && !last.Submission.Over() {
+			return fmt.Errorf("unit %s: another attempt while nobody knows what becomes of job %s", u.Ref(), last.Submission.Intent.JobName)
+		}
 		u.Attempts = append(u.Attempts, &Attempt{
 			Number: e.Attempt, StartedAt: e.At, With: p.With, System: p.System, Deadline: p.Deadline,
 		})
@@ -367,44 +370,6 @@ func (p *BackoffEnded) apply(r *Run, e *Event) error {
 	})
 }
 
-func (p *SubmissionIntent) apply(r *Run, e *Event) error {
-	return r.onAttempt(e, func(_ *Unit, a *Attempt) error {
-		if a.Submission != nil {
-			return errors.New("the attempt has an intent already")
-		}
-		a.Submission = &Submission{Intent: *p}
-		return nil
-	})
-}
-
-func (p *SubmissionSending) apply(r *Run, e *Event) error {
-	return r.onSubmission(e, func(_ *Unit, s *Submission) error {
-		if p.K != s.Sent+1 {
-			return fmt.Errorf("request %d after request %d", p.K, s.Sent)
-		}
-		s.Sent = p.K
-		return nil
-	})
-}
-
-func (p *SubmissionOutcome) apply(r *Run, e *Event) error {
-	return r.onSubmission(e, func(u *Unit, s *Submission) error {
-		if p.K > s.Sent {
-			return fmt.Errorf("outcome of request %d, which was not sent", p.K)
-		}
-		s.Outcomes = append(s.Outcomes, *p)
-		if p.JobID == "" {
-			return nil
-		}
-		if s.JobID != "" && s.JobID != p.JobID {
-			return fmt.Errorf("job %s after job %s", p.JobID, s.JobID)
-		}
-		s.JobID, s.AcceptedAt = p.JobID, e.At
-		r.queued(u, e.At)
-		return nil
-	})
-}
-
 // queued starts the time that a job may wait in its queue.
 func (r *Run) queued(u *Unit, at time.Time) {
 	a := u.Attempt()
@@ -447,15 +412,6 @@ func (r *Run) onAttempt(e *Event, f func(*Unit, *Attempt) error) error {
 			return fmt.Errorf("unit %s: event of attempt %d, the newest is %d", u.Ref(), e.Attempt, len(u.Attempts))
 		}
 		return f(u, u.Attempt())
-	})
-}
-
-func (r *Run) onSubmission(e *Event, f func(*Unit, *Submission) error) error {
-	return r.onAttempt(e, func(u *Unit, a *Attempt) error {
-		if a.Submission == nil {
-			return errors.New("the attempt has no intent")
-		}
-		return f(u, a.Submission)
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -18,7 +19,7 @@ var samples = map[EventKind]string{
 	"run.created":          `{"id":"01","workflow":"w","definition":"d","nonce":"n","trigger":"manual","inputs":{"n":3},"files":{"f":{"path":"/f","size_bytes":1,"modified_at":"2026-01-02T03:04:05Z"}},"dir":"/d","output_dir":"/o","profile":{"url":"https://x"},"by":"me@here","version":"1"}`,
 	"run.opened":           `{"owner":{"host":"h","boot_id":"b","pid":1,"started_at":"2026-01-02T03:04:05Z","epoch":2,"socket":"/s"},"version":"1"}`,
 	"run.started":          ``,
-	"run.bound":            `{"system":"daint","user":"me","remote_dir":"/r","version":"2.5.6","scheduler":"slurm"}`,
+	"run.bound":            `{"system":"daint","user":"me","remote_dir":"/r","version":"2.5.6","scheduler":"slurm","fence":"claim"}`,
 	"run.cancel_requested": `{"by":"me@here"}`,
 	"run.timed_out":        ``,
 	"run.finished":         `{"state":"failed","cause":"timed_out","message":"m","outputs":{"json":{"a":1}}}`,
@@ -30,12 +31,16 @@ var samples = map[EventKind]string{
 	"attempt.woken":        `{"why":"due"}`,
 	"attempt.expired":      `{"cause":"timed_out"}`,
 	"attempt.checkpoint":   `{"key":"k","value":{"blob":"abc"}}`,
-	"attempt.finished":     `{"state":"failed","cause":"exit(3)","message":"m","outputs":{"json":{}},"evidence":"e","tail":"t","retry":{"at":"2026-01-02T03:04:05Z","rule":1,"grow":{"time":"2h0m0s"}}}`,
+	"attempt.finished":     `{"state":"failed","cause":"exit(3)","message":"m","outputs":{"json":{}},"evidence":"e","rule":"marker","tail":"t","retry":{"at":"2026-01-02T03:04:05Z","rule":1,"grow":{"time":"2h0m0s"}}}`,
 	"backoff.ended":        ``,
-	"submission.intent":    `{"token":"t","job_name":"t-x","system":"daint","work_dir":"/w","script":"abc","remote_script":"/s","account":"a"}`,
+	"submission.intent":    `{"token":"t","job_name":"t-x","system":"daint","work_dir":"/w","control":"/r/.fcflow/000","fence":"claim","script":"abc","remote_script":"/s","account":"a","limit_ms":60000,"requeue":true}`,
 	"submission.sending":   `{"k":1}`,
 	"submission.outcome":   `{"k":1,"class":"accepted","job_id":"7","status":201,"message":"m","request_id":"r"}`,
-	"job.observed":         `{"job_id":"7","state":"RUNNING","active":true,"terminal":true,"reason":"None","exit_code":0,"signal":9,"nodes":2,"elapsed_ms":3000,"started_at":"2026-01-02T03:04:05Z","ended_at":"2026-01-02T03:04:06Z","stdout":"/o","stderr":"/e"}`,
+	"submission.looked":    `{"jobs":["7"],"vote":true,"witness":true,"calls":[{"operation":"GET /compute/daint/jobs","at":"2026-01-02T03:04:05Z","status":200,"request_id":"r","said":"3 jobs"}]}`,
+	"submission.absent":    `{"k":1,"votes":3}`,
+	"submission.owner":     `{"job_id":"7","rule":"claim","evidence":"e","calls":[{"operation":"GET /filesystem/daint/ops/ls","at":"2026-01-02T03:04:05Z"}]}`,
+	"submission.resolved":  `{"as":"job","job_id":"7","by":"me@here"}`,
+	"job.observed":         `{"job_id":"7","state":"RUNNING","active":true,"terminal":true,"reason":"None","exit_code":0,"signal":9,"nodes":2,"elapsed_ms":3000,"started_at":"2026-01-02T03:04:05Z","ended_at":"2026-01-02T03:04:06Z","asked_at":"2026-01-02T03:04:07Z","stdout":"/o","stderr":"/e"}`,
 }
 
 func storedEvent(kind EventKind, data string) string {
@@ -149,7 +154,7 @@ func TestSubmissionFold(t *testing.T) {
 	t.Parallel()
 	h := newHistory(t)
 	h.must("c", 1, &AttemptStarted{})
-	h.must("c", 1, &SubmissionIntent{Token: "t", JobName: "t-c"})
+	h.must("c", 1, &SubmissionIntent{Token: "t", JobName: "t-c", Fence: FenceClaim})
 	h.must("c", 1, &SubmissionSending{K: 1})
 	s := h.unit("c").Attempt().Submission
 	if !s.InFlight() {
@@ -162,8 +167,75 @@ func TestSubmissionFold(t *testing.T) {
 	if s.InFlight() || s.JobID != "7" || !s.AcceptedAt.Equal(h.now) {
 		t.Errorf("accepted as %+v", s)
 	}
-	if err := h.apply("c", 1, &SubmissionOutcome{K: 1, Class: Adopted, JobID: "8"}); err == nil {
-		t.Error("a second job was accepted for one submission")
+	h.must("c", 1, &SubmissionLooked{Jobs: []string{"8", "7"}})
+	if s.JobID != "7" || len(s.Candidates) != 2 || s.Over() || s.MaySend() {
+		t.Errorf("after another job of the name: %+v", s)
+	}
+	h.must("c", 1, &SubmissionOwner{JobID: "8", Rule: RuleClaim})
+	if s.JobID != "8" || !s.Over() {
+		t.Errorf("after job 8 was seen to own the token: %+v", s)
+	}
+	if err := h.apply("c", 1, &SubmissionOwner{JobID: "7", Rule: RuleClaim}); err == nil {
+		t.Error("a token got a second owner")
+	}
+}
+
+// TestSubmissionRules: another request, and another token, only when the fate of
+// those before allows it.
+func TestSubmissionRules(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	tests := []struct {
+		name                 string
+		facts                []SubmissionFact
+		maySend, over, doubt bool
+	}{
+		{"nothing", nil, true, true, false},
+		{"in flight", []SubmissionFact{&SubmissionSending{K: 1}}, false, false, true},
+		{"not sent", []SubmissionFact{&SubmissionSending{K: 1}, &SubmissionOutcome{K: 1, Class: NotSent}}, true, true, false},
+		{"rejected", []SubmissionFact{&SubmissionSending{K: 1}, &SubmissionOutcome{K: 1, Class: Rejected}}, true, true, false},
+		{"accepted", []SubmissionFact{&SubmissionSending{K: 1}, &SubmissionOutcome{K: 1, Class: Accepted, JobID: "7"}}, false, false, false},
+		{"ambiguous", []SubmissionFact{&SubmissionSending{K: 1}, &SubmissionOutcome{K: 1, Class: Ambiguous}}, false, false, true},
+		{
+			"absent", []SubmissionFact{&SubmissionSending{K: 1}, &SubmissionOutcome{K: 1, Class: Ambiguous}, &SubmissionLooked{Vote: true}, &SubmissionAbsent{K: 1, Votes: 1}},
+			true, false, true,
+		},
+		{
+			"absent, then rejected", []SubmissionFact{
+				&SubmissionSending{K: 1}, &SubmissionOutcome{K: 1, Class: Ambiguous}, &SubmissionAbsent{K: 1},
+				&SubmissionSending{K: 2}, &SubmissionOutcome{K: 2, Class: Rejected},
+			}, true, false, true,
+		},
+		{
+			"fenced off", []SubmissionFact{&SubmissionSending{K: 1}, &SubmissionOutcome{K: 1, Class: Ambiguous}, &SubmissionOwner{Rule: RuleTombstone}},
+			false, true, true,
+		},
+		{
+			"a person says that it failed", []SubmissionFact{&SubmissionSending{K: 1}, &SubmissionOutcome{K: 1, Class: Ambiguous}, &SubmissionResolved{As: ResolvedFailed, By: "me"}},
+			false, true, true,
+		},
+	}
+	for _, test := range tests {
+		s := &Submission{Intent: SubmissionIntent{Token: "t", Fence: FenceClaim}}
+		for _, f := range test.facts {
+			if err := s.Note(f, now); err != nil {
+				t.Errorf("%s: %s: %v", test.name, f.Kind(), err)
+			}
+		}
+		if s.MaySend() != test.maySend || s.Over() != test.over || s.Doubtful() != test.doubt {
+			t.Errorf("%s: may send %v, over %v, doubtful %v", test.name, s.MaySend(), s.Over(), s.Doubtful())
+		}
+		if err := s.Note(&SubmissionSending{K: s.Sent + 1}, now); (err == nil) != test.maySend {
+			t.Errorf("%s: another request: %v", test.name, err)
+		}
+	}
+	s := &Submission{}
+	for _, f := range []SubmissionFact{
+		&SubmissionOutcome{K: 1, Class: NotSent}, &SubmissionAbsent{K: 1}, &SubmissionSending{K: 2},
+	} {
+		if s.Note(f, now) == nil {
+			t.Errorf("%s was taken before anything was sent", f.Kind())
+		}
 	}
 }
 

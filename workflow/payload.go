@@ -28,6 +28,10 @@ var payloads = map[EventKind]func() Payload{
 	"submission.intent":    func() Payload { return new(SubmissionIntent) },
 	"submission.sending":   func() Payload { return new(SubmissionSending) },
 	"submission.outcome":   func() Payload { return new(SubmissionOutcome) },
+	"submission.looked":    func() Payload { return new(SubmissionLooked) },
+	"submission.absent":    func() Payload { return new(SubmissionAbsent) },
+	"submission.owner":     func() Payload { return new(SubmissionOwner) },
+	"submission.resolved":  func() Payload { return new(SubmissionResolved) },
 	"job.observed":         func() Payload { return new(JobObserved) },
 }
 
@@ -89,6 +93,10 @@ type RunBound struct {
 	RemoteDir string `json:"remote_dir"`
 	Version   string `json:"version,omitempty"` // of the server
 	Scheduler string `json:"scheduler,omitempty"`
+	// Fence says how jobs of the run make sure there that each runs once: claim
+	// if the control directory is claimed for the run, blind if links cannot be
+	// made or read there. Empty for runs from before there were fences.
+	Fence Fence `json:"fence,omitempty"`
 }
 
 // CancelRequested asks the run to end. A second one also skips `finally`.
@@ -153,6 +161,7 @@ const (
 	WakeExpired   WakeReason = "expired"  // a deadline passed: end the remote work
 	WakeCancelled WakeReason = "cancel"   // the run is being cancelled: end the remote work
 	WakeReopened  WakeReason = "reopened" // another process took the run over
+	WakeResolved  WakeReason = "resolved" // a person said what became of its job
 )
 
 // AttemptWoken: a waiting attempt runs again.
@@ -180,7 +189,9 @@ type AttemptFinished struct {
 	Message string `json:"message,omitempty"`
 	Outputs Body   `json:"outputs,omitzero"`
 	// Evidence says what proves it: the job's end, an answer of the server.
+	// Rule is by which rule that was decided.
 	Evidence string `json:"evidence,omitempty"`
+	Rule     Rule   `json:"rule,omitempty"`
 	// Tail holds the last lines of the output of what failed.
 	Tail string `json:"tail,omitempty"`
 	// Retry is set when another attempt will follow.
@@ -198,47 +209,6 @@ type Retry struct {
 // BackoffEnded: the pause before the next attempt is over.
 type BackoffEnded struct{}
 
-// SubmissionIntent: the job that is about to be submitted, before anything is
-// sent. The token is the name that makes it findable.
-type SubmissionIntent struct {
-	Token   string `json:"token"`
-	JobName string `json:"job_name"`
-	System  string `json:"system"`
-	WorkDir string `json:"work_dir"`
-	// Script is the digest of the submitted text; for a remote script its path
-	// is in RemoteScript.
-	Script       string `json:"script,omitempty"`
-	RemoteScript string `json:"remote_script,omitempty"`
-	Account      string `json:"account,omitempty"`
-}
-
-// SubmissionSending is durable before the first byte of the K-th request.
-type SubmissionSending struct {
-	K int `json:"k"`
-}
-
-// SubmissionClass is what an answer to a submission proves.
-type SubmissionClass string
-
-const (
-	Accepted  SubmissionClass = "accepted"
-	NotSent   SubmissionClass = "not_sent"
-	Rejected  SubmissionClass = "rejected"
-	Ambiguous SubmissionClass = "ambiguous"
-	// Adopted: no usable answer, but the job was found by its token.
-	Adopted SubmissionClass = "adopted"
-)
-
-// SubmissionOutcome is what the K-th request came to.
-type SubmissionOutcome struct {
-	K         int             `json:"k"`
-	Class     SubmissionClass `json:"class"`
-	JobID     string          `json:"job_id,omitempty"`
-	Status    int             `json:"status,omitempty"`
-	Message   string          `json:"message,omitempty"`
-	RequestID string          `json:"request_id,omitempty"`
-}
-
 // JobObserved is a job as the scheduler last showed it.
 type JobObserved struct {
 	JobID     string    `json:"job_id"`
@@ -252,29 +222,28 @@ type JobObserved struct {
 	ElapsedMS int64     `json:"elapsed_ms,omitempty"`
 	StartedAt time.Time `json:"started_at,omitzero"`
 	EndedAt   time.Time `json:"ended_at,omitzero"`
-	Stdout    string    `json:"stdout,omitempty"` // path on the system
-	Stderr    string    `json:"stderr,omitempty"`
+	// AskedAt is when the request began whose answer showed this.
+	AskedAt time.Time `json:"asked_at,omitzero"`
+	Stdout  string    `json:"stdout,omitempty"` // path on the system
+	Stderr  string    `json:"stderr,omitempty"`
 }
 
 // Kind names the event.
-func (*RunCreated) Kind() EventKind        { return "run.created" }
-func (*RunOpened) Kind() EventKind         { return "run.opened" }
-func (*RunStarted) Kind() EventKind        { return "run.started" }
-func (*RunBound) Kind() EventKind          { return "run.bound" }
-func (*CancelRequested) Kind() EventKind   { return "run.cancel_requested" }
-func (*RunTimedOut) Kind() EventKind       { return "run.timed_out" }
-func (*RunFinished) Kind() EventKind       { return "run.finished" }
-func (*UnitReady) Kind() EventKind         { return "unit.ready" }
-func (*UnitSkipped) Kind() EventKind       { return "unit.skipped" }
-func (*UnitFailed) Kind() EventKind        { return "unit.failed" }
-func (*AttemptStarted) Kind() EventKind    { return "attempt.started" }
-func (*AttemptWaiting) Kind() EventKind    { return "attempt.waiting" }
-func (*AttemptWoken) Kind() EventKind      { return "attempt.woken" }
-func (*AttemptExpired) Kind() EventKind    { return "attempt.expired" }
-func (*Checkpoint) Kind() EventKind        { return "attempt.checkpoint" }
-func (*AttemptFinished) Kind() EventKind   { return "attempt.finished" }
-func (*BackoffEnded) Kind() EventKind      { return "backoff.ended" }
-func (*SubmissionIntent) Kind() EventKind  { return "submission.intent" }
-func (*SubmissionSending) Kind() EventKind { return "submission.sending" }
-func (*SubmissionOutcome) Kind() EventKind { return "submission.outcome" }
-func (*JobObserved) Kind() EventKind       { return "job.observed" }
+func (*RunCreated) Kind() EventKind      { return "run.created" }
+func (*RunOpened) Kind() EventKind       { return "run.opened" }
+func (*RunStarted) Kind() EventKind      { return "run.started" }
+func (*RunBound) Kind() EventKind        { return "run.bound" }
+func (*CancelRequested) Kind() EventKind { return "run.cancel_requested" }
+func (*RunTimedOut) Kind() EventKind     { return "run.timed_out" }
+func (*RunFinished) Kind() EventKind     { return "run.finished" }
+func (*UnitReady) Kind() EventKind       { return "unit.ready" }
+func (*UnitSkipped) Kind() EventKind     { return "unit.skipped" }
+func (*UnitFailed) Kind() EventKind      { return "unit.failed" }
+func (*AttemptStarted) Kind() EventKind  { return "attempt.started" }
+func (*AttemptWaiting) Kind() EventKind  { return "attempt.waiting" }
+func (*AttemptWoken) Kind() EventKind    { return "attempt.woken" }
+func (*AttemptExpired) Kind() EventKind  { return "attempt.expired" }
+func (*Checkpoint) Kind() EventKind      { return "attempt.checkpoint" }
+func (*AttemptFinished) Kind() EventKind { return "attempt.finished" }
+func (*BackoffEnded) Kind() EventKind    { return "backoff.ended" }
+func (*JobObserved) Kind() EventKind     { return "job.observed" }

@@ -32,6 +32,8 @@ type Run struct {
 	Steps []*StepRun // by Step.Index
 	byID  map[string]*StepRun
 
+	controls map[string]bool // control directories that tokens were to be claimed in
+
 	openMain    int // steps of `steps` that are not done
 	openFinally int
 	running     int
@@ -114,21 +116,6 @@ type Attempt struct {
 	End         *AttemptFinished
 }
 
-// Submission is what is durable of the submission of one job.
-type Submission struct {
-	Intent   SubmissionIntent
-	Sent     int // how many requests were about to be sent
-	Outcomes []SubmissionOutcome
-	JobID    string // "" until accepted or adopted
-	// AcceptedAt is when the job id became known.
-	AcceptedAt time.Time
-}
-
-// InFlight reports whether a request was sent whose outcome is not known.
-func (s *Submission) InFlight() bool {
-	return s != nil && s.JobID == "" && s.Sent > len(s.Outcomes)
-}
-
 type wake struct {
 	unit *Unit
 	gen  int
@@ -139,7 +126,7 @@ type wake struct {
 func NewRun(w *Workflow) *Run {
 	all := w.AllSteps()
 	r := &Run{
-		Workflow: w, State: RunQueued, Sites: map[string]RunBound{}, jobs: map[string]int{},
+		Workflow: w, State: RunQueued, Sites: map[string]RunBound{}, jobs: map[string]int{}, controls: map[string]bool{},
 		Steps: make([]*StepRun, len(all)), byID: make(map[string]*StepRun, len(all)),
 	}
 	for i, s := range all {
