@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"time"
 )
@@ -18,6 +19,7 @@ type settings struct {
 	limiter     *Limiter
 	timeout     time.Duration
 	retry       RetryPolicy
+	chance      *chance
 	poll        PollSettings
 	observer    func(RequestInfo)
 	optionError error
@@ -94,6 +96,13 @@ func WithRequestTimeout(d time.Duration) Option {
 // WithRetry changes how requests are repeated.
 func WithRetry(policy RetryPolicy) Option {
 	return func(s *settings) { s.retry = policy }
+}
+
+// WithRandom takes the random parts of pauses, of retries and pollers alike,
+// from r, so that a simulation can be repeated exactly. The client must be the
+// only one that uses it. The default is the generator of the runtime.
+func WithRandom(r *rand.Rand) Option {
+	return func(s *settings) { s.chance = &chance{random: r} }
 }
 
 // WithPollSettings changes how [Client.Poller] asks for jobs.

@@ -1,9 +1,9 @@
 package firecrest
 
 import (
+	"cmp"
 	"context"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -75,6 +75,9 @@ type Query struct {
 // Observation is something new about a watched job. In all but the first case
 // Job is what was known last, with an empty id if nothing was.
 type Observation struct {
+	// At is when the answer that told this was asked for. Whatever was true
+	// before then, the answer could show.
+	At time.Time
 	// Job is what its rows say, see [Aggregate]. A terminal one is the last
 	// observation of a watch.
 	Job Job
@@ -84,6 +87,13 @@ type Observation struct {
 	// Unknown says that the scheduler does not know the id, after the grace
 	// period. It is no proof that the job ended, or that it never ran.
 	Unknown bool
+	// Absent says that a list which reaches back to Since shows no job of the
+	// token. It is told of each such list, but only to a query without an id.
+	// One list proves nothing: schedulers show a new job late, and leave out
+	// rows.
+	Absent bool
+	// Witness says that the list of Absent did show another watched job.
+	Witness bool
 }
 
 // Poller watches the jobs of one system for everybody who waits, with one list
@@ -99,10 +109,12 @@ type Poller struct {
 	context  context.Context
 	stop     context.CancelFunc
 	budget   *rate.Limiter // of rounds, whatever comes and goes
+	chance   *chance
 	done     sync.WaitGroup
 
 	mu      sync.Mutex
 	watches map[*watch]struct{}
+	added   int // watches ever, to tell their order
 	running bool
 	wake    chan struct{} // a watch was added: do not sleep on
 
@@ -119,16 +131,21 @@ func NewPoller(reader JobReader, system string, settings PollSettings) *Poller {
 	// A little slower than the shortest pause, so that with the burst, which
 	// the first pauses need, ten minutes see no more than 31 rounds.
 	budget := rate.NewLimiter(rate.Every(settings.Min+settings.Min/20), 3)
-	return &Poller{
+	p := &Poller{
 		reader: reader, system: system, settings: settings,
 		context: ctx, stop: cancel, budget: budget,
 		watches: map[*watch]struct{}{}, wake: make(chan struct{}, 1),
 	}
+	if compute, ok := reader.(*ComputeService); ok {
+		p.chance = compute.client.settings.chance
+	}
+	return p
 }
 
 // watch is one job that somebody waits for.
 type watch struct {
 	query  Query
+	number int // in the order of Watch
 	notify func(Observation)
 
 	release func() bool // of the context
@@ -156,6 +173,7 @@ func (p *Poller) Watch(ctx context.Context, query Query, notify func(Observation
 	if p.context.Err() != nil || ctx.Err() != nil {
 		return
 	}
+	w.number, p.added = p.added, p.added+1
 	p.watches[w] = struct{}{}
 	w.release = context.AfterFunc(ctx, func() { p.forget(w) })
 	if p.running {
@@ -190,7 +208,8 @@ func (p *Poller) nudge() {
 	}
 }
 
-// current returns the watches there are; with none, the goroutine ends.
+// current returns the watches there are, first those whose job was asked for by
+// id longest ago; with none, the goroutine ends.
 func (p *Poller) current() []*watch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -198,14 +217,16 @@ func (p *Poller) current() []*watch {
 		p.running = false
 		return nil
 	}
-	return slices.Collect(maps.Keys(p.watches))
+	return slices.SortedFunc(maps.Keys(p.watches), func(a, b *watch) int {
+		return cmp.Or(a.looked.Compare(b.looked), a.number-b.number)
+	})
 }
 
 // poll is the goroutine: pause, ask, tell, until nobody waits.
 func (p *Poller) poll() {
 	p.maxWindow = len(windows) - 1
 	first, interval := p.settings.First, p.settings.Min
-	next := time.Now().Add(jitter(first[0]))
+	next := time.Now().Add(p.jitter(first[0]))
 	for {
 		watches := p.current()
 		if watches == nil {
@@ -214,7 +235,7 @@ func (p *Poller) poll() {
 		for _, w := range watches {
 			if !w.seen {
 				w.seen, interval = true, p.settings.Min
-				next = earlier(next, time.Now().Add(jitter(interval)))
+				next = earlier(next, time.Now().Add(p.jitter(interval)))
 			}
 		}
 		if !p.pause(time.Until(next)) {
@@ -229,12 +250,12 @@ func (p *Poller) poll() {
 		}
 		if len(first) > 1 {
 			first = first[1:]
-			next = time.Now().Add(jitter(first[0]))
+			next = time.Now().Add(p.jitter(first[0]))
 			continue
 		}
-		pause := jitter(interval)
+		pause := p.jitter(interval)
 		if end := p.untilExpectedEnd(watches); end < pause {
-			pause = jitter(p.settings.Min) + max(0, end-p.settings.Min)
+			pause = p.jitter(p.settings.Min) + max(0, end-p.settings.Min)
 		}
 		next = time.Now().Add(pause)
 		interval = min(interval+interval/2, p.settings.Max)
@@ -275,7 +296,7 @@ func (p *Poller) untilExpectedEnd(watches []*watch) time.Duration {
 
 // jitter lengthens a pause by up to a fifth, so that clients do not march in
 // step.
-func jitter(d time.Duration) time.Duration { return d + rand.N(d/5+1) }
+func (p *Poller) jitter(d time.Duration) time.Duration { return d + p.chance.below(d/5+1) }
 
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -96,6 +98,12 @@ func (n *notes) take() []string {
 		if o.Unknown {
 			word += " unknown"
 		}
+		if o.Absent {
+			word += " absent"
+		}
+		if o.Witness {
+			word += " witness"
+		}
 		words = append(words, word)
 	}
 	n.all = nil
@@ -156,7 +164,11 @@ func TestPollerTellsChanges(t *testing.T) {
 		s.set(row("7", "RUNNING", 0)) // over is over
 		pass(time.Hour)
 		byID.expect(t)
-		byToken.expect(t, "7 RUNNING", "7 COMPLETED")
+		told := byToken.take()
+		if n := len(told) - 1; told[0] != "7 RUNNING" || told[n] != "7 COMPLETED" || n < 12 ||
+			slices.ContainsFunc(told[1:n], func(s string) bool { return s != "7 RUNNING absent" }) {
+			t.Errorf("told %q of a job that the lists of an hour did not show", told)
+		}
 		both.expect(t, "  unknown")
 	})
 }
@@ -252,11 +264,11 @@ func TestPollerTellsOutages(t *testing.T) {
 		s.fail(&Error{Status: 500, ServerVersion: "2.5.6", CausedBy: []string{"slurmdbd"}})
 		pass(time.Hour)
 		n.expect(t, "7 RUNNING", "7 RUNNING outage")
-		missing.expect(t, "  outage")
+		missing.expect(t, "  absent witness", "  outage")
 		s.fail(nil)
-		pass(10 * time.Minute)
+		pass(5 * time.Minute)
 		n.expect(t, "7 RUNNING")
-		missing.expect(t, " ")
+		missing.expect(t, "  absent witness")
 		s.fail(errors.New("down"))
 		pass(10 * time.Minute)
 		n.expect(t, "7 RUNNING outage")
@@ -366,6 +378,83 @@ func TestPollerWindow(t *testing.T) {
 		pass(20 * time.Minute)
 		n.expect(t, "7 RUNNING outage")
 	})
+}
+
+// TestPollerTellsAbsence: of every list that would show the job, and of no
+// other.
+func TestPollerTellsAbsence(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &scheduler{}
+		p := startPoller(t, s, PollSettings{})
+		var young, old, ancient notes
+		p.Watch(t.Context(), Query{Token: "young"}, young.add)
+		p.Watch(t.Context(), Query{Token: "old", Since: epoch.Add(-2 * time.Hour)}, old.add)
+		p.Watch(t.Context(), Query{Token: "ancient", Since: epoch.Add(-8 * 24 * time.Hour)}, ancient.add)
+		pass(10 * time.Second)
+		for i, o := range young.all {
+			if !o.At.Equal(s.lists[i]) {
+				t.Errorf("told of a list of %s, not of %s", o.At, s.lists[i])
+			}
+		}
+		young.expect(t, "  absent", "  absent")
+		old.expect(t, "  absent", "  absent")
+		ancient.expect(t) // the longest list does not go back so far
+
+		s.set(named("young", row("8", "PENDING", 0)))
+		pass(15 * time.Second)
+		young.expect(t, "8 PENDING")
+		old.expect(t, "  absent witness")
+
+		s.mu.Lock()
+		s.listErr = func(w Window) error {
+			if w == Window1h {
+				return nil
+			}
+			return &Error{Status: 413, ServerVersion: "2.5.7"}
+		}
+		s.rows = nil
+		s.mu.Unlock()
+		pass(25 * time.Second)
+		young.expect(t, "8 PENDING absent")
+		old.expect(t) // an hour is not enough
+		s.fail(&Error{Status: 413, ServerVersion: "2.5.7"})
+		pass(time.Hour)
+		young.expect(t)
+	})
+}
+
+// TestPollerIsRepeatable: with the same generator everything happens at the
+// same time again, and to everybody in the same order.
+func TestPollerIsRepeatable(t *testing.T) {
+	t.Parallel()
+	history := func(seed uint64) (told []string) {
+		synctest.Test(t, func(t *testing.T) {
+			client := memoryClient(t, func(*http.Request) (*http.Response, error) {
+				return answer(503, errorBody("busy")), nil
+			}, WithRandom(rand.New(rand.NewPCG(seed, 0))))
+			for i := range 30 {
+				client.Poller("alps").Watch(t.Context(), Query{Token: fmt.Sprint(i)}, func(o Observation) {
+					told = append(told, fmt.Sprintf("%d %s", i, time.Since(epoch)))
+				})
+			}
+			pass(time.Hour)
+			_, err := client.Status.Systems(t.Context())
+			told = append(told, fmt.Sprintf("%v %s", err != nil, time.Since(epoch)))
+			client.Close()
+			synctest.Wait()
+		})
+		return told
+	}
+	first, second, other := history(1), history(1), history(2)
+	if len(first) != 31 || !slices.Equal(first, second) {
+		t.Errorf("%q and then %q", first, second)
+	}
+	for _, i := range []int{0, 30} {
+		if first[i] == other[i] {
+			t.Errorf("another generator changes nothing about %q", first[i])
+		}
+	}
 }
 
 func TestPollerNeverPausesLongerThanMax(t *testing.T) {

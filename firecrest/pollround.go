@@ -8,20 +8,41 @@ import (
 	"time"
 )
 
+// listing is what one list showed.
+type listing struct {
+	at    time.Time     // asked for
+	reach time.Duration // how far back it goes; negative: there is no list
+	rows  []Job
+}
+
+// reaches reports whether a job submitted at a time would be in the list, if
+// the scheduler knew of it.
+func (l listing) reaches(since time.Time) bool {
+	return l.reach >= l.at.Sub(since)+clockSlack
+}
+
 // ask lists the jobs once and tells the watches what is new. It reports
 // whether the state of a job changed.
 func (p *Poller) ask(watches []*watch) (changed bool) {
 	p.starved = false
-	rows, err := p.list(watches)
+	list, err := p.list(watches)
 	if p.context.Err() != nil {
 		return false
 	}
-	for _, w := range watches {
-		if err != nil {
-			p.tellOutage(w, err)
-			continue
+	if err != nil {
+		for _, w := range watches {
+			p.tellOutage(w, list.at, err)
 		}
-		if p.update(w, w.query.match(rows)) {
+		return false
+	}
+	rows := make([][]Job, len(watches))
+	witness := false
+	for i, w := range watches {
+		rows[i] = w.query.match(list.rows)
+		witness = witness || len(rows[i]) > 0
+	}
+	for i, w := range watches {
+		if p.update(w, list, rows[i], witness) {
 			changed = true
 		}
 	}
@@ -30,11 +51,15 @@ func (p *Poller) ask(watches []*watch) (changed bool) {
 
 // update looks at the rows of one watch; without any it asks by id, now and
 // then.
-func (p *Poller) update(w *watch, rows []Job) (changed bool) {
+func (p *Poller) update(w *watch, list listing, rows []Job, witness bool) (changed bool) {
 	job, listed := Aggregate(rows)
+	at := list.at
 	switch {
+	case !listed && w.query.ID == "":
+		p.tellAbsent(w, list, witness)
+		return false
 	case !listed:
-		return p.updateUnlisted(w)
+		return p.updateUnlisted(w, at)
 	case job.Status.State.IsTerminal() && job.Status.ExitCode == nil && !w.confirmed:
 		// Only the queue knows of the end as yet; the rest may be had by id.
 		if !p.mayLookup() {
@@ -42,18 +67,18 @@ func (p *Poller) update(w *watch, rows []Job) (changed bool) {
 		}
 		w.confirmed = true
 		if found, err := p.lookup(w, job.ID); err == nil {
-			job = found
+			job, at = found, w.looked
 		}
 	}
-	return p.tell(w, job)
+	return p.tell(w, at, job)
 }
 
-func (p *Poller) updateUnlisted(w *watch) (changed bool) {
+func (p *Poller) updateUnlisted(w *watch, at time.Time) (changed bool) {
 	listless := p.maxWindow < 0
 	due := w.looked.IsZero() || time.Since(w.looked) >= p.settings.LookupEvery
-	if w.query.ID == "" || !due || !p.mayLookup() {
+	if !due || !p.mayLookup() {
 		if !listless {
-			p.tellNoOutage(w)
+			p.tellNoOutage(w, at)
 		}
 		return false
 	}
@@ -62,13 +87,13 @@ func (p *Poller) updateUnlisted(w *watch) (changed bool) {
 	case p.context.Err() != nil:
 		return false
 	case err == nil:
-		return p.tell(w, job)
+		return p.tell(w, w.looked, job)
 	case errors.Is(err, ErrNotFound):
-		p.tellUnknown(w)
+		p.tellUnknown(w, w.looked)
 	case listless:
-		p.tellOutage(w, err)
+		p.tellOutage(w, w.looked, err)
 	default:
-		p.tellNoOutage(w)
+		p.tellNoOutage(w, at)
 	}
 	return false
 }
@@ -98,7 +123,7 @@ func (p *Poller) mayLookup() bool {
 
 // tell reports a job if something about it is new, and ends the watch of one
 // that is over.
-func (p *Poller) tell(w *watch, job Job) (changed bool) {
+func (p *Poller) tell(w *watch, at time.Time, job Job) (changed bool) {
 	changed = w.job.ID == "" || job.Status.State.Name() != w.job.Status.State.Name()
 	isNew := changed || job.Status.Reason != w.job.Status.Reason || w.outage || w.unknown
 	w.job, w.outage, w.unknown = job, false, false
@@ -109,32 +134,44 @@ func (p *Poller) tell(w *watch, job Job) (changed bool) {
 		w.release()
 		p.forget(w)
 	}
-	w.notify(Observation{Job: job})
+	w.notify(Observation{At: at, Job: job})
 	return changed
 }
 
-func (p *Poller) tellOutage(w *watch, err error) {
+func (p *Poller) tellOutage(w *watch, at time.Time, err error) {
 	if !w.outage {
 		w.outage = true
-		w.notify(Observation{Job: w.job, Outage: err})
+		w.notify(Observation{At: at, Job: w.job, Outage: err})
 	}
 }
 
 // tellNoOutage ends an outage for a watch whose job is not to be seen.
-func (p *Poller) tellNoOutage(w *watch) {
+func (p *Poller) tellNoOutage(w *watch, at time.Time) {
 	if w.outage {
 		w.outage = false
-		w.notify(Observation{Job: w.job, Unknown: w.unknown})
+		w.notify(Observation{At: at, Job: w.job, Unknown: w.unknown})
 	}
 }
 
-func (p *Poller) tellUnknown(w *watch) {
+// tellAbsent tells of each list that would show a job of the token. One that
+// goes back less far says nothing but that the server answers.
+func (p *Poller) tellAbsent(w *watch, list listing, witness bool) {
+	switch {
+	case list.reaches(w.query.Since):
+		w.outage = false
+		w.notify(Observation{At: list.at, Job: w.job, Absent: true, Witness: witness})
+	case list.reach >= 0:
+		p.tellNoOutage(w, list.at)
+	}
+}
+
+func (p *Poller) tellUnknown(w *watch, at time.Time) {
 	if time.Since(w.query.Since) < p.settings.Grace || w.unknown && !w.outage {
-		p.tellNoOutage(w)
+		p.tellNoOutage(w, at)
 		return
 	}
 	w.unknown, w.outage = true, false
-	w.notify(Observation{Job: w.job, Unknown: true})
+	w.notify(Observation{At: at, Job: w.job, Unknown: true})
 }
 
 // windows that a list can be asked for, and how far back each goes.
@@ -146,29 +183,35 @@ var windows = []struct {
 	{Window3d, 3 * 24 * time.Hour}, {Window7d, 7 * 24 * time.Hour},
 }
 
+// clockSlack is how far the clocks here and there may be apart.
+const clockSlack = 5 * time.Minute
+
 // list lists the jobs with the smallest window that reaches back to the oldest
 // submission. If the server cannot give such a list, because it would be too
 // long, smaller windows are tried, from then on. With none left there are no
 // rows and no error: jobs are asked for by id.
-func (p *Poller) list(watches []*watch) ([]Job, error) {
-	oldest := time.Now()
+func (p *Poller) list(watches []*watch) (listing, error) {
+	now := time.Now()
+	oldest := now
 	for _, w := range watches {
 		oldest = earlier(oldest, w.query.Since)
 	}
-	const slack = 5 * time.Minute // between the clocks here and there
 	need := 0
-	for need < len(windows)-1 && windows[need].span < time.Since(oldest)+slack {
+	for need < len(windows)-1 && windows[need].span < now.Sub(oldest)+clockSlack {
 		need++
 	}
 	for p.maxWindow >= 0 {
 		window := min(need, p.maxWindow)
+		list := listing{at: now, reach: windows[window].span}
 		rows, err := p.reader.List(withoutRetry(p.context), p.system, &JobListOptions{Window: windows[window].window})
 		if err == nil || !isOutputLimit(err) {
-			return rows, err
+			list.rows = rows
+			return list, err
 		}
 		p.maxWindow = window - 1
+		now = time.Now()
 	}
-	return nil, nil
+	return listing{at: now, reach: -1}, nil
 }
 
 // isOutputLimit reports whether a list was too long for the server.

@@ -2,7 +2,6 @@ package firecrest
 
 import (
 	"context"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
@@ -49,22 +48,22 @@ func (p RetryPolicy) withDefaults() RetryPolicy {
 }
 
 // wait is the pause after a number of tries.
-func (p RetryPolicy) wait(attempt int, asked time.Duration) time.Duration {
+func (p RetryPolicy) wait(attempt int, asked time.Duration, luck *chance) time.Duration {
 	d := p.MaxWait
 	if attempt < 30 {
 		d = min(p.Base<<(attempt-1), p.MaxWait)
 	}
 	if d > 1 {
-		d -= rand.N(d / 2)
+		d -= luck.below(d / 2)
 	}
 	if asked > 0 { // not before the time asked for, and not all at that time
-		d = asked + rand.N(asked/5+1)
+		d = asked + luck.below(asked/5+1)
 	}
 	return d
 }
 
 // withRetry repeats a call as its kind allows.
-func withRetry(policy RetryPolicy, next exchange) exchange {
+func withRetry(policy RetryPolicy, luck *chance, next exchange) exchange {
 	return func(ctx context.Context, c *call) *Error {
 		attempts := policy.MaxAttempts
 		if c.replay == replayNever || ctx.Value(noRetryKey) != nil {
@@ -78,7 +77,7 @@ func withRetry(policy RetryPolicy, next exchange) exchange {
 			if failure.retryAfter > policy.MaxWait {
 				return failure
 			}
-			if sleep(ctx, policy.wait(c.attempt, failure.retryAfter)) != nil {
+			if sleep(ctx, policy.wait(c.attempt, failure.retryAfter, luck)) != nil {
 				return failure
 			}
 		}
