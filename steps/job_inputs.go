@@ -125,8 +125,8 @@ func (c *call) batchScript(in batchIn, workdir string) ([]byte, error) {
 		return nil, refuse("%s; %s", p.Message, p.Hint)
 	}
 	rendered, err := jobscript.Render(jobscript.Script{
-		Payload: []byte(text), Control: c.controlPart(), Token: c.Token, WorkDir: workdir, Env: in.Env,
-		Options: slices.Concat(in.Directives, options), Requeue: in.Requeue,
+		Payload: []byte(text), Control: c.controlPart(), Token: c.Token, Fence: jobscript.FenceClaim, WorkDir: workdir,
+		Env: in.Env, Options: slices.Concat(in.Directives, options), Requeue: in.Requeue,
 	})
 	if err != nil {
 		return nil, refuse("%v", err)

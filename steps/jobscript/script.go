@@ -21,10 +21,17 @@ type Script struct {
 	// Payload is what the user wrote, beginning with #!. It is run by its own
 	// interpreter.
 	Payload []byte
-	// Control is the directory on the system that the payload is written to, as
-	// Token.sh. It exists when the job starts.
+	// Control is the directory on the system where the job leaves its traces:
+	// its claim Token, the payload Token.sh, its exit marker Token.x. It exists
+	// when the job starts, unless Fence is FenceBlind.
 	Control string
 	Token   string
+	// Fence must be said, so that nobody goes without by mistake.
+	Fence Fence
+	// PBS makes a script for PBS, else it is for Slurm. PBS cannot name the file
+	// for the output after the job, so the job writes it itself: Token.out. and
+	// its id in Control.
+	PBS bool
 	// WorkDir is where the payload runs; the job makes it.
 	WorkDir string
 	// Env is exported to the payload, byte for byte.
@@ -36,16 +43,22 @@ type Script struct {
 }
 
 // Render returns the text to submit: the payload's directives and Options, one
-// function, and its call as the last line, so that a text that was cut short on
-// its way is a syntax error and runs nothing.
+// function, and its call as the last line. From the first line after the
+// directives everything stands in one pair of braces, so that a text that was
+// cut short on its way is a syntax error and runs nothing.
+//
+// The job first finds out who it is and claims its token, see [Fence]. A job
+// that may not run ends with 79, one that cannot claim, write its payload or
+// enter its directory with 78, each with a line on stderr. Only the owner of
+// the token writes any file but its own output.
 //
 // The payload runs in the background of the batch shell, which passes TERM INT
 // USR1 USR2 and CONT on to it and ends with its exit code: a scheduler may
 // signal the batch shell alone, and a shell that waits in the foreground does
 // not react before the payload has ended. Shells start background commands with
 // INT ignored, hence the `trap -`. The environment is exported in the subshell
-// alone, so that no variable changes what the wrapper does. The job ends with
-// 78 if it cannot write its payload or enter its directory.
+// alone, so that no variable changes what the wrapper does. At last the job
+// leaves its exit code as a link Token.x to "x-<code>.<id>", and ends with it.
 //
 // The result depends on nothing but s.
 func Render(s Script) ([]byte, error) {
@@ -65,11 +78,12 @@ func Render(s Script) ([]byte, error) {
 	for _, d := range directives(string(payload)) {
 		fmt.Fprintf(&b, "%s %s\n", prefix, d.text)
 	}
-	for _, option := range append([]string{requeueOption(s.Requeue)}, s.Options...) {
+	for _, option := range append(requeueOptions(s.Requeue), s.Options...) {
 		fmt.Fprintf(&b, "%s %s\n", prefix, option)
 	}
 	file := quote(path.Join(s.Control, s.Token+".sh"))
-	b.WriteString("fcflow_job() {\n")
+	b.WriteString("{ fcflow_job() {\n")
+	s.writePrologue(&b)
 	fmt.Fprintf(&b, "cat >%s <<'%s' || return 78\n%s%[2]s\n", file, end, payload)
 	fmt.Fprintf(&b, "chmod u+x %s || return 78\n", file)
 	fmt.Fprintf(&b, "mkdir -p -- %s && cd -- %[1]s || return 78\n", quote(s.WorkDir))
@@ -80,41 +94,24 @@ func Render(s Script) ([]byte, error) {
 	}
 	fmt.Fprintf(&b, "exec %s\n) &\n", file)
 	b.WriteString(waitForPayload)
-	b.WriteString("}\n{ fcflow_job; exit; }\n")
+	if s.Fence != FenceOff {
+		b.WriteString(mark)
+	}
+	b.WriteString("return \"$fcflow_code\"\n}\nfcflow_job; exit; }\n")
 	if b.Len() > MaxSize {
 		return nil, fmt.Errorf("the script is %d bytes long as it is submitted; the limit is %d: upload large data instead", b.Len(), MaxSize)
 	}
 	return b.Bytes(), nil
 }
 
-func requeueOption(requeue bool) string {
+// requeueOptions let the scheduler run the job again, or not. The output of the
+// first time is kept.
+func requeueOptions(requeue bool) []string {
 	if requeue {
-		return "--requeue"
+		return []string{"--requeue", "--open-mode=append"}
 	}
-	return "--no-requeue"
+	return []string{"--no-requeue"}
 }
-
-// catchSignals notes a signal and passes it on if the payload is there to get
-// it. The names are unlikely to be those of exported variables, which the
-// payload would inherit changed.
-const catchSignals = `fcflow_pid= fcflow_signal=
-for fcflow_name in TERM INT USR1 USR2 CONT; do
-trap "fcflow_signal=$fcflow_name; [ -z \"\$fcflow_pid\" ] || kill -s $fcflow_name \"\$fcflow_pid\" 2>/dev/null" "$fcflow_name"
-done
-`
-
-// waitForPayload passes on a signal that came before the payload, then waits.
-// A handled signal ends a wait; the next one gives the exit code also if the
-// payload ended meanwhile.
-const waitForPayload = `fcflow_pid=$!
-[ -z "$fcflow_signal" ] || kill -s "$fcflow_signal" "$fcflow_pid" 2>/dev/null
-while :; do
-fcflow_signal=
-wait "$fcflow_pid"
-fcflow_code=$?
-[ -n "$fcflow_signal" ] || return "$fcflow_code"
-done
-`
 
 func (s Script) check() error {
 	switch {
@@ -122,6 +119,10 @@ func (s Script) check() error {
 		return errors.New("the script lacks #! and its interpreter at the beginning")
 	case bytes.IndexByte(s.Payload, 0) >= 0:
 		return errors.New("the script holds a NUL byte")
+	case !slices.Contains([]Fence{FenceClaim, FenceBlind, FenceOff}, s.Fence):
+		return fmt.Errorf("fence %q is none of %s, %s and %s", s.Fence, FenceClaim, FenceBlind, FenceOff)
+	case !path.IsAbs(s.Control) || strings.Contains(s.Token, "/"):
+		return fmt.Errorf("the job cannot leave its traces as %q in %q: an absolute path and a plain name are needed", s.Token, s.Control)
 	}
 	for _, p := range []string{s.Control, s.WorkDir, s.Token} {
 		if p == "" || strings.ContainsAny(p, "\x00\n") {

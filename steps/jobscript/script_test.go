@@ -20,7 +20,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var seed = flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of the random tests")
+var (
+	seed   = flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of the random tests")
+	update = flag.Bool("update", false, "write the scripts in testdata")
+)
 
 // shells are those a script must run under; the text asks for the first.
 var shells = []string{"bash", "sh"}
@@ -33,7 +36,9 @@ func script(t *testing.T, payload string) Script {
 	if err := os.Mkdir(control, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	return Script{Payload: []byte(payload), Control: control, Token: "ftoken", WorkDir: filepath.Join(dir, "it's", "here")}
+	return Script{
+		Payload: []byte(payload), Control: control, Token: "ftoken", Fence: FenceClaim, WorkDir: filepath.Join(dir, "it's", "here"),
+	}
 }
 
 func render(t *testing.T, s Script) []byte {
@@ -45,14 +50,21 @@ func render(t *testing.T, s Script) []byte {
 	return text
 }
 
-// start runs a text under a shell, as a batch system would: from a file.
+// start runs a text under a shell, as Slurm would: from a file, with the id of a
+// job.
 func start(t *testing.T, shell string, text []byte, out io.Writer) *exec.Cmd {
+	t.Helper()
+	return startAs(t, "SLURM_JOB_ID=101", shell, text, out)
+}
+
+func startAs(t *testing.T, id, shell string, text []byte, out io.Writer) *exec.Cmd {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "slurm_script")
 	if err := os.WriteFile(file, text, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(shell, file)
+	cmd.Env = append(os.Environ(), id)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -74,59 +86,52 @@ func exitCode(err error) int {
 
 func TestRender(t *testing.T) {
 	t.Parallel()
-	s := Script{
-		Payload: []byte("#!/bin/bash\n\n#SBATCH --gres=gpu:2   # two\n# a comment\nsrun ./model\n#SBATCH --nodes=9\n"),
-		Control: "/scratch/run/.fcflow/000", Token: "ftoken", WorkDir: "/scratch/run/it's",
-		Env: map[string]string{"B": "two", "A": "it's"}, Options: []string{"--nodes=4"},
+	for name, change := range map[string]func(*Script){
+		"claim": func(s *Script) { s.Fence = FenceClaim },
+		"blind": func(s *Script) { s.Fence, s.Requeue = FenceBlind, true },
+		"off":   func(s *Script) { s.Fence = FenceOff },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := Script{
+				Payload: []byte("#!/bin/bash\n\n#SBATCH --gres=gpu:2   # two\n# a comment\nsrun ./model\n#SBATCH --nodes=9\n"),
+				Control: "/scratch/it's/.fcflow/000", Token: "ftoken", WorkDir: "/scratch/it's",
+				Env: map[string]string{"B": "two", "A": "it's"}, Options: []string{"--nodes=4"},
+			}
+			change(&s)
+			golden(t, filepath.Join("testdata", name+".sh"), render(t, s))
+		})
 	}
-	want := `#!/bin/bash
-#SBATCH --gres=gpu:2   # two
-#SBATCH --no-requeue
-#SBATCH --nodes=4
-fcflow_job() {
-cat >'/scratch/run/.fcflow/000/ftoken.sh' <<'END_6027cd81de8b7b6e92280f64c67a4b5a' || return 78
-#!/bin/bash
-
-#SBATCH --gres=gpu:2   # two
-# a comment
-srun ./model
-#SBATCH --nodes=9
-END_6027cd81de8b7b6e92280f64c67a4b5a
-chmod u+x '/scratch/run/.fcflow/000/ftoken.sh' || return 78
-mkdir -p -- '/scratch/run/it'\''s' && cd -- '/scratch/run/it'\''s' || return 78
-fcflow_pid= fcflow_signal=
-for fcflow_name in TERM INT USR1 USR2 CONT; do
-trap "fcflow_signal=$fcflow_name; [ -z \"\$fcflow_pid\" ] || kill -s $fcflow_name \"\$fcflow_pid\" 2>/dev/null" "$fcflow_name"
-done
-(
-trap - TERM INT QUIT USR1 USR2 CONT
-export A='it'\''s'
-export B='two'
-exec '/scratch/run/.fcflow/000/ftoken.sh'
-) &
-fcflow_pid=$!
-[ -z "$fcflow_signal" ] || kill -s "$fcflow_signal" "$fcflow_pid" 2>/dev/null
-while :; do
-fcflow_signal=
-wait "$fcflow_pid"
-fcflow_code=$?
-[ -n "$fcflow_signal" ] || return "$fcflow_code"
-done
 }
-{ fcflow_job; exit; }
-`
-	if diff := cmp.Diff(want, string(render(t, s))); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
+
+// golden compares a text with a file, which -update writes.
+func golden(t *testing.T, file string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
 	}
 }
 
 func TestRenderRefuses(t *testing.T) {
 	t.Parallel()
-	good := Script{Payload: []byte("#!/bin/sh\n"), Control: "/c", Token: "f", WorkDir: "/w"}
+	good := Script{Payload: []byte("#!/bin/sh\n"), Control: "/c", Token: "f", Fence: FenceClaim, WorkDir: "/w"}
 	for name, change := range map[string]func(*Script){
 		"no interpreter":    func(s *Script) { s.Payload = []byte("echo\n") },
 		"NUL in payload":    func(s *Script) { s.Payload = []byte("#!/bin/sh\n\x00") },
 		"over the limit":    func(s *Script) { s.Payload = append([]byte("#!/bin/sh\n#"), bytes.Repeat([]byte("x"), MaxSize)...) },
+		"no fence":          func(s *Script) { s.Fence = "" },
+		"unknown fence":     func(s *Script) { s.Fence = "on" },
+		"relative control":  func(s *Script) { s.Control = "c" },
+		"token with slash":  func(s *Script) { s.Token = "../f" },
 		"line break in dir": func(s *Script) { s.WorkDir = "/w\nrm -rf /" },
 		"no directory":      func(s *Script) { s.WorkDir = "" },
 		"break in option":   func(s *Script) { s.Options = []string{"--nodes=1\nrm"} },
@@ -235,27 +240,42 @@ func allBytes() []byte {
 
 // TestTruncated cuts the text at every byte: nothing may run, not even a part.
 // The last byte is a line break, without which the text is still whole.
+// Once commands have begun, the job must not look as if it had succeeded.
 func TestTruncated(t *testing.T) {
 	t.Parallel()
 	s := script(t, "#!/bin/sh\necho one >>\"$MARK\"\necho two >>\"$MARK\"\n")
 	mark := filepath.Join(t.TempDir(), "mark")
-	s.Env = map[string]string{"MARK": mark}
+	s.Fence, s.Control, s.Env = FenceBlind, filepath.Join(s.Control, "c"), map[string]string{"MARK": mark}
 	whole := render(t, s)
-	for _, shell := range shells {
-		for cut := range len(whole) - 1 {
-			cmd := exec.Command(shell)
-			cmd.Stdin = bytes.NewReader(whole[:cut])
-			_ = cmd.Run()
-			if _, err := os.Stat(mark); err == nil {
-				t.Fatalf("%s ran the payload from the first %d of %d bytes", shell, cut, len(whole))
-			}
-		}
+	run := func(shell string, text []byte) error {
+		cmd := exec.Command(shell)
+		cmd.Env = append(os.Environ(), "SLURM_JOB_ID=101")
+		cmd.Stdin = bytes.NewReader(text)
+		return cmd.Run()
 	}
-	if err := exec.Command("bash", "-c", string(whole)).Run(); err != nil {
+	var running sync.WaitGroup
+	for _, shell := range shells {
+		running.Go(func() {
+			for cut := range len(whole) - 1 {
+				err := run(shell, whole[:cut])
+				if err == nil && cut > bytes.IndexByte(whole, '{') {
+					t.Errorf("%s ends well with the first %d of %d bytes", shell, cut, len(whole))
+				}
+				for _, path := range []string{mark, s.Control, s.WorkDir} {
+					if _, err := os.Lstat(path); err == nil {
+						t.Errorf("%s made %s from the first %d of %d bytes", shell, path, cut, len(whole))
+						return
+					}
+				}
+			}
+		})
+	}
+	running.Wait()
+	if err := run("bash", whole); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := os.ReadFile(mark); err != nil || string(got) != "one\ntwo\n" {
-		t.Errorf("the whole text: %q, %v", got, err)
+	if got, err := os.ReadFile(mark); err != nil || string(got) != "one\ntwo\n" || s.link("ftoken") != ".o-101" {
+		t.Errorf("the whole text: %q, %v, claim %q", got, err, s.link("ftoken"))
 	}
 }
 

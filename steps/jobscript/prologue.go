@@ -1,0 +1,132 @@
+package jobscript
+
+import (
+	"bytes"
+	"fmt"
+	"path"
+)
+
+// Fence says how a job makes sure that it is the only one of its token.
+type Fence string
+
+const (
+	// FenceClaim lets the job run that makes the link Token in Control. A job
+	// that comes second, or finds the link planted by somebody else, ends with
+	// 79. Control must exist: one that was purged would let a job run twice.
+	FenceClaim Fence = "claim"
+	// FenceBlind is FenceClaim in a directory that the job makes, for systems
+	// where nobody else can.
+	FenceBlind Fence = "blind"
+	// FenceOff lets every job of a token run.
+	FenceOff Fence = "off"
+)
+
+// writePrologue writes what comes before the payload: who the job is, where its
+// output goes, and its claim.
+func (s Script) writePrologue(b *bytes.Buffer) {
+	if s.PBS {
+		b.WriteString("fcflow_me=${PBS_JOBID-}\nfcflow_me=${fcflow_me%%.*}\n")
+	} else {
+		b.WriteString("fcflow_me=${SLURM_JOB_ID-}\n")
+	}
+	b.WriteString(checkID)
+	if s.Fence == FenceBlind {
+		fmt.Fprintf(b, "mkdir -p -- %s || return 78\n", quote(s.Control))
+	}
+	if s.PBS {
+		fmt.Fprintf(b, redirect, quote(path.Join(s.Control, s.Token+".out.")))
+	}
+	if s.Fence != FenceOff {
+		fmt.Fprintf(b, "fcflow_at=%s\n", quote(path.Join(s.Control, s.Token)))
+		b.WriteString(claim)
+	}
+}
+
+// checkID refuses to be run by hand, which would be a second job that nobody
+// knows of.
+const checkID = `case $fcflow_me in
+'' | *[!0-9]*)
+echo 'fcflow: this is the script of a job; it runs when it is submitted' >&2
+return 78
+esac
+`
+
+// redirect sends the output to a file of the job's own, where it can be read
+// while the job runs. A redirection that fails may end a shell when it is
+// exec's, hence the try. Appended, because a job that is run again goes on.
+const redirect = `fcflow_out=%s$fcflow_me
+{ true >>"$fcflow_out"; } 2>/dev/null || {
+printf 'fcflow: cannot write %%s\n' "$fcflow_out" >&2
+return 78
+}
+exec >>"$fcflow_out" 2>&1
+`
+
+// claim makes this job the owner of the token, or ends it. To make a link is
+// atomic and fails if there is one; whether it was made is read back, since a
+// file system may report the failure of a call that it has repeated, and since
+// ln puts its link into a directory that it meets. The job that made the link
+// goes on when the scheduler runs it again, unless it had left its exit marker.
+// A marker of somebody else fences a token whose link was lost.
+const claim = `[ -d "${fcflow_at%/*}" ] || {
+printf 'fcflow: %s is gone; nothing was run\n' "${fcflow_at%/*}" >&2
+return 78
+}
+fcflow_own=$(readlink "$fcflow_at.x")
+case $fcflow_own in
+'') ;;
+x-*".$fcflow_me")
+fcflow_own=${fcflow_own#x-}
+return "${fcflow_own%%.*}" ;;
+*)
+printf 'fcflow: job %s has done this; nothing was run\n' "${fcflow_own##*.}" >&2
+return 79 ;;
+esac
+fcflow_why=
+[ -d "$fcflow_at" ] || fcflow_why=$(ln -s ".o-$fcflow_me" "$fcflow_at" 2>&1)
+fcflow_own=$(readlink "$fcflow_at")
+case $fcflow_own in
+".o-$fcflow_me") ;;
+'')
+printf 'fcflow: %s cannot be claimed; nothing was run\n%s\n' "$fcflow_at" "$fcflow_why" >&2
+return 78 ;;
+*)
+printf 'fcflow: this belongs to %s; nothing was run\n' "${fcflow_own##*.o-}" >&2
+return 79 ;;
+esac
+`
+
+// catchSignals notes a signal and passes it on if the payload is there to get
+// it. The names are unlikely to be those of exported variables, which the
+// payload would inherit changed.
+const catchSignals = `fcflow_pid= fcflow_signal=
+for fcflow_name in TERM INT USR1 USR2 CONT; do
+trap "fcflow_signal=$fcflow_name; [ -z \"\$fcflow_pid\" ] || kill -s $fcflow_name \"\$fcflow_pid\" 2>/dev/null" "$fcflow_name"
+done
+`
+
+// waitForPayload passes on a signal that came before the payload, then waits.
+// A handled signal ends a wait; the next one gives the exit code also if the
+// payload ended meanwhile.
+const waitForPayload = `fcflow_pid=$!
+[ -z "$fcflow_signal" ] || kill -s "$fcflow_signal" "$fcflow_pid" 2>/dev/null
+while :; do
+fcflow_signal=
+wait "$fcflow_pid"
+fcflow_code=$?
+[ -n "$fcflow_signal" ] || break
+done
+`
+
+// mark leaves the exit code beside the claim. The scheduler may be ending the
+// job, so signals are ignored, also by ln. It is written once: whatever marker
+// is there stays.
+const mark = `fcflow_pid=
+trap '' TERM INT USR1 USR2 CONT
+for fcflow_pause in 0 1 2 4; do
+sleep "$fcflow_pause"
+[ -d "$fcflow_at.x" ] || fcflow_why=$(ln -s "x-$fcflow_code.$fcflow_me" "$fcflow_at.x" 2>&1)
+[ -z "$(readlink "$fcflow_at.x")" ] || return "$fcflow_code"
+done
+printf 'fcflow: the exit code %s could not be left at %s\n%s\n' "$fcflow_code" "$fcflow_at.x" "$fcflow_why" >&2
+`

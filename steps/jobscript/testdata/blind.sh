@@ -1,0 +1,79 @@
+#!/bin/bash
+#SBATCH --gres=gpu:2   # two
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --nodes=4
+{ fcflow_job() {
+fcflow_me=${SLURM_JOB_ID-}
+case $fcflow_me in
+'' | *[!0-9]*)
+echo 'fcflow: this is the script of a job; it runs when it is submitted' >&2
+return 78
+esac
+mkdir -p -- '/scratch/it'\''s/.fcflow/000' || return 78
+fcflow_at='/scratch/it'\''s/.fcflow/000/ftoken'
+[ -d "${fcflow_at%/*}" ] || {
+printf 'fcflow: %s is gone; nothing was run\n' "${fcflow_at%/*}" >&2
+return 78
+}
+fcflow_own=$(readlink "$fcflow_at.x")
+case $fcflow_own in
+'') ;;
+x-*".$fcflow_me")
+fcflow_own=${fcflow_own#x-}
+return "${fcflow_own%%.*}" ;;
+*)
+printf 'fcflow: job %s has done this; nothing was run\n' "${fcflow_own##*.}" >&2
+return 79 ;;
+esac
+fcflow_why=
+[ -d "$fcflow_at" ] || fcflow_why=$(ln -s ".o-$fcflow_me" "$fcflow_at" 2>&1)
+fcflow_own=$(readlink "$fcflow_at")
+case $fcflow_own in
+".o-$fcflow_me") ;;
+'')
+printf 'fcflow: %s cannot be claimed; nothing was run\n%s\n' "$fcflow_at" "$fcflow_why" >&2
+return 78 ;;
+*)
+printf 'fcflow: this belongs to %s; nothing was run\n' "${fcflow_own##*.o-}" >&2
+return 79 ;;
+esac
+cat >'/scratch/it'\''s/.fcflow/000/ftoken.sh' <<'END_6027cd81de8b7b6e92280f64c67a4b5a' || return 78
+#!/bin/bash
+
+#SBATCH --gres=gpu:2   # two
+# a comment
+srun ./model
+#SBATCH --nodes=9
+END_6027cd81de8b7b6e92280f64c67a4b5a
+chmod u+x '/scratch/it'\''s/.fcflow/000/ftoken.sh' || return 78
+mkdir -p -- '/scratch/it'\''s' && cd -- '/scratch/it'\''s' || return 78
+fcflow_pid= fcflow_signal=
+for fcflow_name in TERM INT USR1 USR2 CONT; do
+trap "fcflow_signal=$fcflow_name; [ -z \"\$fcflow_pid\" ] || kill -s $fcflow_name \"\$fcflow_pid\" 2>/dev/null" "$fcflow_name"
+done
+(
+trap - TERM INT QUIT USR1 USR2 CONT
+export A='it'\''s'
+export B='two'
+exec '/scratch/it'\''s/.fcflow/000/ftoken.sh'
+) &
+fcflow_pid=$!
+[ -z "$fcflow_signal" ] || kill -s "$fcflow_signal" "$fcflow_pid" 2>/dev/null
+while :; do
+fcflow_signal=
+wait "$fcflow_pid"
+fcflow_code=$?
+[ -n "$fcflow_signal" ] || break
+done
+fcflow_pid=
+trap '' TERM INT USR1 USR2 CONT
+for fcflow_pause in 0 1 2 4; do
+sleep "$fcflow_pause"
+[ -d "$fcflow_at.x" ] || fcflow_why=$(ln -s "x-$fcflow_code.$fcflow_me" "$fcflow_at.x" 2>&1)
+[ -z "$(readlink "$fcflow_at.x")" ] || return "$fcflow_code"
+done
+printf 'fcflow: the exit code %s could not be left at %s\n%s\n' "$fcflow_code" "$fcflow_at.x" "$fcflow_why" >&2
+return "$fcflow_code"
+}
+fcflow_job; exit; }
