@@ -82,8 +82,10 @@ func TestSecretsStayInside(t *testing.T) {
 			}
 			return Suspend(Wait{Reason: workflow.WaitTimer, Until: time.Now().Add(time.Second), Message: inv.Secrets[0]})
 		}, "a=succeeded"},
-		{"no such secret", func(string) (string, error) { return "", errors.New("not set") },
-			func(*Invocation) Outcome { panic("ran") }, "a=failed(expression)"},
+		{
+			"no such secret", func(string) (string, error) { return "", errors.New("not set") },
+			func(*Invocation) Outcome { panic("ran") }, "a=failed(expression)",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -99,57 +99,84 @@ func TestCancelAt(t *testing.T) {
 		units      string
 		took       time.Duration
 	}{
-		{"in backoff", `
+		{
+			"in backoff", `
 			steps:
 			  - { id: a, uses: act, with: { do: [wait 1s fail api, ok] } }`,
-			[]time.Duration{3 * time.Second}, workflow.RunCancelled, "", "a=cancelled", 3 * time.Second},
-		{"what ends by itself keeps its end", `
+			[]time.Duration{3 * time.Second},
+			workflow.RunCancelled, "", "a=cancelled", 3 * time.Second,
+		},
+		{
+			"what ends by itself keeps its end", `
 			steps:
 			  - { id: a, uses: fenced, with: { do: [attention 10s ok] } }
 			  - { id: b, uses: fenced, with: { do: [attention 10s fail exit(3)] }, retry: [{ cause: exit, max: 5 }] }
 			  - { id: c, uses: act, needs: a }`,
-			[]time.Duration{time.Second}, workflow.RunCancelled, "", "a=succeeded b=failed(exit(3)) c=cancelled", 10 * time.Second},
-		{"nothing is left to cancel", `
+			[]time.Duration{time.Second},
+			workflow.RunCancelled, "", "a=succeeded b=failed(exit(3)) c=cancelled", 10 * time.Second,
+		},
+		{
+			"nothing is left to cancel", `
 			steps:
 			  - { id: a, uses: fenced, with: { do: [attention 10s ok] } }`,
-			[]time.Duration{time.Second}, workflow.RunSucceeded, "", "a=succeeded", 10 * time.Second},
-		{"during finally: its time begins, the result stays", `
+			[]time.Duration{time.Second},
+			workflow.RunSucceeded, "", "a=succeeded", 10 * time.Second,
+		},
+		{
+			"during finally: its time begins, the result stays", `
 			finally_timeout: 2m
 			steps:
 			  - { id: a, uses: act }
 			finally:
 			  - { id: f, uses: act, with: { do: [job 1m ok] } }`,
-			[]time.Duration{time.Second}, workflow.RunSucceeded, "", "a=succeeded f=succeeded", time.Minute},
-		{"twice during finally", `
+			[]time.Duration{time.Second},
+			workflow.RunSucceeded, "", "a=succeeded f=succeeded", time.Minute,
+		},
+		{
+			"twice during finally", `
 			steps:
 			  - { id: a, uses: act }
 			finally:
 			  - { id: f, uses: act, with: { do: [job 1m ok] } }
 			  - { id: g, uses: act, needs: f }`,
-			[]time.Duration{time.Second, 2 * time.Second}, workflow.RunFailed, "", "a=succeeded f=cancelled g=cancelled", 2 * time.Second},
-		{"twice while a unit of steps goes on", `
+			[]time.Duration{time.Second, 2 * time.Second},
+			workflow.RunFailed, "", "a=succeeded f=cancelled g=cancelled", 2 * time.Second,
+		},
+		{
+			"twice while a unit of steps goes on", `
 			steps:
 			  - { id: a, uses: fenced, with: { do: [attention 10s ok] } }
 			  - { id: b, uses: act, needs: a }
 			finally:
 			  - { id: f, uses: act }`,
-			[]time.Duration{time.Second, 2 * time.Second}, workflow.RunCancelled, "", "a=succeeded b=cancelled f=cancelled", 10 * time.Second},
-		{"the run's timeout changes nothing after a cancel", `
+			[]time.Duration{time.Second, 2 * time.Second},
+			workflow.RunCancelled, "", "a=succeeded b=cancelled f=cancelled", 10 * time.Second,
+		},
+		{
+			"the run's timeout changes nothing after a cancel", `
 			timeout: 5s
 			steps:
 			  - { id: a, uses: fenced, with: { do: [attention 10s ok] } }
 			  - { id: b, uses: act, needs: a }`,
-			[]time.Duration{time.Second}, workflow.RunCancelled, "", "a=succeeded b=cancelled", 10 * time.Second},
-		{"a cancel changes nothing after the run's timeout", `
+			[]time.Duration{time.Second},
+			workflow.RunCancelled, "", "a=succeeded b=cancelled", 10 * time.Second,
+		},
+		{
+			"a cancel changes nothing after the run's timeout", `
 			timeout: 5s
 			steps:
 			  - { id: a, uses: fenced, with: { do: [attention 10s ok] } }
 			  - { id: b, uses: act, needs: a }`,
-			[]time.Duration{6 * time.Second}, workflow.RunFailed, workflow.CauseTimedOut, "a=succeeded b=cancelled", 10 * time.Second},
-		{"after a deadline of the step", `
+			[]time.Duration{6 * time.Second},
+			workflow.RunFailed, workflow.CauseTimedOut, "a=succeeded b=cancelled", 10 * time.Second,
+		},
+		{
+			"after a deadline of the step", `
 			steps:
 			  - { id: a, uses: fenced, timeout: 5s, with: { do: [attention 10s wait 1s ok] }, retry: [{ cause: timed_out, max: 3 }] }`,
-			[]time.Duration{6 * time.Second}, workflow.RunCancelled, "", "a=cancelled", 10 * time.Second},
+			[]time.Duration{6 * time.Second},
+			workflow.RunCancelled, "", "a=cancelled", 10 * time.Second,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

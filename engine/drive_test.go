@@ -72,68 +72,89 @@ func TestSemantics(t *testing.T) {
 		run        workflow.RunState
 		units      string
 	}{
-		{"outputs flow along references", `
+		{
+			"outputs flow along references", `
 			steps:
 			  - { id: a, uses: act, with: { n: 2 } }
 			  - { id: b, uses: act, with: { n: 3, from: ["${{ steps.a.outputs.n }}"] } }
 			  - { id: c, uses: act, if: "${{ steps.b.outputs.n == 5 }}" }`,
-			workflow.RunSucceeded, "a=succeeded b=succeeded c=succeeded"},
-		{"failure touches only what depends on it", `
+			workflow.RunSucceeded, "a=succeeded b=succeeded c=succeeded",
+		},
+		{
+			"failure touches only what depends on it", `
 			steps:
 			  - { id: a, uses: act, with: { do: [fail exit(3)] } }
 			  - { id: b, uses: act, needs: a }
 			  - { id: c, uses: act, needs: b }
 			  - { id: d, uses: act }`,
-			workflow.RunFailed, "a=failed(exit(3)) b=skipped(upstream_failed) c=skipped(upstream_failed) d=succeeded"},
-		{"a false condition is good", `
+			workflow.RunFailed, "a=failed(exit(3)) b=skipped(upstream_failed) c=skipped(upstream_failed) d=succeeded",
+		},
+		{
+			"a false condition is good", `
 			steps:
 			  - { id: a, uses: act, if: "${{ false }}" }
 			  - { id: b, uses: act, needs: a }`,
-			workflow.RunSucceeded, "a=skipped(condition_false) b=succeeded"},
-		{"a missing value skips its reader; good if its producer is", `
+			workflow.RunSucceeded, "a=skipped(condition_false) b=succeeded",
+		},
+		{
+			"a missing value skips its reader; good if its producer is", `
 			steps:
 			  - { id: a, uses: act, if: "${{ false }}" }
 			  - { id: b, uses: act, with: { from: ["${{ steps.a.outputs.n }}"] } }
 			  - { id: c, uses: act, needs: b }`,
-			workflow.RunSucceeded, "a=skipped(condition_false) b=skipped(source_missing) c=succeeded"},
-		{"always reads a failed step but not its outputs", `
+			workflow.RunSucceeded, "a=skipped(condition_false) b=skipped(source_missing) c=succeeded",
+		},
+		{
+			"always reads a failed step but not its outputs", `
 			steps:
 			  - { id: a, uses: act, with: { do: [fail exit(1)] } }
 			  - { id: b, uses: act, needs: a, if: "${{ always() }}" }
 			  - { id: c, uses: act, if: "${{ always() }}", with: { from: ["${{ steps.a.outputs.n }}"] } }`,
-			workflow.RunFailed, "a=failed(exit(1)) b=succeeded c=skipped(source_missing)"},
-		{"failure() after a failure, skipped otherwise", `
+			workflow.RunFailed, "a=failed(exit(1)) b=succeeded c=skipped(source_missing)",
+		},
+		{
+			"failure() after a failure, skipped otherwise", `
 			steps:
 			  - { id: a, uses: act, with: { do: [fail exit(1)] }, continue_on_error: true }
 			  - { id: b, uses: act, with: { do: [fail exit(1)] } }
 			  - { id: c, uses: act, needs: a, if: "${{ failure() }}" }
 			  - { id: d, uses: act, needs: b, if: "${{ failure() }}" }`,
-			workflow.RunFailed, "a=failed(exit(1)) b=failed(exit(1)) c=skipped(condition_false) d=succeeded"},
-		{"a condition without status function is and-ed with success()", `
+			workflow.RunFailed, "a=failed(exit(1)) b=failed(exit(1)) c=skipped(condition_false) d=succeeded",
+		},
+		{
+			"a condition without status function is and-ed with success()", `
 			steps:
 			  - { id: a, uses: act, with: { do: [fail exit(1)] } }
 			  - { id: b, uses: act, needs: a, if: "${{ true }}" }`,
-			workflow.RunFailed, "a=failed(exit(1)) b=skipped(upstream_failed)"},
-		{"continue_on_error is good and does not fail the run", `
+			workflow.RunFailed, "a=failed(exit(1)) b=skipped(upstream_failed)",
+		},
+		{
+			"continue_on_error is good and does not fail the run", `
 			steps:
 			  - { id: a, uses: act, with: { do: [fail exit(1)] }, continue_on_error: true }
 			  - { id: b, uses: act, needs: a }`,
-			workflow.RunSucceeded, "a=failed(exit(1)) b=succeeded"},
-		{"finally runs after a failure and may read steps", `
+			workflow.RunSucceeded, "a=failed(exit(1)) b=succeeded",
+		},
+		{
+			"finally runs after a failure and may read steps", `
 			steps:
 			  - { id: a, uses: act, with: { do: [fail exit(1)] } }
 			finally:
 			  - { id: f, uses: act, if: "${{ steps.a.state == 'failed' }}" }
 			  - { id: g, uses: act, if: "${{ success() }}" }`,
-			workflow.RunFailed, "a=failed(exit(1)) f=succeeded g=skipped(condition_false)"},
-		{"a bad finally step fails the run", `
+			workflow.RunFailed, "a=failed(exit(1)) f=succeeded g=skipped(condition_false)",
+		},
+		{
+			"a bad finally step fails the run", `
 			steps:
 			  - { id: a, uses: act }
 			finally:
 			  - { id: f, uses: act, with: { do: [fail exit(1)] } }
 			  - { id: g, uses: act, needs: f }`,
-			workflow.RunFailed, "a=succeeded f=failed(exit(1)) g=succeeded"},
-		{"the first rule that names the cause applies, max times", `
+			workflow.RunFailed, "a=succeeded f=failed(exit(1)) g=succeeded",
+		},
+		{
+			"the first rule that names the cause applies, max times", `
 			steps:
 			  - id: a
 			    uses: act
@@ -143,40 +164,51 @@ func TestSemantics(t *testing.T) {
 			    uses: act
 			    with: { do: [fail exit(75), fail exit(75), ok] }
 			    retry: [{ cause: [node_fail, exit], max: 1 }, { cause: api, max: 5 }]`,
-			workflow.RunFailed, "a=succeeded b=failed(exit(75))"},
-		{"api and transfer are retried by themselves, for idempotent types", `
+			workflow.RunFailed, "a=succeeded b=failed(exit(75))",
+		},
+		{
+			"api and transfer are retried by themselves, for idempotent types", `
 			steps:
 			  - { id: a, uses: act, with: { do: [fail api, fail transfer, fail api, ok] } }
 			  - { id: b, uses: act, with: { do: [fail api, fail api, fail api, fail api, ok] } }
 			  - { id: c, uses: once, with: { do: [fail api, ok] } }`,
-			workflow.RunFailed, "a=succeeded b=failed(api) c=failed(api)"},
-		{"a panic is a failure of its step", `
+			workflow.RunFailed, "a=succeeded b=failed(api) c=failed(api)",
+		},
+		{
+			"a panic is a failure of its step", `
 			steps:
 			  - { id: a, uses: act, with: { do: [panic] } }
 			  - { id: b, uses: act }`,
-			workflow.RunFailed, "a=failed(panic) b=succeeded"},
-		{"a timeout counts waiting, and ends what was begun", `
+			workflow.RunFailed, "a=failed(panic) b=succeeded",
+		},
+		{
+			"a timeout counts waiting, and ends what was begun", `
 			steps:
 			  - { id: a, uses: act, timeout: 1m, with: { do: [job 10m ok] } }
 			  - { id: b, uses: act, timeout: 1m, with: { do: [block] } }
 			  - { id: c, uses: act, timeout: 1m, with: { do: [wait 10m ok] } }
 			  - { id: d, uses: act, timeout: 1m, with: { do: [job 59s ok] } }`,
-			workflow.RunFailed, "a=failed(timed_out) b=failed(timed_out) c=failed(timed_out) d=succeeded"},
-		{"the workflow's timeout cancels the units and fails the run", `
+			workflow.RunFailed, "a=failed(timed_out) b=failed(timed_out) c=failed(timed_out) d=succeeded",
+		},
+		{
+			"the workflow's timeout cancels the units and fails the run", `
 			timeout: 1m
 			steps:
 			  - { id: a, uses: act, with: { do: [job 10m ok] } }
 			  - { id: b, uses: act, needs: a }
 			finally:
 			  - { id: f, uses: act }`,
-			workflow.RunFailed, "a=cancelled b=cancelled f=succeeded"},
-		{"an error in an expression of with is final", `
+			workflow.RunFailed, "a=cancelled b=cancelled f=succeeded",
+		},
+		{
+			"an error in an expression of with is final", `
 			steps:
 			  - id: a
 			    uses: act
 			    with: { from: ["${{ [1][5] }}"] }
 			    retry: [{ cause: exit, max: 3 }]`,
-			workflow.RunFailed, "a=failed(expression)"},
+			workflow.RunFailed, "a=failed(expression)",
+		},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

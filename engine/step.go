@@ -75,6 +75,9 @@ func Ended(evidence string) Outcome { return Outcome{kind: kindCancelled, eviden
 // Suspend gives the slot back until w's topic fires or its instant passes.
 func Suspend(w Wait) Outcome { return Outcome{kind: kindWait, wait: w} }
 
+// IsZero reports whether nothing was decided.
+func (o Outcome) IsZero() bool { return o.kind == 0 }
+
 // Failed returns the cause and the message of a failure; ok is false for other
 // outcomes.
 func (o Outcome) Failed() (cause workflow.Cause, message string, ok bool) {

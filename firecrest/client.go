@@ -275,8 +275,12 @@ func newRequestID() string {
 
 type contextKey int
 
-// noRetryKey marks requests that whoever sends them repeats in his own time.
-const noRetryKey contextKey = 0
+const (
+	// noRetryKey marks requests that whoever sends them repeats in his own time.
+	noRetryKey contextKey = iota
+	// traceKey holds a function of [WithTrace].
+	traceKey
+)
 
 func withoutRetry(ctx context.Context) context.Context {
 	return context.WithValue(ctx, noRetryKey, true)

@@ -1,6 +1,7 @@
 package firecrest
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -114,4 +115,10 @@ func WithPollSettings(p PollSettings) Option {
 // that sent it. It gets nothing secret.
 func WithObserver(f func(RequestInfo)) Option {
 	return func(s *settings) { s.observer = f }
+}
+
+// WithTrace returns a context whose requests are told to f as well, after every
+// try, as the observer of [WithObserver] is.
+func WithTrace(ctx context.Context, f func(RequestInfo)) context.Context {
+	return context.WithValue(ctx, traceKey, f)
 }

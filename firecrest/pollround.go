@@ -1,6 +1,7 @@
 package firecrest
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -179,8 +180,11 @@ var windows = []struct {
 	window Window
 	span   time.Duration
 }{
-	{Window1h, time.Hour}, {Window8h, 8 * time.Hour}, {Window24h, 24 * time.Hour},
-	{Window3d, 3 * 24 * time.Hour}, {Window7d, 7 * 24 * time.Hour},
+	{Window1h, time.Hour},
+	{Window8h, 8 * time.Hour},
+	{Window24h, 24 * time.Hour},
+	{Window3d, 3 * 24 * time.Hour},
+	{Window7d, 7 * 24 * time.Hour},
 }
 
 // clockSlack is how far the clocks here and there may be apart.
@@ -231,7 +235,7 @@ func (q Query) match(rows []Job) []Job {
 	id := q.ID
 	if id == "" {
 		for _, row := range rows {
-			if base := row.ID.Base(); q.fits(row) && (id == "" || base.before(id)) {
+			if base := row.ID.Base(); q.fits(row) && (id == "" || base.Compare(id) < 0) {
 				id = base
 			}
 		}
@@ -261,10 +265,7 @@ func (q Query) fits(row Job) bool {
 	return q.Token == "" && q.ID != "" || q.Token != "" && strings.HasPrefix(row.Name, q.Token)
 }
 
-// before orders ids as numbers.
-func (id JobID) before(other JobID) bool {
-	if len(id) != len(other) {
-		return len(id) < len(other)
-	}
-	return id < other
+// Compare orders ids as numbers: the one that was given out first is less.
+func (id JobID) Compare(other JobID) int {
+	return cmp.Or(len(id)-len(other), cmp.Compare(id, other))
 }

@@ -119,6 +119,9 @@ func (c *Client) send(ctx context.Context, call *call) *Error {
 	if c.settings.observer != nil {
 		c.settings.observer(info)
 	}
+	if trace, ok := ctx.Value(traceKey).(func(RequestInfo)); ok {
+		trace(info)
+	}
 	return failure
 }
 

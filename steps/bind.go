@@ -13,19 +13,9 @@ import (
 	"github.com/fcflow/fcflow/workflow"
 )
 
-// The control directory of a run on a system holds what fcflow itself keeps
-// there: scripts and outputs of jobs. It has subdirectories so that one listing
-// never grows too large for the server.
-const (
-	controlName = ".fcflow"
-	controlPart = "000"
-)
-
-// controlDir is the control directory of a run.
-func controlDir(site workflow.RunBound) string { return path.Join(site.RemoteDir, controlName) }
-
-// binder implements engine.Binder with three requests per run and system: who
-// we are, what the system is (once per process), and the directory.
+// binder implements engine.Binder with three requests per run and system, and
+// one per process: who we are, the run's directory, and the link that claims it;
+// and what systems there are.
 type binder struct{ library *Library }
 
 // Bind implements engine.Binder.
@@ -46,11 +36,16 @@ func (b binder) Bind(ctx context.Context, system, root string, run workflow.RunC
 		System: system, User: user.User.Name, RemoteDir: path.Join(root, run.Workflow, string(run.ID)),
 		Version: b.library.config.Client.ServerVersion(), Scheduler: facts.Scheduler.Type,
 	}
-	dir := path.Join(controlDir(site), controlPart)
-	if _, err := b.library.config.Client.Filesystem.Mkdir(ctx, system, dir, true); err != nil {
+	dir := path.Join(controlDir(site), partName(0))
+	_, err = b.library.config.Client.Filesystem.Mkdir(ctx, system, dir, true)
+	if errors.Is(err, firecrest.ErrUnsupported) && facts.WorkDir() != "" {
+		site.Fence, site.SubmitDir = workflow.FenceBlind, path.Join(facts.WorkDir(), site.User)
+		return &site, nil
+	}
+	if err != nil {
 		return nil, fmt.Errorf("make the run's remote directory (remote_root says where): %w", bindError(err))
 	}
-	return &site, nil
+	return &site, b.enclose(ctx, &site, run.Nonce)
 }
 
 // Verify implements engine.Binder.

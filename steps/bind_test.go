@@ -34,6 +34,7 @@ func TestBind(t *testing.T) {
 	}
 	want := &workflow.RunBound{
 		System: system, User: "demo", RemoteDir: s.root + "/home/demo/fcflow/test/01RUN", Version: sandbox.DefaultRelease, Scheduler: "slurm",
+		Fence: workflow.FenceClaim,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -49,7 +50,9 @@ func TestBind(t *testing.T) {
 	defer s.mu.Unlock()
 	wantRequests := map[string]int{
 		"GET /status/systems": 1, "GET /status/{system_name}/userinfo": 2, "POST /filesystem/{system_name}/ops/mkdir": 2,
-		"GET /filesystem/{system_name}/ops/stat": 1, // of this test
+		"POST /filesystem/{system_name}/ops/symlink": 2,
+		"GET /filesystem/{system_name}/ops/ls":       1, // the second time: whose link is it?
+		"GET /filesystem/{system_name}/ops/stat":     1, // of this test
 	}
 	if diff := cmp.Diff(wantRequests, requests); diff != "" {
 		t.Errorf("requests, -want +got:\n%s", diff)

@@ -8,6 +8,7 @@ import (
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/firecrest"
 	"github.com/fcflow/fcflow/internal/redact"
+	"github.com/fcflow/fcflow/steps/jobscript"
 	"github.com/fcflow/fcflow/workflow"
 )
 
@@ -42,6 +43,14 @@ func (c *call) files() *firecrest.FilesystemService { return c.client().Filesyst
 
 // system is the name of the system that the attempt works on.
 func (c *call) system() string { return c.Site.System }
+
+// scheduler is the batch system of the attempt's system.
+func (c *call) scheduler() jobscript.Scheduler {
+	if strings.EqualFold(c.Site.Scheduler, string(jobscript.PBS)) {
+		return jobscript.PBS
+	}
+	return jobscript.Slurm
+}
 
 // again reports whether something of this unit may have had an effect before:
 // an earlier attempt, or an earlier entry of this one.

@@ -18,53 +18,113 @@ type watched struct {
 	id firecrest.JobID
 	// token begins the job's name; "" if the id is all that is known.
 	token string
+	// submission is that of the job, nil if it is not known to be of this run.
+	submission *workflow.Submission
 	// ours tells whether to cancel the job when the step is to end. Nil: yes.
 	ours func(firecrest.Job) bool
 }
 
-// follow looks at a job. It returns the job when it has ended, and else nil and
-// what the attempt does until then.
-func (c *call) follow(ctx context.Context, w watched) (*firecrest.Job, engine.Outcome) {
+// follow looks at a job. It returns what was seen once the job has ended, and
+// else nil and what the attempt does until then. It asks for nothing that the
+// poller will tell anyway.
+func (c *call) follow(ctx context.Context, w watched) (*firecrest.Observation, engine.Outcome) {
 	topic := jobTopic(c.system(), w.token, w.id)
-	seen := c.observe(ctx, topic, w)
+	seen, told := c.library.jobs.take(topic)
+	if !told {
+		seen, told = c.library.jobs.ended(topic)
+	}
+	if !told && (c.Stopping() || w.token == "" && c.Reason == workflow.WakeStart || c.endsAgain(w.id)) {
+		seen, told = c.observe(ctx, topic, w), true
+	}
+	if !told {
+		return nil, engine.Suspend(engine.Wait{Reason: workflow.WaitJob, Topic: topic, Until: c.lookAgain(), Message: c.lastSeen(w.id)})
+	}
 	if seen.Job.ID != "" {
-		if err := c.Observed(ctx, c.observation(seen.Job)); err != nil {
+		if err := c.Observed(ctx, c.observation(seen, w)); err != nil {
 			return nil, lost(err)
 		}
 		if seen.Job.Status.State.IsTerminal() {
-			c.library.jobs.forget(topic)
-			return &seen.Job, engine.Outcome{}
+			return &seen, engine.Outcome{}
 		}
 	}
-	if c.Stopping() {
+	switch {
+	case c.Stopping():
 		return c.cancel(ctx, topic, w, seen)
-	}
-	if w.token == "" && seen.Outage != nil {
+	case w.token == "" && seen.Outage != nil:
 		if cause, outage := causeOf(seen.Outage); !outage { // the id is none, or not ours to see
 			return nil, engine.Failure(cause, seen.Outage.Error())
 		}
+	case seen.Unknown && w.submission != nil:
+		return c.missing(ctx, w, topic)
 	}
+	return nil, engine.Suspend(waitFor(seen, w.id, topic))
+}
+
+// waitFor is what an attempt waits for whose job goes on, and what people see.
+func waitFor(seen firecrest.Observation, id firecrest.JobID, topic string) engine.Wait {
 	wait := engine.Wait{Reason: workflow.WaitJob, Topic: topic}
 	switch status := seen.Job.Status; {
 	case seen.Outage != nil:
-		wait.Reason, wait.Message = workflow.WaitOutage, fmt.Sprintf("job %s goes on, but nothing is heard of it: %v", w.id, seen.Outage)
-	case seen.Unknown:
-		wait.Message = fmt.Sprintf("job %s is not known to the scheduler, or not yet", w.id)
+		wait.Reason, wait.Message = workflow.WaitOutage, fmt.Sprintf("job %s goes on, but nothing is heard of it: %v", id, seen.Outage)
+	case seen.Unknown || seen.Job.ID == "":
+		wait.Message = fmt.Sprintf("job %s is not known to the scheduler, or not yet", id)
+	case status.State.IsPending() && neverStarts(status.Reason):
+		wait.Reason, wait.Message = workflow.WaitAttention, fmt.Sprintf(
+			"job %s is %s (%s): it will not start by itself. Change it on the system, or cancel it there and the step fails", id, status.State, status.Reason)
 	case status.Reason != "" && status.Reason != "None":
-		wait.Message = fmt.Sprintf("job %s is %s (%s)", w.id, status.State, status.Reason)
+		wait.Message = fmt.Sprintf("job %s is %s (%s)", id, status.State, status.Reason)
 	default:
-		wait.Message = fmt.Sprintf("job %s is %s", w.id, status.State)
+		wait.Message = fmt.Sprintf("job %s is %s", id, status.State)
 	}
-	return nil, engine.Suspend(wait)
+	return wait
 }
 
-// observe is what the poller told, or else what the server says now. A job that
-// is not found is never over.
-func (c *call) observe(ctx context.Context, topic string, w watched) firecrest.Observation {
-	if seen, ok := c.library.jobs.take(topic); ok {
-		return seen
+// neverStarts reports whether a pending job will not start before somebody does
+// something about its reason.
+func neverStarts(reason string) bool {
+	reason, _, _ = strings.Cut(strings.Trim(reason, "()"), ",")
+	return lastingReasons[strings.TrimSpace(reason)]
+}
+
+// lastingReasons are those of Slurm that do not clear as other jobs end.
+var lastingReasons = map[string]bool{
+	"PartitionTimeLimit": true, "PartitionNodeLimit": true, "DependencyNeverSatisfied": true, "BadConstraints": true,
+	"AccountNotAllowed": true, "QOSNotAllowed": true, "InvalidAccount": true, "InvalidQOS": true, "ReservationDeleted": true,
+	"JobHeldUser": true, "JobHeldAdmin": true, "launch failed requeued held": true, "JobLaunchFailure": true,
+	"AssocMaxWallDurationPerJobLimit": true, "QOSMaxWallDurationPerJobLimit": true,
+	"AssocMaxCpuPerJobLimit": true, "QOSMaxCpuPerJobLimit": true, "AssocMaxNodePerJobLimit": true, "QOSMaxNodePerJobLimit": true,
+	"AssocMaxMemPerJob": true, "QOSMaxMemoryPerJob": true, "QOSMinGRES": true, "QOSMinCpuNotSatisfied": true, "QOSMinMemory": true,
+	"AssocMaxGRESPerJob": true, "QOSMaxGRESPerJob": true,
+}
+
+// lastSeen is what is known of a job before there is news, for people.
+func (c *call) lastSeen(id firecrest.JobID) string {
+	if j := c.Job(); j != nil && j.JobID == string(id) {
+		return fmt.Sprintf("job %s was %s", id, j.State)
 	}
-	seen := firecrest.Observation{}
+	return fmt.Sprintf("job %s is submitted", id)
+}
+
+// endsAgain reports whether the attempt waited to see whether its job, which was
+// over, comes back.
+func (c *call) endsAgain(id firecrest.JobID) bool {
+	j := c.Job()
+	return c.Reason == workflow.WakeDue && j != nil && j.JobID == string(id) && j.Terminal
+}
+
+// lookAgain is when an attempt looks at its evidence without news: never, but for
+// one that has begun to miss its job.
+func (c *call) lookAgain() time.Time {
+	var since time.Time
+	if found, err := c.Load(missingKey, &since); err != nil || !found {
+		return time.Time{}
+	}
+	return time.Now().Add(c.library.outages.longest)
+}
+
+// observe asks the server now.
+func (c *call) observe(ctx context.Context, topic string, w watched) firecrest.Observation {
+	seen := firecrest.Observation{At: time.Now()}
 	rows, err := c.client().Compute.Get(ctx, c.system(), w.id)
 	job, found := firecrest.Aggregate(named(rows, w.token))
 	switch {
@@ -91,12 +151,13 @@ func named(rows []firecrest.Job, token string) []firecrest.Job {
 }
 
 // observation is what is recorded of a job.
-func (c *call) observation(j firecrest.Job) workflow.JobObserved {
+func (c *call) observation(seen firecrest.Observation, w watched) workflow.JobObserved {
+	j := seen.Job
 	state := j.Status.State
 	o := workflow.JobObserved{
 		JobID: string(j.ID), State: string(state), Active: state.IsActive(), Terminal: state.IsTerminal(), Reason: j.Status.Reason,
 		Nodes: int(j.AllocationNodes), ElapsedMS: j.Time.Elapsed.Milliseconds(),
-		StartedAt: j.Time.Start, EndedAt: j.Time.End,
+		StartedAt: j.Time.Start, EndedAt: j.Time.End, AskedAt: seen.At.UTC().Truncate(time.Millisecond),
 	}
 	if j.Status.ExitCode != nil && o.Terminal {
 		code := int(*j.Status.ExitCode)
@@ -105,10 +166,71 @@ func (c *call) observation(j firecrest.Job) workflow.JobObserved {
 	if j.Status.Signal != nil {
 		o.Signal = int(*j.Status.Signal)
 	}
-	if c.Submission() != nil {
-		o.Stdout = c.jobOutput(string(j.ID))
+	if s := w.submission; s != nil {
+		o.Stdout = jobOutput(s.Intent.Control, s.Intent.Token, string(j.ID))
 	}
 	return o
+}
+
+// missingKey is the checkpoint of when the scheduler was first heard not to know
+// the job.
+const missingKey = "missing_since"
+
+// missing looks for a job that the scheduler does not know, or not any more: by
+// its claim and its exit marker. It is lost only when no witness is left, and when
+// it cannot be running any more.
+func (c *call) missing(ctx context.Context, w watched, topic string) (*firecrest.Observation, engine.Outcome) {
+	now := time.Now().UTC()
+	since := now
+	if found, err := c.Load(missingKey, &since); err != nil {
+		return nil, lost(err)
+	} else if !found {
+		if err := c.keep(ctx, missingKey, since); err != nil {
+			return nil, lost(err)
+		}
+	}
+	s := w.submission
+	again := engine.Wait{
+		Reason: workflow.WaitJob, Topic: topic, Until: now.Add(c.library.outages.longest),
+		Message: fmt.Sprintf("the scheduler does not know job %s, or not yet", w.id),
+	}
+	if s.Intent.Fence != workflow.FenceClaim {
+		if now.After(c.limitOf(s, since)) && c.Submission() != nil {
+			again.Reason, again.Message = workflow.WaitAttention, fmt.Sprintf("the scheduler does not know job %s any more, and there is no other witness; say what became of it with %s", w.id, c.resolveCommand())
+		}
+		return nil, engine.Suspend(again)
+	}
+	l := c.readPart(ctx, s.Intent.Control, now.Add(-freshness))
+	if l.err != nil && !isNotFound(l.err) {
+		return nil, c.outageSoon(ctx, l.err)
+	}
+	k := readClaim(l.entries, s.Intent.Token)
+	gone := firecrest.Observation{At: now, Job: firecrest.Job{ID: w.id, Name: s.Intent.JobName}}
+	switch {
+	case isNotFound(l.err):
+		if c.Submission() == nil {
+			return nil, engine.Suspend(again)
+		}
+		return nil, c.goneDirectory(s)
+	case k.claimed() && (k.marked || k.owner != w.id):
+		return &gone, engine.Outcome{}
+	case !k.claimed() && now.Sub(since) >= 2*c.library.lookupEvery():
+		return &gone, engine.Outcome{}
+	case k.claimed() && now.After(c.limitOf(s, since)):
+		return &gone, engine.Outcome{}
+	}
+	again.Message = fmt.Sprintf("the scheduler does not know job %s; %s", w.id, k.words(s.Intent.Token))
+	return nil, engine.Suspend(again)
+}
+
+// limitOf is when a job that was last heard of at an instant, or began then,
+// cannot be running any more.
+func (c *call) limitOf(s *workflow.Submission, since time.Time) time.Time {
+	limit := time.Duration(s.Intent.LimitMS) * time.Millisecond
+	if limit == 0 {
+		limit = c.library.fence.Limit
+	}
+	return since.Add(limit + c.library.fence.Margin)
 }
 
 const (
@@ -117,8 +239,9 @@ const (
 )
 
 // cancel asks the scheduler to end the job, again now and then, until it shows
-// that it has ended.
-func (c *call) cancel(ctx context.Context, topic string, w watched, seen firecrest.Observation) (*firecrest.Job, engine.Outcome) {
+// that it has ended. A job that may not have started is fenced off before: then
+// nothing of it can start any more, whatever becomes of the request.
+func (c *call) cancel(ctx context.Context, topic string, w watched, seen firecrest.Observation) (*firecrest.Observation, engine.Outcome) {
 	again := engine.Wait{
 		Reason: workflow.WaitJob, Topic: topic, Until: time.Now().Add(cancelAgain), Message: fmt.Sprintf("cancelling job %s", w.id),
 	}
@@ -134,6 +257,10 @@ func (c *call) cancel(ctx context.Context, topic string, w watched, seen firecre
 			c.library.jobs.forget(topic)
 			return nil, engine.Ended(fmt.Sprintf("job %s is not of this run and goes on", w.id))
 		}
+	} else if s := c.Submission(); s != nil && s.Owner == nil && s.Intent.Fence == workflow.FenceClaim {
+		if id, out := c.fenceOff(ctx); id == "" || id != w.id {
+			return nil, out
+		}
 	}
 	if err := c.keep(ctx, cancelKey, true); err != nil {
 		return nil, lost(err)
@@ -146,23 +273,17 @@ func (c *call) cancel(ctx context.Context, topic string, w watched, seen firecre
 	after := c.observe(ctx, topic, w)
 	switch {
 	case after.Job.ID != "" && after.Job.Status.State.IsTerminal():
-		c.library.jobs.forget(topic)
-		if err := c.Observed(ctx, c.observation(after.Job)); err != nil {
+		if err := c.Observed(ctx, c.observation(after, w)); err != nil {
 			return nil, lost(err)
 		}
-		return &after.Job, engine.Outcome{}
-	case after.Unknown && c.acceptedLongAgo():
+		return &after, engine.Outcome{}
+	case after.Unknown && w.submission != nil:
+		return c.missing(ctx, w, topic)
+	case after.Unknown:
 		c.library.jobs.forget(topic)
 		return nil, engine.Ended(fmt.Sprintf("the scheduler does not know job %s any more", w.id))
 	}
 	return nil, engine.Suspend(again)
-}
-
-// acceptedLongAgo reports whether the scheduler had the time to show a job that
-// it accepted.
-func (c *call) acceptedLongAgo() bool {
-	s := c.Submission()
-	return s == nil || time.Since(s.AcceptedAt) > c.library.grace()
 }
 
 // cancelled reports whether this attempt asked for the end of its job.
@@ -170,69 +291,6 @@ func (c *call) cancelled() bool {
 	var asked bool
 	_, err := c.Load(cancelKey, &asked)
 	return err == nil && asked
-}
-
-// jobEnd is how a job ended, for the step.
-type jobEnd struct {
-	cause    workflow.Cause // "" = success
-	message  string
-	evidence string
-	code     int64
-}
-
-// judge says how a job ended. Success is COMPLETED, with exit code 0 and no
-// signal wherever the scheduler tells them.
-func (c *call) judge(j *firecrest.Job) jobEnd {
-	status := j.Status
-	var code, signal int64
-	if status.ExitCode != nil {
-		code = *status.ExitCode
-	}
-	if status.Signal != nil {
-		signal = *status.Signal
-	}
-	end := jobEnd{code: code, evidence: fmt.Sprintf("job %s: %s, exit code %d, signal %d", j.ID, status.State, code, signal)}
-	if status.ExitCode == nil {
-		end.evidence = fmt.Sprintf("job %s: %s", j.ID, status.State)
-	}
-	if status.State.Name() == "COMPLETED" && code == 0 && signal == 0 {
-		return end
-	}
-	end.cause = jobCause(status.State.Name(), code, signal)
-	end.message = fmt.Sprintf("job %s on %s ended %s", j.ID, c.system(), status.State)
-	switch {
-	case code != 0:
-		end.message += fmt.Sprintf(" with exit code %d", code)
-	case signal != 0:
-		end.message += fmt.Sprintf(" by signal %d", signal)
-	}
-	if reason := status.Reason; reason != "" && reason != "None" && reason != "NonZeroExitCode" {
-		end.message += " (" + reason + ")"
-	}
-	return end
-}
-
-// jobCause is the cause of a job's end, by the scheduler's word for it.
-func jobCause(state string, code, signal int64) workflow.Cause {
-	switch state {
-	case "TIMEOUT", "DEADLINE":
-		return workflow.CauseWalltime
-	case "OUT_OF_MEMORY":
-		return workflow.CauseOutOfMemory
-	case "NODE_FAIL", "BOOT_FAIL", "LAUNCH_FAILED", "RECONFIG_FAIL":
-		return workflow.CauseNodeFail
-	case "PREEMPTED":
-		return workflow.CausePreempted
-	case "CANCELLED", "REVOKED":
-		return workflow.CauseKilled
-	}
-	switch {
-	case code != 0:
-		return workflow.ExitCause(int(code))
-	case signal != 0:
-		return workflow.ExitCause(int(128 + signal)) // as shells count
-	}
-	return workflow.CauseExit
 }
 
 // Limits of what is fetched of a job's output, in bytes and lines.

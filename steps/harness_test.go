@@ -123,6 +123,10 @@ func (s *site) restart() {
 			First: []time.Duration{20 * time.Millisecond}, Min: 50 * time.Millisecond, Max: 100 * time.Millisecond,
 			LookupEvery: 100 * time.Millisecond, LookupsPerMinute: 1000, Grace: 300 * time.Millisecond,
 		},
+		Fence: FenceSettings{
+			Quiet: 300 * time.Millisecond, Between: 50 * time.Millisecond, Visible: time.Second, Confirm: 200 * time.Millisecond,
+			Margin: time.Second, Limit: time.Second,
+		},
 	})
 	s.library.outages = backoff{10 * time.Millisecond, 50 * time.Millisecond}
 	s.library.limits = backoff{10 * time.Millisecond, 50 * time.Millisecond}

@@ -32,9 +32,10 @@ func job() stepType {
 		Summary: "Submits a batch job and waits for its end",
 		Doc: "The script is sent as part of a batch script that makes `workdir`, exports `env`, runs the script by its own interpreter, " +
 			"passes TERM, INT, USR1, USR2 and CONT on to it and ends with its exit code; 78 also says that the directory could not be used. " +
-			"A remote script is submitted as it is, in `workdir`. Systems must run Slurm.\n\n" +
-			"A job is submitted once for each attempt, whatever fails: if nobody knows whether a submission was accepted, the job is looked " +
-			"for by its name, and if it is not found the step asks for attention instead of submitting again. " +
+			"A remote script is submitted as it is, in `workdir`, without a fence.\n\n" +
+			"The script runs at most once for each attempt, whatever fails. The first thing a job does is to claim the attempt's token in the " +
+			"run's remote directory, which only one can: a job that comes second ends with 79 and runs nothing. If nobody knows whether a submission " +
+			"was accepted, the job is looked for until that is known. What is promised when: docs/guarantees.md. " +
 			"While it waits the step takes no slot. A cancelled run cancels its jobs.",
 		Remote:         true,
 		Fenced:         true,
@@ -56,31 +57,64 @@ func job() stepType {
 }
 
 func submitAndWait(ctx context.Context, c *call, in jobIn) engine.Outcome {
-	id, out := c.submitted(ctx, in.batchIn)
-	if id == "" {
-		return out
+	job, end, out := c.runJob(ctx, in.batchIn)
+	if out != nil {
+		return *out
 	}
-	job, out := c.follow(ctx, watched{id: id, token: c.Token})
-	if job == nil {
-		return out
-	}
-	end := c.judge(job)
-	stdout := c.jobOutput(string(id))
+	stdout := jobOutput(c.Submission().Intent.Control, c.Token, string(job.ID))
 	var tail string
 	if in.KeepOutput == "always" || in.KeepOutput == "failed" && end.cause != "" {
 		tail = c.fetchLog(ctx, stdout, "job.log")
 	}
 	switch {
 	case end.cause == workflow.CauseKilled && c.cancelled():
-		return engine.Ended(end.evidence)
+		return engine.Ended(end.evidence).WithRule(end.rule)
 	case end.cause != "":
-		return engine.Failure(end.cause, end.message).WithEvidence(end.evidence).WithTail(tail)
+		return engine.Failure(end.cause, end.message).WithEvidence(end.evidence).WithRule(end.rule).WithTail(tail)
 	}
 	return c.jobSuccess(ctx, in, job, stdout, end)
 }
 
+// runJob submits the job of the attempt and follows whichever job comes to own
+// its token to its end. An outcome says how the attempt goes on until then, or
+// ends without one.
+func (c *call) runJob(ctx context.Context, in batchIn) (*firecrest.Job, *jobEnd, *engine.Outcome) {
+	var next firecrest.JobID // to follow instead of the one that is known best
+	for {
+		id, out := c.submitted(ctx, in)
+		if id == "" {
+			return nil, nil, &out
+		}
+		if next != "" && c.Submission().Owner == nil {
+			id = next
+		}
+		w := watched{id: id, token: c.Token, submission: c.Submission()}
+		seen, out := c.follow(ctx, w)
+		switch {
+		case seen == nil && out.IsZero():
+			next = ""
+			continue // another job owns the token
+		case seen == nil:
+			return nil, nil, &out
+		}
+		v := c.settle(ctx, ending{
+			submission: c.Submission(), job: seen.Job, at: seen.At, requeue: in.Requeue,
+			record: func(owner *workflow.SubmissionOwner) error { return c.Note(ctx, owner) },
+		})
+		switch {
+		case v.follow != "":
+			next = v.follow
+			continue
+		case v.wait != nil:
+			return nil, nil, v.wait
+		}
+		c.library.jobs.forget(jobTopic(c.system(), c.Token, id))
+		return &seen.Job, v.end, nil
+	}
+}
+
 // jobSuccess delivers the outputs, those that the step declares included.
-func (c *call) jobSuccess(ctx context.Context, in jobIn, job *firecrest.Job, stdout string, end jobEnd) engine.Outcome {
+func (c *call) jobSuccess(ctx context.Context, in jobIn, job *firecrest.Job, stdout string, end *jobEnd) engine.Outcome {
 	workdir := c.Submission().Intent.WorkDir
 	outputs, err := c.readOutputs(ctx, in, stdout, workdir)
 	if err != nil {
@@ -93,7 +127,7 @@ func (c *call) jobSuccess(ctx context.Context, in jobIn, job *firecrest.Job, std
 	for i, f := range jobOutputs() {
 		outputs[f.Name] = fixed.Field(i).Interface()
 	}
-	return engine.Success(outputs).WithEvidence(end.evidence)
+	return engine.Success(outputs).WithEvidence(end.evidence).WithRule(end.rule)
 }
 
 // jobOutputs are the outputs of every job, in the order of jobOut.

@@ -25,6 +25,7 @@ type batchIn struct {
 	Resources    resourcesIn       `json:"resources" doc:"What the job asks the scheduler for; written as directives."`
 	Directives   []string          `json:"directives" doc:"Further options of sbatch, one each, such as --gres=gpu:2."`
 	Requeue      bool              `json:"requeue" default:"false" doc:"Let the scheduler run the job again after a failure of a node."`
+	Fence        string            `json:"fence" enum:"auto blind off" default:"auto" doc:"How the job makes sure that it is the only one: auto claims a token in the run's remote directory; blind claims it too, and tells the outcome by its exit code alone; off runs the script as it is, and finds it again by its name. See docs/guarantees.md."`
 }
 
 type resourcesIn struct {
@@ -101,7 +102,7 @@ func (c *call) script(in batchIn) (string, error) {
 }
 
 // batchScript is the text to submit; nil for a remote script.
-func (c *call) batchScript(in batchIn, workdir string) ([]byte, error) {
+func (c *call) batchScript(in batchIn, intent workflow.SubmissionIntent) ([]byte, error) {
 	text, err := c.script(in)
 	if err != nil {
 		return nil, err
@@ -125,8 +126,8 @@ func (c *call) batchScript(in batchIn, workdir string) ([]byte, error) {
 		return nil, refuse("%s; %s", p.Message, p.Hint)
 	}
 	rendered, err := jobscript.Render(jobscript.Script{
-		Payload: []byte(text), Control: c.controlPart(), Token: c.Token, Fence: jobscript.FenceClaim, WorkDir: workdir,
-		Env: in.Env, Options: slices.Concat(in.Directives, options), Requeue: in.Requeue,
+		Payload: []byte(text), Control: intent.Control, Token: c.Token, Fence: jobscript.Fence(intent.Fence), PBS: c.pbs(),
+		WorkDir: intent.WorkDir, Env: in.Env, Options: slices.Concat(in.Directives, options), Requeue: in.Requeue,
 	})
 	if err != nil {
 		return nil, refuse("%v", err)

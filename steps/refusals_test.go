@@ -320,7 +320,7 @@ func TestLostAnswerAndNothingToRead(t *testing.T) {
 		s.fault = func(op string, _ *http.Request) *sandbox.Fault {
 			switch {
 			case strings.HasSuffix(op, "ops/"+name):
-				if changes++; name != "mkdir" && changes == 1 || changes == 3 { // two are made before
+				if changes++; changes == map[string]int{"mkdir": 3, "symlink": 2, "rm": 1}[name] { // after those of the run
 					return &sandbox.Fault{DropReply: true}
 				}
 			case strings.HasSuffix(op, read):

@@ -3,6 +3,7 @@ package steps
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -35,9 +36,10 @@ type Config struct {
 	RemoteRoot string
 	// Account is charged for jobs that name none; "" = the scheduler's default.
 	Account string
-	// Poll says how often jobs are asked for. Its Grace is also how long a job
-	// whose submission got no answer is looked for before a person is asked.
+	// Poll says how often jobs are asked for.
 	Poll firecrest.PollSettings
+	// Fence says how patient to be where the fate of a job is not known.
+	Fence FenceSettings
 	// ObjectStore is the one that steps work on when they name none, as in a
 	// sandbox; nil means what the environment says.
 	ObjectStore *datatransfer.StoreConfig
@@ -52,19 +54,23 @@ type Config struct {
 // Library is the list of step types. It is a workflow.Catalogue and an
 // engine.Library.
 type Library struct {
-	config  Config
-	list    []*engine.Step
-	byName  map[string]*engine.Step
-	outages backoff // while the service is in trouble
-	limits  backoff // while a limit on jobs is reached
-	jobs    *jobWatcher
-	stores  objectStores
-	mover   *datatransfer.Mover
+	config   Config
+	list     []*engine.Step
+	byName   map[string]*engine.Step
+	outages  backoff // while the service is in trouble
+	limits   backoff // while a limit on jobs is reached
+	fence    FenceSettings
+	jobs     *jobWatcher
+	parts    readings[*listing] // of control directories
+	jobLists readings[*jobList]
+	stores   objectStores
+	mover    *datatransfer.Mover
 
 	killGrace time.Duration // see killGrace
 
 	mu      sync.Mutex
-	systems []firecrest.System // as the service told, once per process
+	systems []firecrest.System   // as the service told, once per process
+	lives   map[string]time.Time // when this process first met an owner of a run
 }
 
 // Catalogue returns the step types without the means to execute them: for
@@ -82,6 +88,7 @@ func New(config Config) *Library {
 	pause := cmp.Or(config.Pause, 10*time.Second)
 	l := &Library{
 		config: config, byName: map[string]*engine.Step{}, jobs: newJobWatcher(config),
+		fence: config.Fence.withDefaults(), lives: map[string]time.Time{},
 		outages: backoff{pause, 30 * pause}, limits: backoff{6 * pause, 60 * pause}, killGrace: killGrace,
 	}
 	if config.Client != nil {
@@ -161,6 +168,18 @@ func (l *Library) Close() {
 	if l.mover != nil {
 		l.mover.Close()
 	}
+}
+
+// since is when this process first met a run under one of its owners. What is
+// read of the system from then on shows what the owners before have done.
+func (l *Library) since(run workflow.RunID, epoch int64) time.Time {
+	key := fmt.Sprintf("%s %d", run, epoch)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, met := l.lives[key]; !met {
+		l.lives[key] = time.Now()
+	}
+	return l.lives[key]
 }
 
 // backoff is how long to wait before trying something again.

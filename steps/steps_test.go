@@ -170,6 +170,7 @@ func TestDecode(t *testing.T) {
 		batchIn: batchIn{
 			Script: "#!/bin/sh", Env: map[string]string{"A": "b"},
 			Resources: resourcesIn{Time: duration(90 * time.Minute), Memory: 1024, Nodes: 2},
+			Fence:     "auto",
 		},
 		KeepOutput: "failed",
 	}

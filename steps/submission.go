@@ -3,84 +3,73 @@ package steps
 import (
 	"context"
 	"errors"
-	"fmt"
-	"path"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/firecrest"
+	"github.com/fcflow/fcflow/steps/jobscript"
 	"github.com/fcflow/fcflow/workflow"
 )
 
-// A job is submitted at most once for each attempt, whatever fails. The order
-// is: intent on record, sending on record, one request, its outcome on record. A
-// request whose fate is unknown is never repeated: the job is looked for by the
-// token that its name begins with, and if it cannot be found, a person is
-// asked.
+// A payload runs at most once for each attempt, whatever fails. The order is:
+// intent on record, sending on record, one request, its outcome on record. A
+// request whose fate is unknown is never followed by another before its job has
+// been looked for long enough (resolve.go); and were that verdict wrong, the
+// second job would find its token claimed and run nothing. Who owns the token is
+// read from its claim, never believed of an answer (ending.go).
 
 // sendGrace is how long a submission that is under way may still take when the
 // attempt is told to end: an answer that is not waited for is a fate unknown.
 const sendGrace = 10 * time.Second
 
-// defaultGrace is how long a job is looked for after its submission got no
-// usable answer; servers may take that long to accept one.
-const defaultGrace = 2 * time.Minute
-
-// controlPart is the directory for scripts and outputs of jobs.
-func (c *call) controlPart() string { return path.Join(controlDir(c.Site), controlPart) }
-
-// jobOutput is where a job's output goes, with the id of the job or %j.
-func (c *call) jobOutput(id string) string { return path.Join(c.controlPart(), c.Token+".out."+id) }
-
 // topic is what the attempt waits for; the id is "" while it is not known.
 func (c *call) topic(id firecrest.JobID) string { return jobTopic(c.system(), c.Token, id) }
 
-// submitted returns the id of the attempt's job, submitting it if that has not
+// submitted returns the id of the job to follow, submitting it if that has not
 // happened. Without an id the outcome says how the attempt ends or goes on.
 func (c *call) submitted(ctx context.Context, in batchIn) (firecrest.JobID, engine.Outcome) {
 	s := c.Submission()
-	switch {
-	case s == nil && c.Stopping():
-		return "", engine.Ended("nothing was submitted")
-	case s == nil:
+	if s == nil {
+		if c.Stopping() {
+			return "", engine.Ended("nothing was submitted")
+		}
 		if err := c.intend(ctx, in); err != nil {
 			return "", c.failed(ctx, err)
 		}
+		s = c.Submission()
+	}
+	switch {
+	case s.Owner != nil && s.Owner.JobID == "":
+		return "", c.fencedOff(ctx)
+	case s.Owner == nil && s.Resolved != nil && s.Resolved.As != workflow.ResolvedJob:
+		return c.resolvedByPerson(ctx)
 	case s.JobID != "":
 		return firecrest.JobID(s.JobID), engine.Outcome{}
-	case unresolved(s):
-		return c.find(ctx)
+	case c.Stopping() && !s.Doubtful():
+		return "", engine.Ended("no request to submit the job was carried out").WithRule(workflow.RuleAnswer)
 	case c.Stopping():
-		return "", engine.Ended("no request to submit the job was carried out")
+		return c.fenceOff(ctx)
+	case s.Unsettled():
+		return c.resolve(ctx)
 	}
 	return c.send(ctx)
 }
 
-// unresolved reports whether a request was sent whose fate is unknown.
-func unresolved(s *workflow.Submission) bool {
-	for _, o := range s.Outcomes {
-		if o.Class == workflow.Ambiguous {
-			return true
-		}
-	}
-	return s.InFlight()
-}
-
 // intend puts the job on record, with the text that will be sent.
 func (c *call) intend(ctx context.Context, in batchIn) error {
-	if scheduler := c.Site.Scheduler; scheduler != "" && !strings.EqualFold(scheduler, "slurm") {
-		return refuse("%s runs %s; jobs can be submitted to Slurm only", c.system(), scheduler)
-	}
 	workdir, err := c.path(in.inWorkdir, ".")
 	if err != nil {
 		return err
 	}
-	script, err := c.batchScript(in, workdir)
+	intent := workflow.SubmissionIntent{
+		System: c.system(), WorkDir: workdir, Control: c.controlPart(), Fence: c.fenceOf(in),
+		Account: in.resources("").Account, LimitMS: time.Duration(in.Resources.Time).Milliseconds(), Requeue: in.Requeue,
+	}
+	script, err := c.batchScript(in, intent)
 	if err != nil {
 		return err
 	}
-	intent := workflow.SubmissionIntent{System: c.system(), WorkDir: workdir, Account: in.resources("").Account}
 	if in.RemoteScript != "" {
 		if intent.RemoteScript, err = c.path(in.inWorkdir, in.RemoteScript); err != nil {
 			return err
@@ -89,29 +78,68 @@ func (c *call) intend(ctx context.Context, in batchIn) error {
 			return err
 		}
 	}
+	if err := c.makePart(ctx, intent.Control); err != nil {
+		return err
+	}
 	if in.Name != "" {
 		c.JobName = workflow.JobName(c.Token, in.Name)
 	}
 	return c.Intend(ctx, intent, script)
 }
 
+// makePart makes the part of the control directory that the attempt's files go
+// to, once for a run. One that has vanished since is not made again: claims may
+// have vanished with it.
+func (c *call) makePart(ctx context.Context, part string) error {
+	if c.Place < partSize || c.Site.SubmitDir != "" {
+		return nil // made when the run was bound, or by the jobs
+	}
+	if used, err := c.UsesControl(ctx, part); used || err != nil {
+		return err
+	}
+	made := c.library.parts.reading("made "+c.system()+" "+part).get(ctx, time.Time{}, func(ctx context.Context) *listing {
+		_, err := c.files().Mkdir(ctx, c.system(), part, true)
+		return &listing{err: err}
+	})
+	return made.err
+}
+
 // spec is the request, from what is on record alone.
 func (c *call) spec() (firecrest.JobSpec, error) {
 	intent := c.Submission().Intent
-	spec := firecrest.JobSpec{Name: intent.JobName, StandardOutput: c.jobOutput("%j")}
+	spec := firecrest.JobSpec{Name: intent.JobName, StandardOutput: jobOutput(intent.Control, c.Token, "%j"), WorkingDirectory: c.Site.RemoteDir}
+	if c.writesOutput() {
+		spec.StandardOutput = "/dev/null"
+	}
+	if c.Site.SubmitDir != "" {
+		spec.WorkingDirectory = c.Site.SubmitDir
+	}
 	if intent.RemoteScript != "" {
 		spec.ScriptPath, spec.WorkingDirectory, spec.Account = intent.RemoteScript, intent.WorkDir, intent.Account
 		return spec, nil
 	}
 	script, err := c.Script()
-	spec.Script, spec.WorkingDirectory = string(script), c.Site.RemoteDir
+	spec.Script = string(script)
 	return spec, err
 }
+
+// writesOutput reports whether jobs open their output file themselves: where the
+// scheduler does not put its id into the name, or the directory may not exist yet.
+func (c *call) writesOutput() bool { return c.pbs() || c.Site.SubmitDir != "" }
+
+// pbs reports whether the system runs PBS.
+func (c *call) pbs() bool { return c.scheduler() == jobscript.PBS }
 
 // send submits the job, once.
 func (c *call) send(ctx context.Context) (firecrest.JobID, engine.Outcome) {
 	if ctx.Err() != nil {
 		return "", engine.Ended("no request to submit the job was carried out")
+	}
+	if c.Epoch > 1 && c.Submission().Sent == 0 {
+		// Another life of this run may have sent it, and its history is lost.
+		if id, out, done := c.lookBack(ctx); done {
+			return id, out
+		}
 	}
 	spec, err := c.spec()
 	if err != nil {
@@ -125,16 +153,16 @@ func (c *call) send(ctx context.Context) (firecrest.JobID, engine.Outcome) {
 	defer cancel()
 	id, err := c.client().Compute.Submit(lingering, c.system(), spec)
 	outcome := submissionOutcome(k, id, err)
-	if err := c.Outcome(ctx, outcome); err != nil {
+	if err := c.Note(ctx, &outcome); err != nil {
 		return "", lost(err)
 	}
 	switch outcome.Class {
 	case workflow.Accepted:
 		return id, engine.Outcome{}
 	case workflow.Ambiguous:
-		return c.find(ctx)
+		return c.resolve(ctx)
 	}
-	return "", c.refused(ctx, err)
+	return c.refused(ctx, err)
 }
 
 // linger is a context that ends some time after its parent.
@@ -171,17 +199,18 @@ func submissionOutcome(k int, id firecrest.JobID, err error) workflow.Submission
 	return o
 }
 
-// refused goes on after a submission that certainly made no job.
-func (c *call) refused(ctx context.Context, err error) engine.Outcome {
+// refused goes on after a request that certainly made no job.
+func (c *call) refused(ctx context.Context, err error) (firecrest.JobID, engine.Outcome) {
 	var submit *firecrest.SubmitError
-	if !errors.As(err, &submit) {
-		return engine.Failure(workflow.CauseRejected, err.Error())
-	}
+	permanent := !errors.As(err, &submit) || submit.Permanent
 	switch {
 	case ctx.Err() != nil:
-		return engine.Ended("no request to submit the job was carried out")
-	case submit.Permanent:
-		return engine.Failure(workflow.CauseRejected, err.Error())
+		return "", engine.Ended("no request to submit the job was carried out").WithRule(workflow.RuleAnswer)
+	case permanent && c.Submission().Doubtful():
+		// A request before may have made a job after all.
+		return c.fenceOff(ctx)
+	case permanent:
+		return "", engine.Failure(workflow.CauseRejected, err.Error()).WithRule(workflow.RuleAnswer)
 	case submit.JobLimit:
 		refusals := 0
 		for _, o := range c.Submission().Outcomes {
@@ -189,119 +218,114 @@ func (c *call) refused(ctx context.Context, err error) engine.Outcome {
 				refusals++
 			}
 		}
-		return engine.Suspend(engine.Wait{
+		wait := engine.Wait{
 			Reason: workflow.WaitTimer, Until: time.Now().Add(c.library.limits.after(refusals)),
 			Message: "a limit on jobs is reached: " + err.Error(),
-		})
+		}
+		if c.Submission().Doubtful() {
+			wait.Reason = workflow.WaitOutage // a cancel must be told, to fence the token off
+		}
+		return "", engine.Suspend(wait)
+	case c.Submission().Doubtful():
+		return "", c.outageSoon(ctx, err)
 	}
-	return c.outage(ctx, err, engine.Wait{Reason: workflow.WaitOutage})
+	return "", c.outage(ctx, err, engine.Wait{Reason: workflow.WaitOutage})
 }
 
-// find looks for the job of a submission whose fate is unknown. Nothing of this
-// gives up by itself: a failed attempt could be followed by another, and by a
-// second job.
-func (c *call) find(ctx context.Context) (firecrest.JobID, engine.Outcome) {
+// fenceOff makes sure that no job of the token can run any more, where it is not
+// known whether there is one, and ends the attempt then. If a job was faster, it
+// is followed.
+func (c *call) fenceOff(ctx context.Context) (firecrest.JobID, engine.Outcome) {
 	s := c.Submission()
-	topic := c.topic("")
 	if s.InFlight() {
-		err := c.Outcome(ctx, workflow.SubmissionOutcome{
-			K: s.Sent, Class: workflow.Ambiguous, Message: "fcflow ended before the answer came",
-		})
-		if err != nil {
+		if err := c.unanswered(ctx); err != nil {
 			return "", lost(err)
 		}
 	}
-	if ctx.Err() != nil {
-		return "", engine.Suspend(engine.Wait{Reason: workflow.WaitOutage, Topic: topic, Message: c.unknownFate()})
+	if s.Intent.Fence != workflow.FenceClaim {
+		return c.resolve(ctx) // nothing can be planted: look until one can tell
 	}
-	if o, ok := c.library.jobs.take(topic); ok && o.Job.ID != "" {
-		return c.adopt(ctx, o.Job.ID)
+	what, calls, err := c.plant(ctx, s)
+	switch what {
+	case plantWon:
+		if err := c.fenced(ctx, workflow.RuleTombstone, "the token was fenced off before any job claimed it", calls); err != nil {
+			return "", lost(err)
+		}
+		return "", c.fencedOff(ctx)
+	case plantLost:
+		return c.resolve(ctx) // the claim says who it is
+	case plantGone:
+		// No job can claim the token there any more: they never make that directory.
+		return c.resolve(ctx)
 	}
-	id, err := c.listedJob(ctx)
+	return "", c.outageSoon(ctx, err)
+}
+
+// fenced records that nobody owns the token, for good.
+func (c *call) fenced(ctx context.Context, rule workflow.Rule, evidence string, calls []workflow.CallFact) error {
+	return c.Note(ctx, &workflow.SubmissionOwner{Rule: rule, Evidence: evidence, Calls: calls})
+}
+
+// fencedOff ends an attempt whose token nobody can claim any more. Jobs that are
+// known would run nothing; they are cancelled first, so that none is left.
+func (c *call) fencedOff(ctx context.Context) engine.Outcome {
+	s := c.Submission()
+	for _, id := range s.Candidates {
+		if err := c.client().Compute.Cancel(ctx, c.system(), firecrest.JobID(id)); err != nil {
+			return c.outageSoon(ctx, err)
+		}
+	}
+	evidence := s.Owner.Evidence
 	switch {
-	case err != nil:
-		return "", engine.Suspend(engine.Wait{
-			Reason: workflow.WaitOutage, Topic: topic, Until: time.Now().Add(c.library.outages.longest),
-			Message: c.unknownFate() + ": " + err.Error(),
-		})
-	case id != "":
-		return c.adopt(ctx, id)
+	case c.Stopping():
+		return engine.Ended(evidence).WithRule(s.Owner.Rule)
+	case s.Resolved != nil && s.Resolved.As == workflow.ResolvedNeverRan:
+		return engine.Failure(workflow.CauseLost, s.Resolved.By+" said that the job never ran; it is submitted again").
+			WithEvidence(evidence).WithRule(workflow.RulePerson).Again()
+	case s.Resolved != nil && s.Resolved.As == workflow.ResolvedFailed:
+		return engine.Failure(workflow.CauseLost, s.Resolved.By+" said that the attempt has failed").WithEvidence(evidence).WithRule(workflow.RulePerson)
 	}
-	return "", c.search(ctx, topic)
+	last := slices.IndexFunc(s.Outcomes, func(o workflow.SubmissionOutcome) bool { return o.Class == workflow.Rejected })
+	if last >= 0 {
+		return engine.Failure(workflow.CauseRejected, s.Outcomes[last].Message).WithEvidence(evidence).WithRule(s.Owner.Rule)
+	}
+	return engine.Failure(workflow.CauseLost, "the token of the job is fenced off, and nobody here asked for that").WithEvidence(evidence).WithRule(s.Owner.Rule)
 }
 
-// listedJob returns the id of the attempt's job, the first if there are
-// several; "" if none is listed.
-func (c *call) listedJob(ctx context.Context) (firecrest.JobID, error) {
-	jobs, err := c.client().Compute.List(ctx, c.system(), &firecrest.JobListOptions{Window: windowSince(c.StartedAt)})
-	if err != nil {
-		return "", err
-	}
-	for _, j := range jobs {
-		if strings.HasPrefix(j.Name, c.Token) {
-			return j.ID.Base(), nil
+// resolvedByPerson does what somebody said: it fences the token off, so that the
+// word cannot be wrong at the cost of a second execution, and ends the attempt. A
+// job that has claimed the token is followed all the same.
+func (c *call) resolvedByPerson(ctx context.Context) (firecrest.JobID, engine.Outcome) {
+	s := c.Submission()
+	if s.InFlight() {
+		if err := c.unanswered(ctx); err != nil {
+			return "", lost(err)
 		}
 	}
-	return "", nil
-}
-
-func windowSince(since time.Time) firecrest.Window {
-	age := time.Since(since) + 10*time.Minute // clocks differ
-	for _, w := range []struct {
-		span   time.Duration
-		window firecrest.Window
-	}{
-		{time.Hour, firecrest.Window1h}, {8 * time.Hour, firecrest.Window8h},
-		{24 * time.Hour, firecrest.Window24h}, {72 * time.Hour, firecrest.Window3d},
-	} {
-		if age <= w.span {
-			return w.window
+	evidence := s.Resolved.By + " said so"
+	var calls []workflow.CallFact
+	if s.Intent.Fence == workflow.FenceClaim {
+		what, made, err := c.plant(ctx, s)
+		switch calls = made; what {
+		case plantWon:
+			evidence += ", and the token was fenced off"
+		case plantGone:
+			evidence += "; the control directory is gone"
+		case plantLost:
+			return c.resolve(ctx)
+		default:
+			return "", c.outageSoon(ctx, err)
 		}
 	}
-	return firecrest.Window7d
-}
-
-func (c *call) adopt(ctx context.Context, id firecrest.JobID) (firecrest.JobID, engine.Outcome) {
-	c.library.jobs.forget(c.topic(""))
-	err := c.Outcome(ctx, workflow.SubmissionOutcome{
-		K: c.Submission().Sent, Class: workflow.Adopted, JobID: string(id), Message: "found by its name",
-	})
-	if err != nil {
+	if err := c.fenced(ctx, workflow.RulePerson, evidence, calls); err != nil {
 		return "", lost(err)
 	}
-	return id, engine.Outcome{}
+	return "", c.fencedOff(ctx)
 }
 
-// grace is how long a job that should be there may be missing.
-func (l *Library) grace() time.Duration {
-	if g := l.config.Poll.Grace; g > 0 {
-		return g
-	}
-	return defaultGrace
-}
-
-const searchKey = "search"
-
-// search waits for the job to show up in the list, and after a while says that
-// somebody should have a look.
-func (c *call) search(ctx context.Context, topic string) engine.Outcome {
-	began := time.Now()
-	found, err := c.Load(searchKey, &began)
-	if err == nil && !found {
-		err = c.keep(ctx, searchKey, began)
-	}
-	if err != nil {
-		return lost(err)
-	}
-	if end := began.Add(c.library.grace()); time.Now().Before(end) {
-		return engine.Suspend(engine.Wait{Reason: workflow.WaitOutage, Topic: topic, Until: end, Message: c.unknownFate() + "; looking for it"})
-	}
-	return engine.Suspend(engine.Wait{
-		Reason: workflow.WaitAttention, Topic: topic,
-		Message: c.unknownFate() + ", and no such job is listed. If it turns up it is followed; `fcflow resume` looks again",
+// unanswered records that the answer to the last request will not come any more.
+func (c *call) unanswered(ctx context.Context) error {
+	return c.Note(ctx, &workflow.SubmissionOutcome{
+		K: c.Submission().Sent, Class: workflow.Ambiguous, Message: "fcflow ended before the answer came",
 	})
-}
-
-func (c *call) unknownFate() string {
-	return fmt.Sprintf("nobody knows whether job %q was submitted to %s: the answer was lost", c.Submission().Intent.JobName, c.system())
 }

@@ -3,7 +3,6 @@ package steps
 import (
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -66,18 +65,24 @@ func TestSubmissionOutcomes(t *testing.T) {
 		waiting int
 	}{
 		{"accepted", nil, []workflow.SubmissionClass{workflow.Accepted}, "", 0},
-		{"answer lost", []*sandbox.Fault{{DropReply: true}}, []workflow.SubmissionClass{workflow.Ambiguous, workflow.Adopted}, "", 0},
+		{"answer lost", []*sandbox.Fault{{DropReply: true}}, []workflow.SubmissionClass{workflow.Ambiguous}, "", 0},
 		{
-			"unhealthy", []*sandbox.Fault{signed(503, unhealthy), signed(503, unhealthy)},
-			[]workflow.SubmissionClass{workflow.NotSent, workflow.NotSent, workflow.Accepted}, workflow.WaitOutage, 2,
+			"unhealthy",
+			[]*sandbox.Fault{signed(503, unhealthy), signed(503, unhealthy)},
+			[]workflow.SubmissionClass{workflow.NotSent, workflow.NotSent, workflow.Accepted},
+			workflow.WaitOutage, 2,
 		},
 		{
-			"limit", []*sandbox.Fault{signed(403, limit), signed(403, limit)},
-			[]workflow.SubmissionClass{workflow.Rejected, workflow.Rejected, workflow.Accepted}, workflow.WaitTimer, 2,
+			"limit",
+			[]*sandbox.Fault{signed(403, limit), signed(403, limit)},
+			[]workflow.SubmissionClass{workflow.Rejected, workflow.Rejected, workflow.Accepted},
+			workflow.WaitTimer, 2,
 		},
 		{
-			"limit, then lost", []*sandbox.Fault{signed(403, limit), {DropReply: true}},
-			[]workflow.SubmissionClass{workflow.Rejected, workflow.Ambiguous, workflow.Adopted}, workflow.WaitTimer, 1,
+			"limit, then lost",
+			[]*sandbox.Fault{signed(403, limit), {DropReply: true}},
+			[]workflow.SubmissionClass{workflow.Rejected, workflow.Ambiguous},
+			workflow.WaitTimer, 1,
 		},
 	}
 	for _, test := range tests {
@@ -130,42 +135,48 @@ func TestRejectedForGood(t *testing.T) {
 	}
 }
 
-// TestUnknownFate: a gateway swallowed the request, or its answer. The step
-// asks for attention and does not submit again, also after a restart; if the job
-// turns up after all it is followed.
-func TestUnknownFate(t *testing.T) {
+// TestLostRequest: a gateway swallowed the request. It is looked for as long as it
+// takes, also after a restart, and only then sent again.
+func TestLostRequest(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	var posts atomic.Int64
+	posts := 0
 	s.faults(postJob, func(n int) *sandbox.Fault {
-		if n > 1 {
-			return nil // of this test
+		if posts = n; n > 1 {
+			return nil
 		}
-		posts.Add(1)
 		return &sandbox.Fault{Status: http.StatusBadGateway}
 	})
 	x := s.create(s.load(helloJob))
-	name := workflow.JobName(tokenOf(x.Run(), "x"), "x")
-	for range 2 {
-		s.driveUntil(x, waiting(workflow.WaitAttention))
-		message := unit(t, x.Run(), "x").Wait.Message
-		if !strings.Contains(message, name) || !strings.Contains(message, "fcflow resume") {
-			t.Errorf("the message does not help: %s", message)
+	s.driveUntil(x, waiting(workflow.WaitOutage))
+	if u := unit(t, x.Run(), "x"); !strings.Contains(u.Wait.Message, workflow.JobName(tokenOf(x.Run(), "x"), "x")) || u.Wait.Until.IsZero() {
+		t.Errorf("the wait does not say what is looked for, and when next: %+v", u.Wait)
+	}
+	r := s.drive(s.reopen(x))
+	s.outputs(r, "x")
+	sub := unit(t, r, "x").Attempt().Submission
+	if sub.Sent != 2 || posts != 2 || sub.Absent != 1 {
+		t.Errorf("%d requests on record, %d were made, the verdict is about %d", sub.Sent, posts, sub.Absent)
+	}
+	votes := 0
+	var sent, verdict time.Time
+	for _, e := range events(t, s, r) {
+		switch p := e.Data.(type) {
+		case *workflow.SubmissionSending:
+			if p.K == 1 {
+				sent = e.At
+			}
+		case *workflow.SubmissionLooked:
+			votes++
+		case *workflow.SubmissionAbsent:
+			verdict = e.At
 		}
-		x = s.reopen(x)
 	}
-	if n := len(unit(t, x.Run(), "x").Attempt().Submission.Outcomes); n != 1 || posts.Load() != 1 {
-		t.Errorf("submitted %d times, %d outcomes", posts.Load(), n)
+	if votes < s.library.fence.Votes || verdict.Sub(sent) < s.library.fence.Quiet {
+		t.Errorf("%d looks, the verdict after %v", votes, verdict.Sub(sent))
 	}
-	late, err := s.client.Compute.Submit(t.Context(), system, firecrest.JobSpec{
-		Name: name, WorkingDirectory: x.Run().Sites[system].RemoteDir, Script: "#!/bin/sh\necho late\n",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := s.drive(x)
-	if id := s.outputs(r, "x")["job_id"]; id != string(late) {
-		t.Errorf("followed job %v, not %s", id, late)
+	if jobs := s.jobs(tokenOf(r, "x")); len(jobs) != 1 {
+		t.Errorf("%d jobs were submitted", len(jobs))
 	}
 }
 
@@ -245,21 +256,6 @@ func TestStopDuringSubmission(t *testing.T) {
 	s.outputs(r, "x")
 	if jobs := s.jobs(tokenOf(r, "x")); len(jobs) != 1 {
 		t.Errorf("%d jobs", len(jobs))
-	}
-}
-
-func TestOnlySlurm(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	s.faults("GET /status/systems", func(int) *sandbox.Fault {
-		return &sandbox.Fault{
-			Status: http.StatusOK, Header: http.Header{"F7T-AppVersion": {"2.5.6"}},
-			Body: `{"systems":[{"name":"one","scheduler":{"type":"pbs"},"fileSystems":[{"path":"` + s.root + `/home","defaultWorkDir":true}]}]}`,
-		}
-	})
-	u := unit(t, s.run(helloJob), "x")
-	if u.Cause != workflow.CauseRejected || !strings.Contains(u.Message, "pbs") || u.Attempt().Submission != nil {
-		t.Errorf("%s: %s", u.Cause, u.Message)
 	}
 }
 

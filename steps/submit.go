@@ -38,12 +38,24 @@ func submit() stepType {
 }
 
 func submitOnly(ctx context.Context, c *call, in batchIn) engine.Outcome {
+	if c.Stopping() && c.Submission() != nil {
+		return c.endJob(ctx, in)
+	}
 	id, out := c.submitted(ctx, in)
 	if id == "" {
 		return out
 	}
 	intent := c.Submission().Intent
 	return engine.Success(submitOut{
-		JobID: string(id), JobName: intent.JobName, Workdir: intent.WorkDir, Stdout: c.jobOutput(string(id)),
+		JobID: string(id), JobName: intent.JobName, Workdir: intent.WorkDir, Stdout: jobOutput(intent.Control, c.Token, string(id)),
 	})
+}
+
+// endJob ends the job of an attempt that is to stop.
+func (c *call) endJob(ctx context.Context, in batchIn) engine.Outcome {
+	_, end, out := c.runJob(ctx, in)
+	if out != nil {
+		return *out
+	}
+	return engine.Ended(end.evidence).WithRule(end.rule)
 }

@@ -232,11 +232,14 @@ type seenJob struct {
 // waits for, and else nil and what the attempt does until then.
 func (c *call) awaitJob(ctx context.Context, w awaited) (*seenJob, engine.Outcome) {
 	topic := jobTopic(c.system(), "", w.job.ID)
-	seen := c.observe(ctx, topic, watched{id: w.job.ID})
+	seen, told := c.library.jobs.take(topic)
+	if !told {
+		seen = c.observe(ctx, topic, watched{id: w.job.ID})
+	}
 	state := seen.Job.Status.State
 	grace := w.since.Add(c.library.grace())
 	if seen.Job.ID != "" {
-		if err := c.Observed(ctx, c.observation(seen.Job)); err != nil {
+		if err := c.Observed(ctx, c.observation(seen, watched{})); err != nil {
 			return nil, lost(err)
 		}
 	}
@@ -274,5 +277,5 @@ func (c *call) stopTransfer(ctx context.Context, job *firecrest.TransferJob) eng
 	if ended == nil {
 		return out
 	}
-	return engine.Ended(c.judge(ended).evidence)
+	return engine.Ended(c.judge(&ended.Job, claim{}, true).evidence)
 }

@@ -42,21 +42,55 @@ func waitForJob() stepType {
 }
 
 func waitOnly(ctx context.Context, c *call, in waitForJobIn) engine.Outcome {
-	// Jobs of this run work in its remote directory.
-	ours := func(j firecrest.Job) bool { return within(j.WorkingDirectory, c.Site.RemoteDir) }
-	job, out := c.follow(ctx, watched{id: firecrest.JobID(in.JobID), ours: ours})
-	if job == nil {
-		return out
+	submission, err := c.SubmissionOf(ctx, c.system(), in.JobID)
+	if err != nil {
+		return lost(err)
 	}
-	end := c.judge(job)
+	// Jobs of this run work in its remote directory.
+	w := watched{
+		id: firecrest.JobID(in.JobID), submission: submission,
+		ours: func(j firecrest.Job) bool { return submission != nil || within(j.WorkingDirectory, c.Site.RemoteDir) },
+	}
+	if submission != nil {
+		w.token = submission.Intent.Token
+		if owner := submission.Owner; owner != nil && owner.JobID != "" {
+			w.id = firecrest.JobID(owner.JobID)
+		}
+	}
+	for {
+		seen, out := c.follow(ctx, w)
+		if seen == nil {
+			return out
+		}
+		v := verdict{}
+		if submission != nil {
+			v = c.settle(ctx, ending{submission: submission, job: seen.Job, at: seen.At, requeue: submission.Intent.Requeue})
+		} else {
+			end := c.judge(&seen.Job, claim{}, true)
+			v.end = &end
+		}
+		switch {
+		case v.wait != nil:
+			return *v.wait
+		case v.follow != "":
+			w.id = v.follow
+			continue
+		}
+		c.library.jobs.forget(jobTopic(c.system(), w.token, w.id))
+		return c.waited(seen.Job, v.end)
+	}
+}
+
+// waited is the end of the step for a job that has ended.
+func (c *call) waited(job firecrest.Job, end *jobEnd) engine.Outcome {
 	switch {
 	case end.cause == workflow.CauseKilled && c.cancelled():
-		return engine.Ended(end.evidence)
+		return engine.Ended(end.evidence).WithRule(end.rule)
 	case end.cause != "":
-		return engine.Failure(end.cause, end.message).WithEvidence(end.evidence)
+		return engine.Failure(end.cause, end.message).WithEvidence(end.evidence).WithRule(end.rule)
 	}
 	return engine.Success(waitForJobOut{
 		JobID: string(job.ID), State: string(job.Status.State), ExitCode: end.code,
 		Elapsed: duration(job.Time.Elapsed), Nodes: job.AllocationNodes,
-	}).WithEvidence(end.evidence)
+	}).WithEvidence(end.evidence).WithRule(end.rule)
 }

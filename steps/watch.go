@@ -1,6 +1,7 @@
 package steps
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -88,7 +89,7 @@ func (w *jobWatcher) poller(system string) *firecrest.Poller {
 func (w *jobWatcher) told(topic string, o firecrest.Observation) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if known, ok := w.known[topic]; ok && sameObservation(known, o) {
+	if known, ok := w.known[topic]; ok && !o.Absent && sameObservation(known, o) {
 		return false
 	}
 	w.news[topic] = o
@@ -105,6 +106,32 @@ func (w *jobWatcher) take(topic string) (firecrest.Observation, bool) {
 		w.known[topic] = o
 	}
 	return o, ok
+}
+
+// ended hands out once more that a job has ended, to an attempt that waits for
+// evidence of how.
+func (w *jobWatcher) ended(topic string) (firecrest.Observation, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	o, ok := w.known[topic]
+	o.At = time.Now().Add(-freshness)
+	return o, ok && o.Job.Status.State.IsTerminal()
+}
+
+// witness reports whether a list shows a job of a system that was seen before.
+func (w *jobWatcher) witness(system string, rows []firecrest.Job) bool {
+	listed := map[firecrest.JobID]bool{}
+	for _, row := range rows {
+		listed[row.ID.Base()] = true
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for topic, o := range w.known {
+		if o.Job.ID != "" && listed[o.Job.ID] && strings.HasPrefix(topic, "job:"+system+":") {
+			return true
+		}
+	}
+	return false
 }
 
 // learn notes what an attempt found out by itself.
@@ -131,6 +158,17 @@ func (w *jobWatcher) close() {
 	for _, p := range pollers {
 		p.Close()
 	}
+}
+
+// defaultGrace is how long a job may be unknown after it was submitted.
+const defaultGrace = 2 * time.Minute
+
+// grace is how long a job that should be there may be missing.
+func (l *Library) grace() time.Duration { return cmp.Or(l.config.Poll.Grace, defaultGrace) }
+
+// lookupEvery is how often the poller asks for a job that it misses.
+func (l *Library) lookupEvery() time.Duration {
+	return cmp.Or(l.config.Poll.LookupEvery, 5*time.Minute)
 }
 
 func sameObservation(a, b firecrest.Observation) bool {

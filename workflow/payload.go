@@ -97,6 +97,9 @@ type RunBound struct {
 	// if the control directory is claimed for the run, blind if links cannot be
 	// made or read there. Empty for runs from before there were fences.
 	Fence Fence `json:"fence,omitempty"`
+	// SubmitDir is where jobs are submitted from if RemoteDir could not be made:
+	// the jobs make it.
+	SubmitDir string `json:"submit_dir,omitempty"`
 }
 
 // CancelRequested asks the run to end. A second one also skips `finally`.

@@ -39,7 +39,8 @@ const sandboxSystem = "sandbox"
 // one. Systems are made known to a sandbox. Without a service only local steps
 // can be executed. Each try of a request is told to the observers.
 func (a *app) connect(ctx context.Context, s *settings.Settings, p workflow.Profile, systems []string,
-	observers ...func(firecrest.RequestInfo)) (*service, error) {
+	observers ...func(firecrest.RequestInfo),
+) (*service, error) {
 	v := &service{profile: p}
 	if p.URL == "" && p.Sandbox == "" {
 		v.library = steps.New(steps.Config{})
@@ -70,9 +71,13 @@ func (a *app) connect(ctx context.Context, s *settings.Settings, p workflow.Prof
 	if err != nil {
 		return nil, errors.Join(err, v.close())
 	}
-	v.library = steps.New(steps.Config{
+	config := steps.Config{
 		Client: v.client, RemoteRoot: s.Text("remote_root"), Account: s.Text("account"), Poll: poll, ObjectStore: v.objects,
-	})
+	}
+	if p.Sandbox != "" {
+		config.Fence, config.Pause = sandboxFence(), time.Second
+	}
+	v.library = steps.New(config)
 	return v, nil
 }
 
@@ -105,6 +110,14 @@ func sandboxPoll() firecrest.PollSettings {
 	return firecrest.PollSettings{
 		First: []time.Duration{200 * time.Millisecond}, Min: 200 * time.Millisecond, Max: 2 * time.Second,
 		LookupEvery: 2 * time.Second, LookupsPerMinute: 60, Grace: 10 * time.Second,
+	}
+}
+
+// sandboxFence is less patient than for a real site: a sandbox accepts a job at
+// once or never.
+func sandboxFence() steps.FenceSettings {
+	return steps.FenceSettings{
+		Quiet: 2 * time.Second, Between: 200 * time.Millisecond, Visible: 10 * time.Second, Confirm: time.Second, Margin: 10 * time.Second,
 	}
 }
 

@@ -14,10 +14,14 @@ func TestRequested(t *testing.T) {
 		want         map[string]string
 	}{
 		{"nothing", "#!/bin/sh\ntrue\n#SBATCH -p late\n", nil, map[string]string{}},
-		{"long", "#!/bin/sh\n#SBATCH --partition=debug --nodes 4 # four\n#SBATCH --time=1-12\n", nil,
-			map[string]string{"partition": "debug", "nodes": "4", "time": "1-12"}},
-		{"short", "#!/bin/sh\n#SBATCH -pdebug -N 2 -t 30\n#SBATCH -A 'my acc'\n", nil,
-			map[string]string{"partition": "debug", "nodes": "2", "time": "30", "account": "my acc"}},
+		{
+			"long", "#!/bin/sh\n#SBATCH --partition=debug --nodes 4 # four\n#SBATCH --time=1-12\n", nil,
+			map[string]string{"partition": "debug", "nodes": "4", "time": "1-12"},
+		},
+		{
+			"short", "#!/bin/sh\n#SBATCH -pdebug -N 2 -t 30\n#SBATCH -A 'my acc'\n", nil,
+			map[string]string{"partition": "debug", "nodes": "2", "time": "30", "account": "my acc"},
+		},
 		{"after a flag", "", []string{"-Op normal", "--exclusive"}, map[string]string{"partition": "normal", "exclusive": ""}},
 		{"the list is later", "#!/bin/sh\n#SBATCH -p a\n", []string{"--partition=b"}, map[string]string{"partition": "b"}},
 		{"no value", "", []string{"--partition", "--gres=gpu:2", "-"}, map[string]string{"partition": ""}},

@@ -32,9 +32,12 @@ func (r Resources) Options() ([]string, error) {
 		option, key string
 		value       int64
 	}{
-		{"--nodes", "nodes", r.Nodes}, {"--ntasks-per-node", "tasks_per_node", r.TasksPerNode},
-		{"--cpus-per-task", "cpus_per_task", r.CPUsPerTask}, {"--gpus-per-node", "gpus_per_node", r.GPUsPerNode},
-		{"--mem", "memory", r.Memory}, {"--time", "time", int64(r.Time)},
+		{"--nodes", "nodes", r.Nodes},
+		{"--ntasks-per-node", "tasks_per_node", r.TasksPerNode},
+		{"--cpus-per-task", "cpus_per_task", r.CPUsPerTask},
+		{"--gpus-per-node", "gpus_per_node", r.GPUsPerNode},
+		{"--mem", "memory", r.Memory},
+		{"--time", "time", int64(r.Time)},
 	} {
 		switch {
 		case n.value < 0:
@@ -52,8 +55,10 @@ func (r Resources) Options() ([]string, error) {
 		options = append(options, n.option+"="+text)
 	}
 	for _, w := range []struct{ option, key, value string }{
-		{"--partition", "partition", r.Partition}, {"--account", "account", r.Account},
-		{"--reservation", "reservation", r.Reservation}, {"--qos", "qos", r.QOS},
+		{"--partition", "partition", r.Partition},
+		{"--account", "account", r.Account},
+		{"--reservation", "reservation", r.Reservation},
+		{"--qos", "qos", r.QOS},
 		{"--constraint", "constraint", r.Constraint},
 	} {
 		switch {

@@ -1,0 +1,333 @@
+package steps
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fcflow/fcflow/engine"
+	"github.com/fcflow/fcflow/firecrest"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// Exit codes by which a job says that its payload did not run. They are believed
+// only of a job that has left no exit marker: the payload may use them too.
+const (
+	exitUnusable  = 78 // it could not use its directory
+	exitDuplicate = 79 // another job owns the token
+)
+
+// ending is what is known of the end of a job that carries a token.
+type ending struct {
+	submission *workflow.Submission
+	job        firecrest.Job
+	at         time.Time // when the answer that showed the end was asked for
+	requeue    bool
+	// record makes the owner durable; nil where that is another attempt's matter.
+	record func(*workflow.SubmissionOwner) error
+}
+
+// verdict is how a job ended, or what there is to do before that can be said.
+// Exactly one of end, follow and wait is set.
+type verdict struct {
+	end    *jobEnd
+	follow firecrest.JobID // the job that owns the token, which is another
+	wait   *engine.Outcome
+}
+
+// settle decides by the evidence whether a job that has ended was the one to run
+// the payload, and how that ended.
+func (c *call) settle(ctx context.Context, e ending) verdict {
+	if end := e.job.Time.End; e.requeue && comesBack(e.job.Status.State.Name()) && !end.IsZero() && time.Since(end) < c.library.fence.Confirm {
+		c.library.jobs.forget(jobTopic(c.system(), e.submission.Intent.Token, e.job.ID))
+		return pause(engine.Wait{
+			Reason: workflow.WaitJob, Until: time.Now().Add(c.library.fence.Confirm),
+			Message: fmt.Sprintf("job %s is %s; the scheduler may run it again", e.job.ID, e.job.Status.State),
+		})
+	}
+	switch e.submission.Intent.Fence {
+	case workflow.FenceClaim:
+		return c.settleByClaim(ctx, e)
+	case workflow.FenceBlind:
+		if code := e.job.Status.ExitCode; code != nil && *code == exitDuplicate {
+			return c.settleDuplicate(e)
+		}
+		return c.own(e, workflow.RuleExitCode, "it did not say that another job owns the token", nil, claim{owner: e.job.ID})
+	}
+	return c.own(e, workflow.RuleName, "no fence: it has the name", nil, claim{owner: e.job.ID})
+}
+
+// comesBack reports whether a job that may be requeued can leave a state.
+func comesBack(state string) bool {
+	return slices.Contains([]string{"NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "FAILED", "REQUEUED"}, state)
+}
+
+func pause(w engine.Wait) verdict {
+	out := engine.Suspend(w)
+	return verdict{wait: &out}
+}
+
+// settleByClaim reads who owns the token, and the owner's exit marker. One kind of
+// end needs no reading: of the only request there was, the job that the answer
+// named, ended well. A job that had lost could only end with 79.
+func (c *call) settleByClaim(ctx context.Context, e ending) verdict {
+	s := e.submission
+	if s.Owner == nil && c.shortCut(e) {
+		return c.own(e, workflow.RuleShortCut, "one request, accepted as this job, which ended COMPLETED 0:0", nil, claim{owner: e.job.ID})
+	}
+	l := c.readPart(ctx, s.Intent.Control, e.at)
+	switch {
+	case isNotFound(l.err) && e.record == nil:
+		return c.own(e, workflow.RuleName, "its claim is gone: it has the name", nil, claim{owner: e.job.ID})
+	case isNotFound(l.err) && s.Resolved != nil && s.Resolved.JobID == string(e.job.ID):
+		return c.own(e, workflow.RulePerson, s.Resolved.By+" said that this is the job; its claim is gone", l.calls, claim{owner: e.job.ID})
+	case isNotFound(l.err):
+		out := c.goneDirectory(e.submission)
+		return verdict{wait: &out}
+	case l.err != nil:
+		out := c.outageSoon(ctx, l.err)
+		return verdict{wait: &out}
+	}
+	k := readClaim(l.entries, s.Intent.Token)
+	calls := l.said(k.words(s.Intent.Token))
+	switch {
+	case k.tombstone:
+		return c.settleTombstone(ctx, e, k, calls)
+	case k.owner == "":
+		return c.settleUnclaimed(ctx, e)
+	case k.owner != e.job.ID:
+		return c.settleOther(e, k, calls)
+	}
+	if !k.marked && mayBeMarked(e.job) && time.Since(e.seenEnd()) < c.library.fence.Visible {
+		return pause(engine.Wait{
+			Reason: workflow.WaitJob, Until: time.Now().Add(c.library.fence.Visible / 10),
+			Message: fmt.Sprintf("job %s is %s; its exit marker does not show yet", e.job.ID, e.job.Status.State),
+		})
+	}
+	return c.own(e, workflow.RuleClaim, k.words(s.Intent.Token), calls, k)
+}
+
+// seenEnd is when the job ended, or else when that was seen.
+func (e ending) seenEnd() time.Time {
+	if e.job.Time.End.IsZero() {
+		return e.at
+	}
+	return e.job.Time.End
+}
+
+// mayBeMarked reports whether a job ended in a way in which it leaves a marker.
+// PBS tells so little that any end may be one.
+func mayBeMarked(j firecrest.Job) bool {
+	switch j.Status.State.Name() {
+	case "COMPLETED", "F":
+		return true
+	case "FAILED":
+		return j.Status.ExitCode != nil && *j.Status.ExitCode != 0 && *j.Status.ExitCode != exitUnusable
+	}
+	return false
+}
+
+// shortCut reports whether the job must be the owner of its token without
+// anybody looking.
+func (c *call) shortCut(e ending) bool {
+	s := e.submission
+	return c.Epoch == 1 && s.Sent == 1 && len(s.Outcomes) == 1 && s.Outcomes[0].Class == workflow.Accepted &&
+		s.Outcomes[0].JobID == string(e.job.ID) && e.job.Succeeded()
+}
+
+// own is the end of the job that owns the token.
+func (c *call) own(e ending, rule workflow.Rule, evidence string, calls []workflow.CallFact, k claim) verdict {
+	if err := e.keep(&workflow.SubmissionOwner{JobID: string(e.job.ID), Rule: rule, Evidence: evidence, Calls: calls}); err != nil {
+		out := lost(err)
+		return verdict{wait: &out}
+	}
+	end := c.judge(&e.job, k, rule != workflow.RuleClaim)
+	if rule == workflow.RuleShortCut {
+		end.rule = rule
+	}
+	return verdict{end: &end}
+}
+
+// keep makes the owner durable, once.
+func (e ending) keep(owner *workflow.SubmissionOwner) error {
+	if e.record == nil || e.submission.Owner != nil {
+		return nil
+	}
+	return e.record(owner)
+}
+
+// settleTombstone is the end of a job whose token had been fenced off: it ran
+// nothing.
+func (c *call) settleTombstone(ctx context.Context, e ending, k claim, calls []workflow.CallFact) verdict {
+	if e.record == nil {
+		return verdict{end: &jobEnd{
+			cause: workflow.CauseKilled, rule: workflow.RuleTombstone, evidence: k.words(e.submission.Intent.Token),
+			message: fmt.Sprintf("job %s ran nothing: its token had been fenced off", e.job.ID),
+		}}
+	}
+	if err := e.keep(&workflow.SubmissionOwner{Rule: workflow.RuleTombstone, Evidence: k.words(e.submission.Intent.Token), Calls: calls}); err != nil {
+		out := lost(err)
+		return verdict{wait: &out}
+	}
+	out := c.fencedOff(ctx)
+	return verdict{wait: &out}
+}
+
+// settleOther follows the job that was faster.
+func (c *call) settleOther(e ending, k claim, calls []workflow.CallFact) verdict {
+	owner := &workflow.SubmissionOwner{JobID: string(k.owner), Rule: workflow.RuleClaim, Evidence: k.words(e.submission.Intent.Token), Calls: calls}
+	if err := e.keep(owner); err != nil {
+		out := lost(err)
+		return verdict{wait: &out}
+	}
+	return verdict{follow: k.owner}
+}
+
+// settleUnclaimed ends the attempt of a job that ended without a claim, once no
+// other job can claim the token: it was cancelled in the queue, or could not use
+// its directory.
+func (c *call) settleUnclaimed(ctx context.Context, e ending) verdict {
+	if e.record == nil { // another attempt's token: that it ended says enough
+		end := c.judge(&e.job, claim{}, false)
+		return verdict{end: &end}
+	}
+	what, calls, err := c.plant(ctx, e.submission)
+	switch what {
+	case plantWon:
+		owner := &workflow.SubmissionOwner{
+			Rule: workflow.RuleTombstone, Evidence: fmt.Sprintf("job %s ended without a claim, and the token was fenced off", e.job.ID), Calls: calls,
+		}
+		if err := e.keep(owner); err != nil {
+			out := lost(err)
+			return verdict{wait: &out}
+		}
+		end := c.judge(&e.job, claim{}, false)
+		return verdict{end: &end}
+	case plantLost:
+		// The claim was there all the time, or came just now: read it anew.
+		return pause(engine.Wait{
+			Reason: workflow.WaitJob, Until: time.Now().Add(c.library.outages.first),
+			Message: fmt.Sprintf("job %s has ended; the claim of its token does not show yet", e.job.ID),
+		})
+	case plantGone:
+		out := c.goneDirectory(e.submission)
+		return verdict{wait: &out}
+	}
+	out := c.outageSoon(ctx, err)
+	return verdict{wait: &out}
+}
+
+// settleDuplicate looks for the job that owns the token, which is not this one.
+func (c *call) settleDuplicate(e ending) verdict {
+	for _, id := range e.submission.Candidates {
+		if id != string(e.job.ID) {
+			return verdict{follow: firecrest.JobID(id)}
+		}
+	}
+	return pause(engine.Wait{
+		Reason: workflow.WaitAttention, Topic: c.topic(""),
+		Message: fmt.Sprintf("job %s found its token claimed by another job, which is not listed; say which it is with %s", e.job.ID, c.resolveCommand()),
+	})
+}
+
+// jobEnd is how a job ended, for the step.
+type jobEnd struct {
+	cause    workflow.Cause // "" = success
+	message  string
+	evidence string
+	rule     workflow.Rule
+	code     int64
+}
+
+// judge says how the payload of a job ended. The exit marker is the payload's own
+// word and counts before anything the scheduler says. Without one, success is
+// COMPLETED with exit code 0 and no signal, if the scheduler is to be trusted with
+// that: if the job leaves no marker, or none was read.
+func (c *call) judge(j *firecrest.Job, k claim, trusted bool) jobEnd {
+	status := j.Status
+	var code, signal int64
+	if status.ExitCode != nil {
+		code = *status.ExitCode
+	}
+	if status.Signal != nil {
+		signal = *status.Signal
+	}
+	end := jobEnd{code: code, rule: workflow.RuleState, evidence: fmt.Sprintf("job %s: %s, exit code %d, signal %d", j.ID, status.State, code, signal)}
+	switch {
+	case status.State == "":
+		end.evidence = fmt.Sprintf("job %s: the scheduler does not know it any more", j.ID)
+	case status.ExitCode == nil:
+		end.evidence = fmt.Sprintf("job %s: %s", j.ID, status.State)
+	}
+	if k.marked {
+		code, end.code, end.rule = int64(k.code), int64(k.code), workflow.RuleMarker
+		end.evidence += fmt.Sprintf("; exit marker %d", k.code)
+		if code == 0 {
+			return end
+		}
+	}
+	switch {
+	case !k.marked && trusted && endsWell(status) && code == 0 && signal == 0 && (j.Succeeded() || !j.Time.Start.IsZero()):
+		return end
+	case !k.marked && endsWell(status) && code == 0 && signal == 0:
+		end.cause = workflow.CauseLost
+		end.message = fmt.Sprintf("job %s on %s ended %s, but its payload left no exit marker: nobody can tell whether it did its work", j.ID, c.system(), status.State)
+		return end
+	}
+	if status.State == "" && !k.marked {
+		end.cause, end.rule = workflow.CauseLost, workflow.RuleGone
+		end.message = fmt.Sprintf("job %s on %s is lost: the scheduler does not know it any more, and it left no exit marker", j.ID, c.system())
+		return end
+	}
+	end.cause = jobCause(j, code, signal)
+	end.message = strings.TrimSpace(fmt.Sprintf("job %s on %s ended %s", j.ID, c.system(), status.State))
+	switch {
+	case !k.marked && code == exitUnusable:
+		end.message += " with exit code 78: it could not use its working directory, or the run's control directory"
+	case code != 0:
+		end.message += fmt.Sprintf(" with exit code %d", code)
+	case signal != 0:
+		end.message += fmt.Sprintf(" by signal %d", signal)
+	}
+	if reason := status.Reason; reason != "" && reason != "None" && reason != "NonZeroExitCode" {
+		end.message += " (" + reason + ")"
+	}
+	return end
+}
+
+// endsWell reports whether the scheduler's words would be those of a success.
+func endsWell(s firecrest.JobStatus) bool {
+	name := s.State.Name()
+	return name == "COMPLETED" || name == "F"
+}
+
+// jobCause is the cause of a job's end, by the scheduler's word for it. That a
+// step of the job ran out of memory may show in the step alone.
+func jobCause(j *firecrest.Job, code, signal int64) workflow.Cause {
+	switch j.Status.State.Name() {
+	case "TIMEOUT", "DEADLINE":
+		return workflow.CauseWalltime
+	case "OUT_OF_MEMORY":
+		return workflow.CauseOutOfMemory
+	case "NODE_FAIL", "BOOT_FAIL", "LAUNCH_FAILED", "RECONFIG_FAIL":
+		return workflow.CauseNodeFail
+	case "PREEMPTED":
+		return workflow.CausePreempted
+	case "CANCELLED", "REVOKED":
+		return workflow.CauseKilled
+	}
+	for _, task := range j.Tasks {
+		if task.Status.State.Name() == "OUT_OF_MEMORY" {
+			return workflow.CauseOutOfMemory
+		}
+	}
+	switch {
+	case code != 0:
+		return workflow.ExitCause(int(code))
+	case signal != 0:
+		return workflow.ExitCause(int(128 + signal)) // as shells count
+	}
+	return workflow.CauseExit
+}
