@@ -8,7 +8,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 BIN      := bin/fcflow
 GO       := CGO_ENABLED=0 go
 FUZZTIME ?= 30s
-KILLS    ?= 60
+KILLS    ?= 200
 TRANSFERS ?= 1000
 
 .PHONY: help build test race lint generate verify conformance fuzz bench bench-transfer crash transfers demo clean
@@ -59,7 +59,7 @@ bench: build ## measure the figures and print them beside their goals
 bench-transfer: build ## move 1 GiB over a slow network, beside simpler clients and the official one
 	$(GO) run ./bench/transfer -fcflow $(BIN)
 
-crash: build ## kill the real program KILLS times (60) at random moments and resume it
+crash: build ## kill the real program KILLS times (200) at random moments and resume it
 	$(GO) test -count=1 -v -run TestKill ./internal/crashtest -kills $(KILLS)
 
 transfers: ## move files TRANSFERS times (1000) while parts are lost, connections cut, programs killed

@@ -93,7 +93,10 @@ func (a *app) attach(ctx context.Context, v *service, systems []string, options 
 	a.streams.Secrets.Add(credentials.ClientSecret, credentials.SecretKey)
 	// A new connection for each request: on one that was used before, a
 	// submission that fails could have been received.
-	transport := &http.Transport{DialContext: attached.DialContext, DisableKeepAlives: true}
+	transport, err := crashingTransport(a.getenv, &http.Transport{DialContext: attached.DialContext, DisableKeepAlives: true})
+	if err != nil {
+		return "", nil, err
+	}
 	v.objects = &datatransfer.StoreConfig{
 		Endpoint: attached.StoreURL(), AccessKey: credentials.AccessKey, SecretKey: firecrest.Secret(credentials.SecretKey), Transport: transport,
 	}

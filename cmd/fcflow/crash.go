@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -21,7 +22,10 @@ import (
 const (
 	// crashVariable is WHAT:N[:before|:after]: the process kills itself right
 	// before or after (the default) its N-th commit of run histories; WHAT is
-	// "commit", or an event kind to count only commits that hold one.
+	// "commit", or an event kind to count only commits that hold one. With
+	// "request" it is the N-th request to a sandbox: before it leaves, or after it
+	// had its effect and before anybody heard of it. "submission" counts only those
+	// that submit a job.
 	crashVariable = "FCFLOW_CRASH_AT"
 	// commitsVariable names a file that gets a line before each commit.
 	commitsVariable = "FCFLOW_COMMIT_LOG"
@@ -90,9 +94,10 @@ func (c *crash) hit(events []workflow.Event) bool {
 	for _, e := range events {
 		counts = counts || string(e.Data.Kind()) == c.what
 	}
-	if !counts {
-		return false
-	}
+	return counts && c.count()
+}
+
+func (c *crash) count() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.counted++
@@ -126,6 +131,37 @@ func (c *crash) log(events []workflow.Event) error {
 	}
 	_, err = f.Write(append(text, '\n'))
 	return errors.Join(err, f.Close())
+}
+
+// crashingTransport is a transport whose requests are counted, if that is wanted.
+func crashingTransport(getenv func(string) string, next http.RoundTripper) (http.RoundTripper, error) {
+	c := &crash{}
+	point := getenv(crashVariable)
+	if point == "" {
+		return next, nil
+	}
+	if err := c.parse(point); err != nil {
+		return nil, fmt.Errorf("%w: %s=%q: %w", settings.ErrInvalid, crashVariable, point, err)
+	}
+	return crashTransport{next, c}, nil
+}
+
+type crashTransport struct {
+	next  http.RoundTripper
+	crash *crash
+}
+
+func (t crashTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	submits := r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/jobs")
+	here := (t.crash.what == "request" || t.crash.what == "submission" && submits) && t.crash.count()
+	if here && t.crash.before {
+		die()
+	}
+	answer, err := t.next.RoundTrip(r)
+	if here {
+		die()
+	}
+	return answer, err
 }
 
 // die ends the process as nothing can prevent, and does not return.

@@ -78,15 +78,28 @@ func random(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(s, 0))
 }
 
-// plan chooses moments: two of three uniform over the time the clean run took,
-// the third uniform over its commits, so that short phases get their share.
+// What a run of the workflow makes at least.
+const (
+	requests    = 20
+	submissions = 3
+)
+
+// plan chooses moments: half of them uniform over the time the clean run took,
+// the others uniform over its commits, over its requests and over those that
+// submit jobs, so that short phases get their share.
 func (c *clean) plan(random *rand.Rand, n int) []moment {
 	var plan []moment
 	for i := range n {
 		m := moment{kept: i%2 == 0}
-		if i%3 == 2 {
-			m.point = fmt.Sprintf("commit:%d:%s", 1+random.IntN(len(c.commits)), []string{"before", "after"}[random.IntN(2)])
-		} else {
+		side := []string{"before", "after"}[random.IntN(2)]
+		switch i % 6 {
+		case 2:
+			m.point = fmt.Sprintf("commit:%d:%s", 1+random.IntN(len(c.commits)), side)
+		case 4:
+			m.point = fmt.Sprintf("request:%d:%s", 1+random.IntN(requests), side)
+		case 5:
+			m.point = fmt.Sprintf("submission:%d:%s", 1+random.IntN(submissions), side)
+		default:
 			m.after = time.Duration(random.Int64N(int64(c.took))).Round(time.Millisecond)
 		}
 		plan = append(plan, m)
@@ -187,12 +200,12 @@ func (c *clean) kill(l *lab, m moment) (result, []string) {
 
 // everything is the command line of the workflow that all kills are about.
 func (l *lab) everything() []string {
-	return []string{"run", "everything.yaml", "--sandbox=" + l.path("sandbox"), "-i", "ledger=" + l.path("ledger"), "--exit-on-attention"}
+	return []string{"run", "everything.yaml", "--sandbox=" + l.path("sandbox"), "-i", "ledger=" + l.path("ledger")}
 }
 
 func (l *lab) resume() *process {
 	l.t.Helper()
-	return l.start(nil, "resume", "last", "--exit-on-attention")
+	return l.start(nil, "resume", "last")
 }
 
 // TestDoubleKill kills a run, and then what resumes it.
@@ -222,7 +235,7 @@ func (c *clean) killTwice(l *lab, first, second moment) {
 		return
 	}
 	snapshots := [][]event{l.events("last")}
-	p := second.crash(l, "resume", "last", "--exit-on-attention")
+	p := second.crash(l, "resume", "last")
 	if p.killed() {
 		snapshots = append(snapshots, l.events("last"))
 		p = l.resume()
@@ -250,7 +263,7 @@ func (s *summary) add(r result, last []string) {
 func (s *summary) hits() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.results[endedWell] + s.results[attention] + s.results[wrong]
+	return s.results[endedWell] + s.results[wrong]
 }
 
 // missing lists the kinds of events of the clean run that no kill came right

@@ -13,13 +13,12 @@ type result string
 
 const (
 	endedWell result = "ended like a run that was never killed"
-	attention result = "wait for a person: nobody knows whether a job was submitted"
 	notBegun  result = "came before there was a run"
 	tooLate   result = "came when the process had ended"
 	wrong     result = "ended wrong"
 )
 
-var results = []result{endedWell, attention, notBegun, tooLate, wrong}
+var results = []result{endedWell, notBegun, tooLate, wrong}
 
 // clean is what a run looks like that nobody disturbs.
 type clean struct {
@@ -80,73 +79,28 @@ func (c *clean) holding(kind string) int {
 // brought it to its end; stored is the history at each kill before.
 func (c *clean) judge(l *lab, p *process, stored ...[]event) result {
 	l.t.Helper()
-	code := p.exit()
-	run := l.show("last")
-	result := endedWell
-	switch {
-	case code == 0:
-		if d := cmp.Diff(c.outputs, run.Outputs); d != "" {
-			l.t.Errorf("outputs: %s", d)
-		}
-		if d := cmp.Diff(c.files, l.downloaded()); d != "" {
-			l.t.Errorf("files: %s", d)
-		}
-	case code == 10:
-		result = attention
-		c.judgeAttention(l, run, stored)
-	default:
+	if code := p.exit(); code != 0 {
 		l.t.Errorf("%s exits with %d", p.cmd, code)
+	}
+	if d := cmp.Diff(c.outputs, l.show("last").Outputs); d != "" {
+		l.t.Errorf("outputs: %s", d)
+	}
+	if d := cmp.Diff(c.files, l.downloaded()); d != "" {
+		l.t.Errorf("files: %s", d)
 	}
 	history := l.events("last")
 	for _, before := range stored {
 		judgeHistory(l.t, before, history)
 	}
-	c.judgePayloads(l, stored, result)
-	judgeBatch(l, result, c)
+	c.judgePayloads(l, stored)
+	judgeBatch(l, c)
 	if l.t.Failed() {
 		for _, e := range history {
 			l.t.Log(e.original)
 		}
 		return wrong
 	}
-	return result
-}
-
-// judgeAttention accepts a run that waits for a person only if a kill came
-// while a submission was under way, and for nothing else.
-func (c *clean) judgeAttention(l *lab, run shown, stored [][]event) {
-	l.t.Helper()
-	var unknown []string
-	for _, before := range stored {
-		unknown = append(unknown, inFlight(before)...)
-	}
-	if len(run.Attention) == 0 {
-		l.t.Error("the exit code says attention, and no step asks for it")
-	}
-	for _, u := range run.Attention {
-		if !slices.Contains(unknown, u.Step) {
-			l.t.Errorf("%s waits for a person; submissions were under way of %s", u.Step, unknown)
-		}
-	}
-}
-
-// inFlight lists the steps of which a request was on record, but not its
-// outcome.
-func inFlight(stored []event) []string {
-	open := map[string]bool{}
-	for _, e := range stored {
-		switch e.Kind {
-		case "submission.sending":
-			open[e.Step] = true
-		case "submission.outcome":
-			delete(open, e.Step)
-		}
-	}
-	var steps []string
-	for step := range open {
-		steps = append(steps, step)
-	}
-	return steps
+	return endedWell
 }
 
 // judgeHistory checks that what was stored at a kill is still there, and that
@@ -180,7 +134,7 @@ func judgeHistory(t *testing.T, before, history []event) {
 
 // judgePayloads counts what really ran. Jobs run once; so does a local command,
 // unless a kill came while it ran, for it may run again by its own word.
-func (c *clean) judgePayloads(l *lab, stored [][]event, r result) {
+func (c *clean) judgePayloads(l *lab, stored [][]event) {
 	l.t.Helper()
 	starts := map[string]int{}
 	for _, s := range l.ledger() {
@@ -192,17 +146,14 @@ func (c *clean) judgePayloads(l *lab, stored [][]event, r result) {
 		}
 	}
 	for name, job := range c.jobs {
-		most, least := 1, 1
+		most := 1
 		for _, before := range stored {
 			if !job && running(before, name) {
 				most++
 			}
 		}
-		if r == attention {
-			least = 0
-		}
-		if n := starts[name]; n < least || n > most {
-			l.t.Errorf("%s was started %d times, want %d to %d", name, n, least, most)
+		if n := starts[name]; n < 1 || n > most {
+			l.t.Errorf("%s was started %d times, want 1 to %d", name, n, most)
 		}
 	}
 }
@@ -225,7 +176,7 @@ func running(stored []event, step string) bool {
 
 // judgeBatch compares the account of the batch system with that of the
 // payloads.
-func judgeBatch(l *lab, r result, c *clean) {
+func judgeBatch(l *lab, c *clean) {
 	l.t.Helper()
 	accepted, begun := map[string]int{}, map[string]int{}
 	for _, b := range l.batch() {
@@ -256,7 +207,7 @@ func judgeBatch(l *lab, r result, c *clean) {
 			jobs++
 		}
 	}
-	if len(accepted) > jobs || r == endedWell && len(accepted) != jobs {
+	if len(accepted) != jobs {
 		l.t.Errorf("%d jobs were accepted, want %d", len(accepted), jobs)
 	}
 }

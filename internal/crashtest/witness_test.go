@@ -62,10 +62,7 @@ func (l *lab) list() []listed {
 
 // shown is a run as `runs show` prints it.
 type shown struct {
-	State     string `json:"state"`
-	Attention []struct {
-		Step string `json:"step"`
-	} `json:"attention"`
+	State   string         `json:"state"`
 	Outputs map[string]any `json:"outputs"`
 }
 
