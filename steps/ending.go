@@ -100,6 +100,20 @@ func (c *call) settleByClaim(ctx context.Context, e ending) verdict {
 	case k.owner != e.job.ID:
 		return c.settleOther(e, k, calls)
 	}
+	if !k.marked && e.job.Status.State == "" {
+		// Nobody knows the job, and it has claimed its token: it may be running.
+		since, err := c.missedSince()
+		if err != nil {
+			out := lost(err)
+			return verdict{wait: &out}
+		}
+		if !time.Now().After(c.limitOf(s, since)) {
+			return pause(engine.Wait{
+				Reason: workflow.WaitJob, Topic: jobTopic(c.system(), s.Intent.Token, e.job.ID), Until: time.Now().Add(c.library.outages.longest),
+				Message: fmt.Sprintf("the scheduler does not know job %s; %s", e.job.ID, k.words(s.Intent.Token)),
+			})
+		}
+	}
 	if !k.marked && mayBeMarked(e.job) && time.Since(e.seenEnd()) < c.library.fence.Visible {
 		return pause(engine.Wait{
 			Reason: workflow.WaitJob, Until: time.Now().Add(c.library.fence.Visible / 10),

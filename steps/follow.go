@@ -36,8 +36,22 @@ func (c *call) follow(ctx context.Context, w watched) (*firecrest.Observation, e
 	if !told && (c.Stopping() || w.token == "" && c.Reason == workflow.WakeStart || c.endsAgain(w.id)) {
 		seen, told = c.observe(ctx, topic, w), true
 	}
-	if !told {
-		return nil, engine.Suspend(engine.Wait{Reason: workflow.WaitJob, Topic: topic, Until: c.lookAgain(), Message: c.lastSeen(w.id)})
+	since, err := c.missedSince()
+	switch {
+	case err != nil:
+		return nil, lost(err)
+	case !told && !since.IsZero() && c.Reason == workflow.WakeDue:
+		return c.missing(ctx, w, topic)
+	case !told:
+		wait := engine.Wait{Reason: workflow.WaitJob, Topic: topic, Message: c.lastSeen(w.id)}
+		if !since.IsZero() {
+			wait.Until = time.Now().Add(c.library.outages.longest)
+		}
+		return nil, engine.Suspend(wait)
+	case seen.Job.ID != "" && !seen.Unknown && !since.IsZero():
+		if err := c.keep(ctx, missingKey, time.Time{}); err != nil { // it is back
+			return nil, lost(err)
+		}
 	}
 	if seen.Job.ID != "" {
 		if err := c.Observed(ctx, c.observation(seen, w)); err != nil {
@@ -112,16 +126,6 @@ func (c *call) endsAgain(id firecrest.JobID) bool {
 	return c.Reason == workflow.WakeDue && j != nil && j.JobID == string(id) && j.Terminal
 }
 
-// lookAgain is when an attempt looks at its evidence without news: never, but for
-// one that has begun to miss its job.
-func (c *call) lookAgain() time.Time {
-	var since time.Time
-	if found, err := c.Load(missingKey, &since); err != nil || !found {
-		return time.Time{}
-	}
-	return time.Now().Add(c.library.outages.longest)
-}
-
 // observe asks the server now.
 func (c *call) observe(ctx context.Context, topic string, w watched) firecrest.Observation {
 	seen := firecrest.Observation{At: time.Now()}
@@ -173,21 +177,27 @@ func (c *call) observation(seen firecrest.Observation, w watched) workflow.JobOb
 }
 
 // missingKey is the checkpoint of when the scheduler was first heard not to know
-// the job.
+// the job; zero when it was seen again.
 const missingKey = "missing_since"
+
+// missedSince is since when the job is missing, zero if it is not.
+func (c *call) missedSince() (since time.Time, err error) {
+	_, err = c.Load(missingKey, &since)
+	return since, err
+}
 
 // missing looks for a job that the scheduler does not know, or not any more: by
 // its claim and its exit marker. It is lost only when no witness is left, and when
 // it cannot be running any more.
 func (c *call) missing(ctx context.Context, w watched, topic string) (*firecrest.Observation, engine.Outcome) {
 	now := time.Now().UTC()
-	since := now
-	if found, err := c.Load(missingKey, &since); err != nil {
+	since, err := c.missedSince()
+	if err == nil && since.IsZero() {
+		since = now
+		err = c.keep(ctx, missingKey, since)
+	}
+	if err != nil {
 		return nil, lost(err)
-	} else if !found {
-		if err := c.keep(ctx, missingKey, since); err != nil {
-			return nil, lost(err)
-		}
 	}
 	s := w.submission
 	again := engine.Wait{
