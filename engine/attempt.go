@@ -189,10 +189,12 @@ func (x *Execution) dropFired() {
 	x.fired = kept
 }
 
-// interrupt tells the live attempts that are to stop.
+// interrupt tells the live attempts that are to stop. One that was entered to be
+// told is at it already: cut short, it would wait for what nobody will tell it.
 func (x *Execution) interrupt() {
 	for u, e := range x.live {
 		switch {
+		case e.told:
 		case x.run.Cancelling(u.Step.Step):
 			e.cancel(ErrCancelled)
 		case u.Attempt().Expired != "":

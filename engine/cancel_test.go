@@ -58,6 +58,35 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// TestToldOnce: an attempt that is ending its work because it was told to is
+// not disturbed at it when others are told to stop.
+func TestToldOnce(t *testing.T) {
+	t.Parallel()
+	lib := newScripted()
+	w := load(t, lib, `
+		steps:
+		  - { id: a, uses: act, with: { do: [lasting 10m] } }
+		  - { id: b, uses: act, with: { do: [lasting 10m] }, timeout: 2m }`)
+	synctest.Test(t, func(t *testing.T) {
+		x, err := New(Config{Library: lib}).Create(t.Context(), memory.New(), w, workflow.RunCreated{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			<-time.After(time.Minute)
+			if err := x.Cancel(t.Context(), "test"); err != nil {
+				t.Error(err)
+			}
+		}()
+		if err := x.Drive(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := states(x.Run()), "a=cancelled b=cancelled"; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	})
+}
+
 // TestFinallyTimeout: after a cancel, finally has its time and no more.
 func TestFinallyTimeout(t *testing.T) {
 	t.Parallel()

@@ -17,7 +17,8 @@ import (
 type scriptInput struct {
 	// Do says what each attempt does; the last entry repeats. An entry is a list
 	// of words: "ok", "fail CAUSE", "panic", "block" (until the attempt is told to
-	// stop), "busy DURATION" (that long in a slot), each after any number of "wait DURATION" (a timer), "job DURATION"
+	// stop), "busy DURATION" (that long in a slot), "lasting DURATION" (remote work
+	// that, told to stop, ends after that time in a slot), each after any number of "wait DURATION" (a timer), "job DURATION"
 	// (remote work that ends after that time), "queue DURATION" (a submitted job
 	// that runs after that time) or "attention DURATION" (remote work that cannot
 	// be ended before).
@@ -171,6 +172,20 @@ func play(ctx context.Context, inv *Invocation, in *scriptInput, words []string)
 			return Success(map[string]int{"n": in.N})
 		case <-ctx.Done():
 			return Ended(fmt.Sprint(context.Cause(ctx)))
+		}
+	case "lasting": // remote work whose end takes that long
+		d, err := time.ParseDuration(words[1])
+		if err != nil {
+			return Failure(workflow.CausePanic, err.Error())
+		}
+		if !inv.Stopping() {
+			return Suspend(Wait{Reason: workflow.WaitJob})
+		}
+		select {
+		case <-time.After(d):
+			return Ended("told to stop")
+		case <-ctx.Done():
+			return Suspend(Wait{Reason: workflow.WaitJob})
 		}
 	case "block":
 		<-ctx.Done()
