@@ -82,6 +82,10 @@ type Config struct {
 	// *batch.RejectedError, as the limits of a site do.
 	Admit func(*batch.Spec) error
 
+	// Batch, if set, may change how the batch system is made: tests in virtual
+	// time give it a Runner without processes.
+	Batch func(*batch.Config)
+
 	Logger *slog.Logger // default: discard
 
 	// Fault, if set, is asked before every routed request is handled; see Fault.
@@ -211,7 +215,7 @@ func (s *Server) load() (err error) {
 			return err
 		}
 	}
-	s.jobs, err = batch.Open(batch.Config{
+	config := batch.Config{
 		Dir:      filepath.Join(root, "batch"),
 		Runner:   batch.ProcessRunner{Roots: s.volumes.paths()},
 		Builtins: s.builtins(),
@@ -221,7 +225,11 @@ func (s *Server) load() (err error) {
 		Home:     s.volumes.home,
 		Cluster:  s.cluster,
 		Admit:    s.admitJob,
-	})
+	}
+	if s.cfg.Batch != nil {
+		s.cfg.Batch(&config)
+	}
+	s.jobs, err = batch.Open(config)
 	return err
 }
 

@@ -152,6 +152,10 @@ type Config struct {
 	// KillWait is the time between SIGTERM and SIGKILL for a job that is
 	// cancelled or over its limit; 0 stands for 5 s.
 	KillWait time.Duration
+	// Interval is how often running jobs are looked at, which bounds how late the
+	// end of a job of an earlier process, a time limit or a KillWait is noticed;
+	// 0 stands for 100 ms.
+	Interval time.Duration
 	// Now is the clock; nil stands for time.Now.
 	Now func() time.Time
 }

@@ -108,6 +108,9 @@ func (c *Config) complete() error {
 	if c.KillWait == 0 {
 		c.KillWait = 5 * time.Second
 	}
+	if c.Interval == 0 {
+		c.Interval = 100 * time.Millisecond
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}

@@ -9,11 +9,6 @@ import (
 	"time"
 )
 
-// pollInterval is how often running jobs are looked at when their runner does
-// not tell. It bounds how late the end of a job of an earlier process, a time
-// limit or a KillWait is noticed.
-const pollInterval = 100 * time.Millisecond
-
 // maxLaunches is how often a process tries to start a payload that does not
 // come to life. To try again is safe, whatever went wrong.
 const maxLaunches = 3
@@ -37,7 +32,7 @@ func (t *Table) watch() {
 		case <-timer.C:
 		}
 		if t.advance() {
-			timer.Reset(pollInterval)
+			timer.Reset(t.cfg.Interval)
 		} else {
 			timer.Stop()
 		}

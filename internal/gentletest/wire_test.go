@@ -1,0 +1,191 @@
+package gentletest
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fcflow/fcflow/sandbox"
+)
+
+// request is one that reached the site.
+type request struct {
+	at        time.Time
+	operation string // "GET jobs", "POST jobs", "GET job", "GET ops/ls" …
+	system    string
+	status    int
+}
+
+// wire carries requests to a handler, each of which takes latency, and keeps
+// what went over it. Those for tokens are not part of the API and not kept.
+type wire struct {
+	handler http.Handler
+	latency time.Duration
+	// limit, if set, may answer in the place of the handler.
+	limit func(now time.Time, w http.ResponseWriter) (refused bool)
+
+	mu       sync.Mutex
+	requests []request
+	inFlight int
+	most     int // ever in flight at once
+}
+
+// RoundTrip implements http.RoundTripper.
+func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
+	if trace := httptrace.ContextClientTrace(req.Context()); trace != nil && trace.GotConn != nil {
+		trace.GotConn(httptrace.GotConnInfo{})
+	}
+	if req.Body != nil {
+		defer req.Body.Close()
+	}
+	operation, system := name(req)
+	api := req.URL.Path != sandbox.TokenPath
+	if api {
+		w.begin()
+		defer w.end()
+	}
+	if err := w.pause(req, w.latency/2); err != nil {
+		return nil, err
+	}
+	answer := httptest.NewRecorder()
+	at := time.Now()
+	if !api || w.limit == nil || !w.limit(at, answer) {
+		serve(w.handler, answer, req)
+	}
+	if api {
+		w.keep(request{at, operation, system, answer.Code})
+	}
+	if err := w.pause(req, w.latency-w.latency/2); err != nil {
+		return nil, err
+	}
+	resp := answer.Result()
+	resp.Request = req
+	return resp, nil
+}
+
+func serve(handler http.Handler, answer http.ResponseWriter, req *http.Request) {
+	got := req.Clone(req.Context())
+	got.RequestURI, got.RemoteAddr = req.URL.RequestURI(), "127.0.0.1:1"
+	if got.Body == nil {
+		got.Body = http.NoBody
+	}
+	handler.ServeHTTP(answer, got)
+}
+
+func (w *wire) pause(req *http.Request, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	select {
+	case <-time.After(d):
+		return nil
+	case <-req.Context().Done():
+		return req.Context().Err()
+	}
+}
+
+func (w *wire) begin() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.inFlight++
+	w.most = max(w.most, w.inFlight)
+}
+
+func (w *wire) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.inFlight--
+}
+
+func (w *wire) keep(r request) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.requests = append(w.requests, r)
+}
+
+// take returns the requests since the last time.
+func (w *wire) take() requests {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	taken := w.requests
+	w.requests = nil
+	return taken
+}
+
+// name says which operation of the API a request is: its method and its path
+// without what it is about.
+func name(req *http.Request) (operation, system string) {
+	parts := strings.Split(strings.Trim(req.URL.Path, "/"), "/")
+	switch {
+	case len(parts) == 3 && parts[0] == "compute":
+		return req.Method + " jobs", parts[1]
+	case len(parts) > 3 && parts[0] == "compute":
+		return strings.Join(append([]string{req.Method, "job"}, parts[4:]...), " "), parts[1]
+	case len(parts) > 2 && (parts[0] == "filesystem" || parts[0] == "status"):
+		return req.Method + " " + strings.Join(parts[2:], "/"), parts[1]
+	}
+	return req.Method + " " + strings.Join(parts, "/"), ""
+}
+
+// requests are those of one time, by the order of their arrival.
+type requests []request
+
+// of keeps those of one operation.
+func (all requests) of(operations ...string) requests {
+	var kept requests
+	for _, r := range all {
+		for _, o := range operations {
+			if r.operation == o {
+				kept = append(kept, r)
+			}
+		}
+	}
+	return kept
+}
+
+// on keeps those of one system.
+func (all requests) on(system string) requests {
+	var kept requests
+	for _, r := range all {
+		if r.system == system {
+			kept = append(kept, r)
+		}
+	}
+	return kept
+}
+
+// busiest is the most requests in any window of a length.
+func (all requests) busiest(window time.Duration) int {
+	most, first := 0, 0
+	for i, r := range all {
+		for r.at.Sub(all[first].at) >= window {
+			first++
+		}
+		most = max(most, i-first+1)
+	}
+	return most
+}
+
+// count is how many there are of each operation.
+func (all requests) count() map[string]int {
+	counts := map[string]int{}
+	for _, r := range all {
+		counts[r.operation]++
+	}
+	return counts
+}
+
+// refused is how many were answered with 429.
+func (all requests) refused() int {
+	n := 0
+	for _, r := range all {
+		if r.status == http.StatusTooManyRequests {
+			n++
+		}
+	}
+	return n
+}
+
