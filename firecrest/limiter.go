@@ -18,8 +18,9 @@ type Limiter struct {
 	bulk  chan struct{} // those of the slots that files may take
 	rate  *rate.Limiter // nil: none
 
-	mu   sync.Mutex
-	gate time.Time // closed until then
+	mu      sync.Mutex
+	gate    time.Time // closed until then
+	refused int       // how often it was closed since a request was let in
 }
 
 // NewLimiter returns a limiter for at most inFlight requests at a time, at least
@@ -30,9 +31,16 @@ func NewLimiter(inFlight, perMinute int) *Limiter {
 	inFlight = max(inFlight, 1)
 	l := &Limiter{slots: make(chan struct{}, inFlight), bulk: make(chan struct{}, max(inFlight-1, 1))}
 	if perMinute > 0 {
-		l.rate = rate.NewLimiter(rate.Limit(float64(perMinute)/60), 1)
+		l.rate = rate.NewLimiter(rate.Every(pace(perMinute)), 1)
 	}
 	return l
+}
+
+// pace is the time between two requests. It is a twentieth longer than it would
+// have to be: the server counts when they arrive, and some take up to three
+// seconds longer on their way than the others.
+func pace(perMinute int) time.Duration {
+	return 21 * time.Minute / 20 / time.Duration(perMinute)
 }
 
 // maxGateWait is how long a request waits at the closed gate by itself. If it
@@ -45,19 +53,32 @@ func (l *Limiter) acquire(ctx context.Context, bulk bool) (wait time.Duration, e
 		if wait, err := l.pass(ctx); err != nil {
 			return wait, err
 		}
-		if l.rate != nil {
-			if err := l.rate.Wait(ctx); err != nil {
-				return 0, err
-			}
-		}
 		if err := l.take(ctx, bulk); err != nil {
+			return 0, err
+		}
+		// With a slot in hand: those that have waited for the rate start at once.
+		if err := l.keepPace(ctx); err != nil {
+			l.release(bulk)
 			return 0, err
 		}
 		if l.closedFor() <= 0 {
 			return 0, nil
 		}
-		l.release(bulk) // the gate was closed while this waited for its slot
+		l.release(bulk) // the gate was closed in the meantime
 	}
+}
+
+// keepPace waits until the next request may start.
+func (l *Limiter) keepPace(ctx context.Context) error {
+	if l.rate == nil {
+		return nil
+	}
+	turn := l.rate.Reserve()
+	err := sleep(ctx, turn.Delay())
+	if err != nil {
+		turn.Cancel()
+	}
+	return err
 }
 
 // take waits for a slot, and for one that a file may have if it is for a file.
@@ -110,11 +131,28 @@ func (l *Limiter) closedFor() time.Duration {
 	return time.Until(l.gate)
 }
 
-func (l *Limiter) close(d time.Duration) {
+// close shuts the gate for the time that the server asked for. If it refuses
+// whoever comes next, too, that was not long enough: then it stays shut for twice
+// as long each time, up to maxGateWait.
+func (l *Limiter) close(asked time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	d := max(asked, minRetryAfter)
+	if time.Until(l.gate) <= 0 { // else this request was on its way already
+		d = max(d, min(minRetryAfter<<min(l.refused, 10), maxGateWait))
+		l.refused++
+	}
 	if until := time.Now().Add(d); until.After(l.gate) {
 		l.gate = until
+	}
+}
+
+// letIn notes that the server does not refuse everybody.
+func (l *Limiter) letIn() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Until(l.gate) <= 0 {
+		l.refused = 0
 	}
 }
 
@@ -129,8 +167,11 @@ func withLimits(l *Limiter, next exchange) exchange {
 		}
 		defer l.release(c.bulk)
 		failure := next(ctx, c)
-		if failure != nil && failure.Status == http.StatusTooManyRequests {
-			l.close(max(failure.retryAfter, minRetryAfter))
+		switch {
+		case failure != nil && failure.Status == http.StatusTooManyRequests:
+			l.close(failure.retryAfter)
+		case failure == nil || failure.Status != 0:
+			l.letIn()
 		}
 		return failure
 	}

@@ -98,8 +98,9 @@ const (
 )
 
 // retryAfter reads how long a server asks to wait: Retry-After in seconds or
-// as a date, else RateLimit-Reset in seconds. It is between 1 s and 15 min; 0
-// if there is no such header or it makes no sense.
+// as a date, of its own clock if it tells that, else RateLimit-Reset in seconds.
+// It is between 1 s and 15 min; 0 if there is no such header or it makes no
+// sense.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	for _, value := range []string{h.Get("Retry-After"), h.Get("RateLimit-Reset")} {
 		value = strings.TrimSpace(value)
@@ -111,6 +112,9 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 			return time.Duration(seconds * float64(time.Second))
 		}
 		if date, err := http.ParseTime(value); err == nil {
+			if there, err := http.ParseTime(h.Get("Date")); err == nil {
+				now = there
+			}
 			return min(max(date.Sub(now), minRetryAfter), maxRetryAfter)
 		}
 	}

@@ -49,31 +49,33 @@ func TestWhatIsRepeated(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			sent := 0
-			client := memoryClient(t, func(*http.Request) (*http.Response, error) {
-				sent++
-				return test.reply()
-			}, WithRetry(RetryPolicy{Base: 1}))
-			ctx := t.Context()
-			_, err := client.Filesystem.Stat(ctx, "alps", "/d", false)
-			if err == nil || sent != test.read || asError(t, err).Attempts != sent {
-				t.Errorf("read: sent %d times, want %d: %v", sent, test.read, err)
-			}
-			sent = 0
-			_, err = client.Filesystem.Mkdir(ctx, "alps", "/d", false)
-			if err == nil || sent != test.write {
-				t.Errorf("mkdir: sent %d times, want %d: %v", sent, test.write, err)
-			}
-			sent = 0
-			_, err = client.Filesystem.Mkdir(ctx, "alps", "/d", true)
-			if err == nil || sent != test.read {
-				t.Errorf("mkdir with parents: sent %d times, want %d: %v", sent, test.read, err)
-			}
-			sent = 0
-			_, err = client.Compute.Submit(ctx, "alps", JobSpec{WorkingDirectory: "/d", Script: "#!"})
-			if err == nil || sent != test.submit {
-				t.Errorf("submit: sent %d times, want %d: %v", sent, test.submit, err)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				sent := 0
+				client := memoryClient(t, func(*http.Request) (*http.Response, error) {
+					sent++
+					return test.reply()
+				}, WithRetry(RetryPolicy{Base: 1}))
+				ctx := t.Context()
+				_, err := client.Filesystem.Stat(ctx, "alps", "/d", false)
+				if err == nil || sent != test.read || asError(t, err).Attempts != sent {
+					t.Errorf("read: sent %d times, want %d: %v", sent, test.read, err)
+				}
+				sent = 0
+				_, err = client.Filesystem.Mkdir(ctx, "alps", "/d", false)
+				if err == nil || sent != test.write {
+					t.Errorf("mkdir: sent %d times, want %d: %v", sent, test.write, err)
+				}
+				sent = 0
+				_, err = client.Filesystem.Mkdir(ctx, "alps", "/d", true)
+				if err == nil || sent != test.read {
+					t.Errorf("mkdir with parents: sent %d times, want %d: %v", sent, test.read, err)
+				}
+				sent = 0
+				_, err = client.Compute.Submit(ctx, "alps", JobSpec{WorkingDirectory: "/d", Script: "#!"})
+				if err == nil || sent != test.submit {
+					t.Errorf("submit: sent %d times, want %d: %v", sent, test.submit, err)
+				}
+			})
 		})
 	}
 }
@@ -240,6 +242,10 @@ func TestRetryAfter(t *testing.T) {
 		if got := retryAfter(h, now); got != test.want {
 			t.Errorf("%q, %q: got %s, want %s", test.after, test.reset, got, test.want)
 		}
+	}
+	late := http.Header{"Date": {now.Add(time.Hour).Format(http.TimeFormat)}, "Retry-After": {now.Add(time.Hour + time.Minute).Format(http.TimeFormat)}}
+	if got := retryAfter(late, now); got != time.Minute {
+		t.Errorf("got %s of a server whose clock is an hour ahead, want a minute", got)
 	}
 }
 

@@ -219,7 +219,7 @@ func (c *Client) request(ctx context.Context, call *call, id string) (*http.Requ
 
 // withToken puts a token on every request. A refused token is replaced and the
 // request sent again, once; requests that must not be repeated are not.
-func withToken(tokens *tokenCache, next exchange) exchange {
+func withToken(tokens *tokenCache, limits *Limiter, next exchange) exchange {
 	if tokens == nil {
 		return next
 	}
@@ -245,6 +245,9 @@ func withToken(tokens *tokenCache, next exchange) exchange {
 				return failure
 			}
 			refused = token
+			if limits.keepPace(ctx) != nil {
+				return failure
+			}
 		}
 	}
 }
