@@ -42,6 +42,7 @@ func newSite(t *testing.T, systems ...string) *site {
 	s := &site{t: t, server: server, logs: t.TempDir(), dir: t.TempDir()}
 	s.wire = &wire{handler: server.Handler(), latency: 300 * time.Millisecond}
 	t.Cleanup(func() {
+		time.Sleep(time.Minute) // a token may be on its way, for nobody any more
 		if err := server.Close(); err != nil {
 			t.Error(err)
 		}

@@ -1,6 +1,7 @@
 package gentletest
 
 import (
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
@@ -17,6 +18,7 @@ type request struct {
 	operation string // "GET jobs", "POST jobs", "GET job", "GET ops/ls" …
 	system    string
 	status    int
+	asked     time.Duration // to wait, by the answer
 }
 
 // wire carries requests to a handler, each of which takes latency, and keeps
@@ -24,10 +26,10 @@ type request struct {
 type wire struct {
 	handler http.Handler
 	latency time.Duration
-	// limit, if set, may answer in the place of the handler.
-	limit func(now time.Time, w http.ResponseWriter) (refused bool)
+	limit   *limit // nil: none
 
 	mu       sync.Mutex
+	strays   *rand.Rand // if set, requests take up to 2.5 s longer to get there
 	requests []request
 	inFlight int
 	most     int // ever in flight at once
@@ -47,16 +49,16 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		w.begin()
 		defer w.end()
 	}
-	if err := w.pause(req, w.latency/2); err != nil {
+	if err := w.pause(req, w.latency/2+w.stray()); err != nil {
 		return nil, err
 	}
 	answer := httptest.NewRecorder()
 	at := time.Now()
-	if !api || w.limit == nil || !w.limit(at, answer) {
+	if !api || w.limit == nil || !w.limit.refuses(at, answer) {
 		serve(w.handler, answer, req)
 	}
 	if api {
-		w.keep(request{at, operation, system, answer.Code})
+		w.keep(request{at, operation, system, answer.Code, asked(answer.Header(), at)})
 	}
 	if err := w.pause(req, w.latency-w.latency/2); err != nil {
 		return nil, err
@@ -87,6 +89,15 @@ func (w *wire) pause(req *http.Request, d time.Duration) error {
 	}
 }
 
+func (w *wire) stray() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.strays == nil {
+		return 0
+	}
+	return time.Duration(w.strays.Int64N(int64(2500 * time.Millisecond)))
+}
+
 func (w *wire) begin() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -104,6 +115,16 @@ func (w *wire) keep(r request) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.requests = append(w.requests, r)
+}
+
+// asked reads how long an answer asks to wait.
+func asked(h http.Header, now time.Time) time.Duration {
+	value := h.Get("Retry-After")
+	if date, err := http.ParseTime(value); err == nil {
+		return date.Sub(now)
+	}
+	seconds, _ := time.ParseDuration(value + "s")
+	return seconds
 }
 
 // take returns the requests since the last time.
