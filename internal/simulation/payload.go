@@ -1,0 +1,121 @@
+package simulation
+
+import (
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// payload is what a script does, as a comment line in it says:
+//
+//	# sim: 90s exit=0 after=a,b
+//
+// It takes 90 seconds, ends with 0, and must not start before the units a and b
+// have succeeded. Several words after exit= are for the first attempt of the
+// unit, the second and so on; the last is for all others. Besides exit codes
+// they may be oom, walltime or node_fail.
+type payload struct {
+	takes time.Duration
+	ends  []string
+	after []string
+}
+
+var simLine = regexp.MustCompile(`(?m)^\s*# sim: (.*)$`)
+
+func readPayload(script string) payload {
+	p := payload{takes: 30 * time.Second, ends: []string{"0"}}
+	m := simLine.FindStringSubmatch(script)
+	if m == nil {
+		return p
+	}
+	for word := range strings.FieldsSeq(m[1]) {
+		name, value, _ := strings.Cut(word, "=")
+		switch name {
+		case "exit":
+			p.ends = strings.Split(value, ",")
+		case "after":
+			p.after = strings.Split(value, ",")
+		default:
+			if d, err := time.ParseDuration(word); err == nil {
+				p.takes = d
+			}
+		}
+	}
+	return p
+}
+
+// end is how the n-th attempt ends, from 1.
+func (p payload) end(n int) string { return p.ends[min(n, len(p.ends))-1] }
+
+var (
+	fenceLine   = regexp.MustCompile(`fcflow_at=('(?:[^']|'\\'')*')`)
+	limitLine   = regexp.MustCompile(`(?m)^#SBATCH --time=(?:(\d+)-)?(\d+):(\d+):(\d+)`)
+	requeueLine = regexp.MustCompile(`(?m)^#SBATCH --no-requeue`)
+)
+
+// fenceOf is the path at which a script claims its token; "" if it does not.
+func fenceOf(script string) string {
+	m := fenceLine.FindStringSubmatch(script)
+	if m == nil {
+		return ""
+	}
+	return unquote(m[1])
+}
+
+func unquote(word string) string {
+	return strings.ReplaceAll(strings.Trim(word, "'"), `'\''`, "'")
+}
+
+func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+
+// limitOf is the wall time a script asks for.
+func limitOf(script string) time.Duration {
+	m := limitLine.FindStringSubmatch(script)
+	if m == nil {
+		return time.Hour
+	}
+	var n [4]int
+	for i, digits := range m[1:] {
+		n[i], _ = strconv.Atoi(digits) // an absent group is 0
+	}
+	return time.Duration(n[0])*24*time.Hour + time.Duration(n[1])*time.Hour + time.Duration(n[2])*time.Minute + time.Duration(n[3])*time.Second
+}
+
+// Exit codes of a script that does not run its payload.
+const (
+	exitDirectory = 78
+	exitDuplicate = 79
+)
+
+// prologue does what the beginning of a script does that claims its token, and
+// returns the code it ends with if the payload is not to run.
+func (w *World) prologue(j *job) (code int, runs bool) {
+	at := fenceOf(j.script)
+	if at == "" {
+		return 0, true
+	}
+	dir := path.Dir(at)
+	if n := w.disk[dir]; n == nil || n.kind != isDir {
+		if !strings.Contains(j.script, "mkdir -p -- "+quote(dir)) || w.disk.mkdirAll(dir) != "" {
+			return exitDirectory, false
+		}
+	}
+	mine := ".o-" + j.id
+	trouble := w.disk.link(at, mine)
+	if trouble == "" {
+		return 0, true
+	}
+	if n := w.disk[at]; n != nil && n.kind == isLink && n.target == mine {
+		return 0, true
+	}
+	return exitDuplicate, false
+}
+
+// epilogue leaves the exit marker of a payload that came to its own end.
+func (w *World) epilogue(j *job, code int) {
+	if at := fenceOf(j.script); at != "" {
+		w.disk.link(at+".x", "x-"+strconv.Itoa(code)+"."+j.id)
+	}
+}
