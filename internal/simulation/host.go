@@ -36,14 +36,13 @@ var ErrKilled = errors.New("killed")
 
 // Host is where a life of a program runs.
 type Host struct {
-	world   *World
-	life    int
-	dead    chan struct{} // closed by the kill
-	isDead  bool          // the same; guarded by the world
-	stop    context.CancelCauseFunc
-	commits int
-	pauses  map[string]int
-	asked   chan struct{} // closed when somebody asks for a cancel
+	world  *World
+	life   int
+	dead   chan struct{} // closed by the kill
+	isDead bool          // the same; guarded by the world
+	stop   context.CancelCauseFunc
+	pauses map[string]int
+	asked  chan struct{} // closed when somebody asks for a cancel
 }
 
 // Transport carries the requests of this life.
@@ -52,20 +51,13 @@ func (h *Host) Transport() http.RoundTripper { return h }
 // Commit makes something durable: f must do so at once and all or nothing.
 // What names it, word by word; "submission.sending=TOKEN" is on record before
 // the first byte of that submission may leave, "run.cancel_requested" is the
-// request to cancel. A life can end right before f and right after it.
+// request to cancel. A life can end right before f and right after it. A commit
+// takes no time: what waited for it together would go on together.
 func (h *Host) Commit(what string, f func() error) error {
 	w := h.world
 	w.mu.Lock()
-	h.commits++
-	n := strconv.Itoa(h.commits)
-	w.boundary(h, "before commit "+what)
-	took := w.about("commit", strconv.Itoa(h.life), n).between(time.Microsecond, 8*time.Millisecond)
-	w.mu.Unlock()
-	if !h.wait(took) {
-		return ErrKilled
-	}
-	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.boundary(h, "before commit "+what)
 	if h.isDead {
 		return ErrKilled
 	}
@@ -95,14 +87,14 @@ func (w *World) durable(what string) {
 	}
 }
 
-// Pause holds a goroutine for a few microseconds, each time it is called for
+// Pause holds a goroutine for up to five milliseconds, each time it is called for
 // other ones, so that those that are woken together go on one after another.
 func (h *Host) Pause(who string) {
 	h.world.mu.Lock()
 	h.pauses[who]++
 	n := h.pauses[who]
 	h.world.mu.Unlock()
-	h.wait(h.world.about("pause", strconv.Itoa(h.life), who, strconv.Itoa(n)).between(1, 50*time.Microsecond))
+	h.wait(h.world.about("pause", strconv.Itoa(h.life), who, strconv.Itoa(n)).between(1, 5*time.Millisecond))
 }
 
 // wait reports false if the life ended first.

@@ -115,14 +115,14 @@ func (w *World) plague(h *Host) {
 	defer w.mu.Unlock()
 	if at := w.schedule.Cancel; at > 0 && !w.cancelled {
 		ask := func() {
-			w.note("somebody asks for a cancel")
-			close(h.asked)
+			if !h.isDead {
+				w.note("somebody asks for a cancel")
+				close(h.asked)
+			}
 		}
-		if wait := at - w.now(); wait > 0 {
-			w.after(wait, ask)
-		} else {
-			ask()
-		}
+		// Whoever is told of a life that ended before his wish was on record asks
+		// the next one.
+		w.after(max(at-w.now(), w.about("ask", fmt.Sprint(h.life)).between(time.Millisecond, 3*time.Second)), ask)
 	}
 }
 

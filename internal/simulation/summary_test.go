@@ -19,8 +19,7 @@ type summary struct {
 	mu       sync.Mutex
 	all      int
 	endings  map[simulation.Ending]int
-	broken   map[simulation.Rule]int // schedules that broke a rule
-	bad      []simulation.Seed
+	broken   map[simulation.Rule][]simulation.Seed // schedules that broke a rule
 	fired    map[simulation.Fault]int
 	after    map[string]int // kills, by kind of event that became durable last
 	kills    int
@@ -33,7 +32,7 @@ type summary struct {
 
 func newSummary(who string) *summary {
 	return &summary{
-		who: who, endings: map[simulation.Ending]int{}, broken: map[simulation.Rule]int{},
+		who: who, endings: map[simulation.Ending]int{}, broken: map[simulation.Rule][]simulation.Seed{},
 		fired: map[simulation.Fault]int{}, after: map[string]int{},
 	}
 }
@@ -62,12 +61,9 @@ func (s *summary) add(_ *testing.T, schedule simulation.Schedule, r *simulation.
 		broken[v.Rule] = true
 	}
 	for rule := range broken {
-		s.broken[rule]++
+		s.broken[rule] = append(s.broken[rule], schedule.Seed)
 	}
-	switch {
-	case len(broken) > 0:
-		s.bad = append(s.bad, schedule.Seed)
-	case r.Ending == simulation.Attention:
+	if r.Ending == simulation.Attention {
 		s.attended = append(s.attended, schedule.Seed)
 	}
 }
@@ -80,7 +76,7 @@ func (s *summary) String() string {
 		fmt.Fprintf(&b, "%8d  %s\n", s.endings[ending], ending)
 	}
 	for _, rule := range slices.Sorted(maps.Keys(s.broken)) {
-		fmt.Fprintf(&b, "%8d  broke the rule %q\n", s.broken[rule], rule)
+		fmt.Fprintf(&b, "%8d  broke the rule %q\n", len(s.broken[rule]), rule)
 	}
 	b.WriteString("faults:")
 	for _, f := range simulation.Faults() {
@@ -99,13 +95,12 @@ func (s *summary) String() string {
 // judge fails the test for what must never happen, and if too little happened
 // for that to mean anything.
 func (s *summary) judge(t *testing.T) {
-	slices.Sort(s.bad)
-	for i, seed := range s.bad {
-		if i == 10 {
-			t.Errorf("and %d more", len(s.bad)-i)
-			break
+	for _, rule := range slices.Sorted(maps.Keys(s.broken)) {
+		bad := s.broken[rule]
+		slices.Sort(bad)
+		for _, seed := range bad[:min(len(bad), 5)] {
+			t.Errorf("the rule %q was broken: go test ./internal/simulation -run TestSchedules -v -only -seed %d", rule, seed)
 		}
-		t.Errorf("see go test ./internal/simulation -run TestSchedules -v -only -seed %d", seed)
 	}
 	slices.Sort(s.attended)
 	for i, seed := range s.attended {
@@ -127,7 +122,7 @@ func (s *summary) judge(t *testing.T) {
 // judgeControl fails the test if the same schedules do no harm to a program
 // that deserves it.
 func (s *summary) judgeControl(t *testing.T) {
-	if twice := s.broken[simulation.Once]; twice*1000 < s.all {
+	if twice := len(s.broken[simulation.Once]); twice*1000 < s.all {
 		t.Errorf("%s started something twice in only %d of %d schedules: these schedules prove nothing", s.who, twice, s.all)
 	}
 }

@@ -92,12 +92,11 @@ func (h *Host) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.mu.Lock()
-	w.requests[req.key]++
-	req.nth = strconv.Itoa(w.requests[req.key])
-	d := w.about("latency", req.key, req.nth)
-	w.mu.Unlock()
-	if !h.wait(d.between(1, time.Millisecond)) {
+	d, err := h.number(r, req)
+	if err != nil {
+		return nil, err
+	}
+	if !h.wait(d.between(1, 5*time.Millisecond)) {
 		return nil, ErrKilled
 	}
 	if err := r.Context().Err(); err != nil {
@@ -108,6 +107,22 @@ func (h *Host) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	return t.finish()
+}
+
+// number counts a request, unless nobody wants it any more.
+func (h *Host) number(r *http.Request, req *request) (*dice, error) {
+	w := h.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if h.isDead {
+		return nil, ErrKilled
+	}
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	w.requests[req.key]++
+	req.nth = strconv.Itoa(w.requests[req.key])
+	return w.about("latency", req.key, req.nth), nil
 }
 
 // trip is a request between its departure and its answer.
@@ -239,7 +254,7 @@ func (t *trip) finish() (*http.Response, error) {
 		return a.response(t.raw), nil
 	case <-t.raw.Context().Done():
 		// Those who are told together go on one after another.
-		t.host.wait(t.host.world.about("gone", t.request.key, t.request.nth).between(1, 50*time.Microsecond))
+		t.host.wait(t.host.world.about("gone", t.request.key, t.request.nth).between(1, 5*time.Millisecond))
 		return nil, t.raw.Context().Err()
 	case <-t.host.dead:
 		return nil, ErrKilled

@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -110,7 +111,10 @@ func (w *World) note(format string, args ...any) {
 		life = w.host.life
 	}
 	t := w.now()
-	text := strings.ReplaceAll(strings.TrimSpace(fmt.Sprintf(format, args...)), "\n", "⏎")
+	text := requestID.ReplaceAllString(strings.ReplaceAll(strings.TrimSpace(fmt.Sprintf(format, args...)), "\n", "⏎"), "…")
 	w.trace = append(w.trace, fmt.Sprintf("%02d:%02d:%02d.%09d life %d  %s",
 		int(t.Hours()), int(t.Minutes())%60, int(t.Seconds())%60, t.Nanoseconds()%1e9, life, text))
 }
+
+// requestID is what programs choose by real chance.
+var requestID = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)

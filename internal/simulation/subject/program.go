@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/fcflow/fcflow/engine"
@@ -37,12 +38,13 @@ type Program struct {
 	workflow *workflow.Workflow
 	store    *memory.Store
 	created  workflow.RunCreated
+	seed     simulation.Seed
 }
 
 // New returns a program that will run w. The seed decides the id of the run and
 // its nonce, and with it all tokens.
 func New(w *workflow.Workflow, seed simulation.Seed) *Program {
-	return &Program{workflow: w, store: memory.New(), created: workflow.RunCreated{
+	return &Program{workflow: w, seed: seed, store: memory.New(), created: workflow.RunCreated{
 		ID:    workflow.RunID("01" + seed.Text("run id", 24)),
 		Nonce: seed.Text("nonce", 26), Trigger: workflow.TriggerManual, Version: "simulated",
 		Dir: "/nowhere", OutputDir: "/nowhere/results", Profile: workflow.Profile{URL: site, System: system},
@@ -56,6 +58,7 @@ func (p *Program) Run(ctx context.Context, host *simulation.Host) error {
 		// Whoever may go first of those that wait for a slot depends on the
 		// scheduler of this machine, so there is a slot for everybody.
 		firecrest.WithMaxInFlight(1000),
+		firecrest.WithRandom(rand.New(rand.NewPCG(uint64(p.seed), 0))),
 		firecrest.WithTokenSource(firecrest.ClientCredentials{TokenURL: site + "/token", ClientID: "ada", ClientSecret: "secret"}),
 	)
 	if err != nil {
