@@ -146,6 +146,7 @@ func (w *World) hopeless(lives int) Ending {
 func (w *World) pause(h *Host, err error) Ending {
 	w.mu.Lock()
 	w.note("life %d ends: %v", h.life, err)
+	gaveUp := !h.isDead
 	w.end(h)
 	if w.account != nil {
 		w.took = w.now()
@@ -154,7 +155,11 @@ func (w *World) pause(h *Host, err error) Ending {
 		w.mu.Unlock()
 		return ""
 	}
-	down := w.about("down", fmt.Sprint(h.life)).between(time.Second, 10*time.Minute)
+	d := w.about("down", fmt.Sprint(h.life))
+	down := d.between(time.Second, 10*time.Minute)
+	if gaveUp { // no hurry
+		down = d.between(10*time.Minute, 40*time.Minute)
+	}
 	w.mu.Unlock()
 	<-time.After(down)
 	return w.hopeless(h.life)
