@@ -11,7 +11,7 @@ FUZZTIME ?= 30s
 KILLS    ?= 200
 TRANSFERS ?= 1000
 
-.PHONY: help build test race lint generate verify conformance fuzz bench bench-transfer crash transfers demo clean
+.PHONY: help build test race lint generate verify conformance fuzz bench bench-transfer crash protocol transfers demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ bench-transfer: build ## move 1 GiB over a slow network, beside simpler clients 
 
 crash: build ## kill the real program KILLS times (200) at random moments and resume it
 	$(GO) test -count=1 -v -run TestKill ./internal/crashtest -kills $(KILLS)
+
+protocol: ## look at every state of the submission protocol, two crashes and all jobs that can be
+	$(GO) test -count=1 -v -run TestProtocol ./internal/protocoltest -protocol.jobs 4 -protocol.crashes 2
 
 transfers: ## move files TRANSFERS times (1000) while parts are lost, connections cut, programs killed
 	$(GO) test -count=1 -v -run TestTransfers ./internal/transfertest -transfers $(TRANSFERS) | grep -v '^ *\(=== \|--- PASS\)'

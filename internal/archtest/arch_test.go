@@ -53,6 +53,7 @@ var rules = map[string]rule{
 	"internal/archtest":           {},
 	"internal/crashtest":          {},
 	"internal/transfertest":       {},
+	"internal/protocoltest":       {},
 	"internal/simulation":         {},
 	"internal/simulation/subject": {own: []string{"workflow", "engine", "steps", "firecrest", "store/memory", "internal/simulation"}},
 	"internal/simulation/naive":   {own: []string{"internal/simulation"}},
