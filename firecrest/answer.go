@@ -87,17 +87,21 @@ func (e *Error) explainEnd(ctx, tryCtx context.Context) {
 // scrub removes a token from everything an error says, should a server or
 // gateway have repeated it.
 func (e *Error) scrub(token string) {
-	if token == "" {
-		return
+	e.Type, e.Message = hide(e.Type, token), hide(e.Message, token)
+	for i, c := range e.CausedBy {
+		e.CausedBy[i] = hide(c, token)
 	}
-	hide := func(s *string) { *s = strings.ReplaceAll(*s, token, redacted) }
-	hide(&e.Message)
-	for i := range e.CausedBy {
-		hide(&e.CausedBy[i])
+	for i, f := range e.Fields {
+		e.Fields[i] = FieldError{hide(f.Location, token), hide(f.Name, token), hide(f.Message, token)}
 	}
-	for i := range e.Fields {
-		hide(&e.Fields[i].Message)
+}
+
+// hide takes a secret out of a text.
+func hide(text, secret string) string {
+	if secret == "" {
+		return text
 	}
+	return strings.ReplaceAll(text, secret, redacted)
 }
 
 // readAll reads an answer of at most [maxAnswer] bytes.

@@ -241,10 +241,10 @@ func TestSecretsDoNotShow(t *testing.T) {
 			fmt.Fprintf(w, `{"access_token":%q,"expires_in":300}`, token)
 			return
 		}
-		w.Header().Set("F7T-AppVersion", "2.5.6")
+		w.Header().Set("F7T-AppVersion", "2.5.6 "+token)
 		w.Header().Set("auth-token", token)
 		w.WriteHeader(401)
-		fmt.Fprintf(w, `{"errorType":"error","message":"bad token %s","causedBy":["%s"],"data":{"fields":[{"location":"x","name":"y","message":"%s"}]}}`, token, token, token)
+		fmt.Fprintf(w, `{"errorType":"error %[1]s","message":"bad token %[1]s","causedBy":["%[1]s"],"data":{"fields":[{"location":"%[1]s","name":"%[1]s","message":"%[1]s"}]}}`, token)
 	}))
 	t.Cleanup(server.Close)
 	credentials := ClientCredentials{TokenURL: server.URL + "/token", ClientID: "id", ClientSecret: secret}

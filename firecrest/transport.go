@@ -153,7 +153,7 @@ func (c *Client) try(ctx context.Context, call *call, info *RequestInfo) *Error 
 
 	failure.sent = true
 	info.Status, failure.Status = resp.StatusCode, resp.StatusCode
-	info.ServerVersion = clean(resp.Header.Get("F7T-AppVersion"))
+	info.ServerVersion = clean(hide(resp.Header.Get("F7T-AppVersion"), string(call.token.Value)))
 	failure.ServerVersion = info.ServerVersion
 	info.ServerTime = serverTime(resp.Header)
 	if v := info.ServerVersion; v != "" {

@@ -2,6 +2,7 @@ package steps
 
 import (
 	"context"
+	"fmt"
 	"path"
 	"strings"
 
@@ -35,6 +36,16 @@ func (c *call) secrets() *redact.Redactor {
 	r := redact.New()
 	r.Add(c.Secrets...)
 	return r
+}
+
+// maskPanic takes the values of secrets out of a panic that is under way.
+func (c *call) maskPanic() {
+	if len(c.Secrets) == 0 {
+		return
+	}
+	if p := recover(); p != nil {
+		panic(c.secrets().Redact(fmt.Sprint(p)))
+	}
 }
 
 func (c *call) client() *firecrest.Client { return c.library.config.Client }

@@ -101,6 +101,7 @@ func New(config Config) *Library {
 		if t.run != nil {
 			step.Run = func(ctx context.Context, inv *engine.Invocation, with any) engine.Outcome {
 				c := &call{Invocation: inv, library: l, name: t.Name}
+				defer c.maskPanic()
 				out := t.run(ctx, c, with)
 				if len(c.Secrets) > 0 {
 					out = out.Masked(c.secrets().Redact)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/user"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -58,7 +59,7 @@ func (a *app) settings(profile string) (*settings.Settings, error) {
 	}
 	s, err := settings.Load(from)
 	if s != nil {
-		a.streams.Secrets.Add(s.Text("client_secret"))
+		a.streams.Secrets.Add(s.Text("client_secret"), a.getenv("AWS_SECRET_ACCESS_KEY"), a.getenv("AWS_SESSION_TOKEN"))
 	}
 	if err != nil {
 		return nil, err
@@ -109,9 +110,14 @@ func (a *app) readStore() (*store.Store, error) {
 }
 
 // logger is for operators: quiet unless something is odd or --verbose is given.
+// An event is one line, whatever is in it.
 func (a *app) logger() zerolog.Logger {
 	if a.logWriter == nil {
-		a.logWriter = a.streams.Secrets.Writer(a.log)
+		var sink io.Writer = a.log
+		if a.logFormat.value == "json" {
+			sink = jsonLines{a.log}
+		}
+		a.logWriter = a.streams.Secrets.LineWriter(sink)
 	}
 	level := zerolog.WarnLevel
 	if a.verbose {
@@ -119,9 +125,26 @@ func (a *app) logger() zerolog.Logger {
 	}
 	var w io.Writer = a.logWriter
 	if a.logFormat.value == "text" {
-		w = zerolog.ConsoleWriter{Out: a.logWriter, NoColor: true, TimeFormat: time.TimeOnly}
+		w = zerolog.ConsoleWriter{
+			Out: a.logWriter, NoColor: true, TimeFormat: time.TimeOnly,
+			FormatMessage: func(message any) string {
+				text, _ := message.(string) // nil for an event without message
+				return strings.NewReplacer("\n", `\n`, "\r", `\r`).Replace(text)
+			},
+		}
 	}
 	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+}
+
+// jsonLines makes JSON harmless to look at. Of what is not JSON, a terminal takes
+// care like of any other text.
+type jsonLines struct{ w io.Writer }
+
+func (j jsonLines) Write(line []byte) (int, error) {
+	if _, err := io.WriteString(j.w, console.EscapeJSON(string(line))); err != nil {
+		return 0, err
+	}
+	return len(line), nil
 }
 
 func (a *app) closeLog() {

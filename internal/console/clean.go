@@ -73,9 +73,9 @@ func escape(r rune) string {
 	return fmt.Sprintf(`\U%08x`, r)
 }
 
-// escapeJSON escapes the same characters in encoded JSON. They can only stand
+// EscapeJSON escapes the same characters in encoded JSON. They can only stand
 // inside its strings, where the escape means the character itself.
-func escapeJSON(text string) string {
+func EscapeJSON(text string) string {
 	if isClean(text) {
 		return text
 	}

@@ -66,7 +66,7 @@ func FuzzJSON(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		safe := escapeJSON(string(encoded))
+		safe := EscapeJSON(string(encoded))
 		if strings.ContainsFunc(safe, acts) {
 			t.Fatalf("%q is not safe", safe)
 		}

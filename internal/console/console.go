@@ -131,7 +131,7 @@ func (s *Stream) JSON(v any) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.emit(escapeJSON(b.String()))
+	s.emit(EscapeJSON(b.String()))
 	return nil
 }
 
@@ -143,7 +143,7 @@ func (s *Stream) JSONLine(v any) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.emit(escapeJSON(string(text)) + "\n")
+	s.emit(EscapeJSON(string(text)) + "\n")
 	return nil
 }
 

@@ -4,11 +4,8 @@
 package redact
 
 import (
-	"bytes"
+	"cmp"
 	"encoding/base64"
-	"encoding/json"
-	"io"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -22,21 +19,24 @@ const mask = "«redacted»"
 const minSecret = 4
 
 // patterns are what secrets look like when their value is not known. The first
-// group is kept.
+// group is kept. Tokens of FirecREST are JSON web tokens, whose third part proves
+// the first two.
 var patterns = []*regexp.Regexp{
 	regexp.MustCompile(`(?i)(\b(?:Bearer|Basic)\s+)[A-Za-z0-9._~+/=-]{8,}`),
-	regexp.MustCompile(`(?i)(\bX-Amz-(?:Signature|Credential|Security-Token)=)[^&\s"'\\]+`),
+	regexp.MustCompile(`(?i)(\bX-Amz-(?:Signature|Credential|Security-Token)(?:=|%3D))[^&\s"'\\]+`),
 	regexp.MustCompile(`(?i)(\b(?:client_secret|access_token|refresh_token|password)=)[^&\s"'\\]+`),
-	regexp.MustCompile(`(?i)("(?:client_secret|clientSecret|access_token|refresh_token|password)"\s*:\s*")[^"]+`),
+	regexp.MustCompile(`(?i)("(?:client_secret|clientSecret|access_token|refresh_token|password)"\s*:\s*")(?:[^"\\]|\\.)+`),
+	regexp.MustCompile(`()\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}`),
 }
 
-// Redactor masks secrets in text: values it was told, also as they look inside
-// JSON, URLs and base64, and what has the shape of a credential.
+// Redactor masks secrets in text: values it was told, also in the forms that
+// programs give them, and what has the shape of a credential.
 type Redactor struct {
 	forms []func(string) string
 
 	mu       sync.RWMutex
 	values   []string // longest first
+	broken   []string // those of values that are looked for across line breaks
 	replacer *strings.Replacer
 }
 
@@ -56,7 +56,9 @@ func (r *Redactor) Add(values ...string) {
 		}
 	}
 	// The longest first, so that a secret inside another does not uncover the rest.
-	slices.SortFunc(r.values, func(a, b string) int { return len(b) - len(a) })
+	slices.SortFunc(r.values, func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(b), len(a)), strings.Compare(a, b))
+	})
 	r.values = slices.Compact(r.values)
 	var pairs []string
 	for _, v := range r.values {
@@ -69,16 +71,19 @@ func (r *Redactor) add(value string) {
 	if len(value) < minSecret {
 		return
 	}
-	quoted, _ := json.Marshal(value)
-	forms := []string{
-		value, string(quoted[1 : len(quoted)-1]), url.QueryEscape(value), url.PathEscape(value),
-		base64.StdEncoding.EncodeToString([]byte(value)),
+	forms := formsOf(value)
+	// Tools that fold text fold these two; every other form would only be guessed
+	// at, and the end of many a harmless line held back for it.
+	for _, form := range []string{value, base64.StdEncoding.EncodeToString([]byte(value))} {
+		if !slices.Contains(r.broken, form) {
+			r.broken = append(r.broken, form)
+		}
 	}
 	for _, form := range r.forms {
 		forms = append(forms, form(value))
 	}
 	for _, form := range forms {
-		if !slices.Contains(r.values, form) {
+		if len(form) >= minSecret {
 			r.values = append(r.values, form)
 		}
 	}
@@ -87,10 +92,11 @@ func (r *Redactor) add(value string) {
 // Redact returns text with every secret masked.
 func (r *Redactor) Redact(text string) string {
 	r.mu.RLock()
-	replacer := r.replacer
+	replacer, broken := r.replacer, r.broken
 	r.mu.RUnlock()
 	if replacer != nil {
 		text = replacer.Replace(text)
+		text = redactBroken(text, broken)
 	}
 	for _, p := range patterns {
 		text = p.ReplaceAllString(text, "${1}"+mask)
@@ -98,58 +104,30 @@ func (r *Redactor) Redact(text string) string {
 	return text
 }
 
-// maxLogLine bounds what a redacting writer holds back.
-const maxLogLine = 256 << 10
-
-// Writer returns a writer that masks secrets in the lines written to it,
-// wherever writes are split. It holds back an unfinished line and cuts a line
-// at 256 KiB. Close it to write out the last one.
-func (r *Redactor) Writer(w io.Writer) io.WriteCloser { return &redactWriter{redactor: r, w: w} }
-
-type redactWriter struct {
-	redactor *Redactor
-	w        io.Writer
-
-	mu      sync.Mutex
-	line    []byte
-	cutting bool // until the line ends
+// longest is the length of the longest text that is known to be a secret.
+func (r *Redactor) longest() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if len(r.values) == 0 {
+		return 0
+	}
+	return len(r.values[0])
 }
 
-func (w *redactWriter) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for rest := p; len(rest) > 0; {
-		piece, after, ended := bytes.Cut(rest, []byte("\n"))
-		rest = after
-		if !w.cutting {
-			w.line = append(w.line, piece...)
-		}
-		if len(w.line) > maxLogLine {
-			w.line, w.cutting = append(w.line[:maxLogLine:maxLogLine], " … (cut)"...), true
-		}
-		if !ended {
-			break
-		}
-		if err := w.flush("\n"); err != nil {
-			return 0, err
+// mayGoOn reports whether the end of a line may be the beginning of a secret that
+// goes on in the next.
+func (r *Redactor) mayGoOn(line string) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if line == "" {
+		return false
+	}
+	for _, v := range r.broken {
+		for n := min(len(v)-1, len(line)); n > 0; n-- {
+			if v[n-1] == line[len(line)-1] && strings.HasSuffix(line, v[:n]) {
+				return true
+			}
 		}
 	}
-	return len(p), nil
-}
-
-func (w *redactWriter) flush(end string) error {
-	text := w.redactor.Redact(string(w.line)) + end
-	w.line, w.cutting = w.line[:0], false
-	_, err := io.WriteString(w.w, text)
-	return err
-}
-
-// Close writes the unfinished line, if there is one.
-func (w *redactWriter) Close() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.line) == 0 {
-		return nil
-	}
-	return w.flush("")
+	return false
 }
