@@ -174,6 +174,10 @@ func (c *Client) Token(ctx context.Context) (Token, error) {
 // for the hosts that presigned URLs name.
 func (c *Client) Transport() http.RoundTripper { return c.http.Transport }
 
+// OwnTransport reports whether the transport was made by [New], and not given to
+// it.
+func (c *Client) OwnTransport() bool { return c.transport != nil }
+
 // ServerVersion returns the release of the server as its last answer gave it,
 // such as "2.5.6", or "" before the first one. Development builds say "2.x.x",
 // 2.1 whatever its deployment says.

@@ -121,7 +121,7 @@ func TestRecordedSystems(t *testing.T) {
 		if release < "2.5.0" != (alps.Transfer == nil) {
 			t.Errorf("transfer %+v", alps.Transfer)
 		}
-		if release >= "2.5.0" && *alps.Transfer != (Transfer{"s3", 5 << 20, 604800 * time.Second}) {
+		if release >= "2.5.0" && *alps.Transfer != (Transfer{"s3", 5 << 20, 604800 * time.Second, "https://s3.example.org"}) {
 			t.Errorf("transfer %+v", alps.Transfer)
 		}
 		if _, ok := alps.FileSystemOf("/home/../home/alice"); !ok {

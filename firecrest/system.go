@@ -69,6 +69,9 @@ type Transfer struct {
 	Method      TransferMethod
 	MaxPartSize int64 // s3: bytes per part
 	URLTTL      time.Duration
+	// StoreURL is where the object store is for clients; empty if the server does
+	// not say.
+	StoreURL string
 }
 
 const defaultMaxFileSize = 5 << 20
@@ -105,6 +108,7 @@ func (s *System) UnmarshalJSON(b []byte) error {
 			Transfer    *struct {
 				Method    TransferMethod `json:"serviceType"`
 				TTL       number         `json:"ttl"`
+				PublicURL text           `json:"publicUrl"`
 				Multipart struct {
 					MaxPartSize number `json:"max_part_size"`
 				} `json:"multipart"`
@@ -132,7 +136,7 @@ func (s *System) UnmarshalJSON(b []byte) error {
 			s.MaxFileSize, s.toldLimit = o.MaxFileSize.n, true
 		}
 		if t := o.Transfer; t != nil {
-			s.Transfer = &Transfer{t.Method, t.Multipart.MaxPartSize.n, time.Duration(t.TTL.n) * time.Second}
+			s.Transfer = &Transfer{t.Method, t.Multipart.MaxPartSize.n, time.Duration(t.TTL.n) * time.Second, string(t.PublicURL)}
 		}
 	}
 	return nil

@@ -9,7 +9,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 )
@@ -134,11 +136,19 @@ func (StaticToken) MarshalText() ([]byte, error) { return []byte(redacted), nil 
 // TokenCommand is a shell command that prints a token on standard output.
 type TokenCommand string
 
-// Token runs the command with sh -c and returns what it prints, trimmed. The
-// end is read from the claims of the token if it is a JWT.
+// commandVariable carries a token command to the shell: everybody can read the
+// arguments of a process, its environment only its user.
+const commandVariable = "FCFLOW_TOKEN_COMMAND"
+
+// Token runs the command with sh and returns what it prints, trimmed. The end is
+// read from the claims of the token if it is a JWT. The command inherits the
+// environment, except for FCFLOW_SECRET_*, which are not meant for it, and is on
+// no command line itself.
 func (c TokenCommand) Token(ctx context.Context) (Token, error) {
 	var stdout bytes.Buffer
-	cmd := exec.CommandContext(ctx, "sh", "-c", string(c))
+	cmd := exec.CommandContext(ctx, "sh", "-c", "c=$"+commandVariable+"; unset "+commandVariable+`; eval "$c"`)
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "FCFLOW_SECRET_") })
+	cmd.Env = append(cmd.Env, commandVariable+"="+string(c))
 	cmd.Stdout = &stdout
 	cmd.WaitDelay = time.Second // a grandchild may keep the pipes open
 	if err := cmd.Run(); err != nil {

@@ -74,6 +74,8 @@ type Profile struct {
 	Sandbox string `json:"sandbox,omitempty"`
 	// System is where steps run that name none.
 	System string `json:"system,omitempty"`
+	// Insecure says that the certificates of the server are not verified.
+	Insecure bool `json:"insecure,omitempty"`
 }
 
 // RunOpened records that a process took the run over.

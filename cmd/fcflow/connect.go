@@ -139,9 +139,7 @@ func (a *app) login(s *settings.Settings, options []firecrest.Option) ([]firecre
 			"set FIRECREST_CLIENT_ID, FIRECREST_CLIENT_SECRET and AUTH_TOKEN_URL, or FIRECREST_TOKEN_COMMAND")
 	}
 	if !s.Verify() {
-		a.streams.Err.Println(console.Text{S: "warning: ", Style: console.Yellow},
-			console.Say(fmt.Sprintf("certificates are not verified (%s); anybody in between can read the token", s.Value("verify").Source)))
-		return append(options, firecrest.WithTLSConfig(&tls.Config{InsecureSkipVerify: true})), nil
+		return a.insecurely(s, options)
 	}
 	bundle, err := s.Path("ca_bundle")
 	if err != nil || bundle == "" {
@@ -152,6 +150,22 @@ func (a *app) login(s *settings.Settings, options []firecrest.Option) ([]firecre
 		return nil, fmt.Errorf("%w: ca_bundle (%s): %w", settings.ErrInvalid, s.Value("ca_bundle").Source, err)
 	}
 	return append(options, firecrest.WithCABundle(pem)), nil
+}
+
+// insecureVariable has to say "1" besides `verify: false`: a line that somebody left
+// in a file is not enough to give a token away.
+const insecureVariable = "FCFLOW_INSECURE"
+
+// insecurely verifies no certificate, if two places want that.
+func (a *app) insecurely(s *settings.Settings, options []firecrest.Option) ([]firecrest.Option, error) {
+	if a.getenv(insecureVariable) != "1" {
+		return nil, withHint(fmt.Errorf("%w: verify is false (%s), but the environment does not say %s=1",
+			settings.ErrInvalid, s.Value("verify").Source, insecureVariable),
+			"trust the site's own certificates with ca_bundle; setting the variable, too, lets anybody in between read the token")
+	}
+	a.streams.Err.Println(console.Text{S: "warning: ", Style: console.Yellow},
+		console.Say(fmt.Sprintf("certificates are not verified (%s); anybody in between can read the token", s.Value("verify").Source)))
+	return append(options, firecrest.WithTLSConfig(&tls.Config{InsecureSkipVerify: true})), nil
 }
 
 func logRequests(log zerolog.Logger, observers []func(firecrest.RequestInfo)) func(firecrest.RequestInfo) {
@@ -190,7 +204,7 @@ func choose(s *settings.Settings, sandboxDir string) (p workflow.Profile, err er
 	p = workflow.Profile{Name: s.Profile(), System: s.Text("system")}
 	switch sandboxDir {
 	case "":
-		p.URL = s.Text("url")
+		p.URL, p.Insecure = s.Text("url"), s.Text("url") != "" && !s.Verify()
 		return p, nil
 	case here:
 		p.Sandbox, err = defaultSandbox(s)
@@ -216,10 +230,16 @@ func checkService(p workflow.Profile) error {
 const here = "default"
 
 // checkPinned refuses to continue a run with another service than it began
-// with.
+// with, and without the verification that it began with.
 func checkPinned(s *settings.Settings, pinned workflow.Profile) error {
-	if pinned.URL == "" || pinned.URL == s.Text("url") {
+	switch {
+	case pinned.URL == "":
 		return nil
+	case pinned.URL == s.Text("url") && (s.Verify() || pinned.Insecure):
+		return nil
+	case pinned.URL == s.Text("url"):
+		return withHint(fmt.Errorf("%w: the run began with verified certificates, and verify is false now (%s)",
+			engine.ErrConflict, s.Value("verify").Source), "remove that line, or trust the site's own certificates with ca_bundle")
 	}
 	hint := fmt.Sprintf("set FIRECREST_URL=%s", pinned.URL)
 	if pinned.Name != "" {

@@ -19,6 +19,7 @@ import (
 )
 
 func main() {
+	leaveNoCore()
 	os.Exit(run(os.Args[1:], console.Standard(os.Getenv)))
 }
 
@@ -42,6 +43,17 @@ func run(args []string, streams *console.Streams) (code int) {
 		err = usageError(command, args, err)
 	}
 	return a.report(command, err)
+}
+
+// leaveNoCore keeps the memory of the process, which holds tokens and secrets, out
+// of core files. The programs that it starts inherit that, and may raise the
+// limit again.
+func leaveNoCore() {
+	var limit syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_CORE, &limit) == nil {
+		limit.Cur = 0
+		_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &limit) // lowering it is always allowed
+	}
 }
 
 // oneWish is how long further signals belong to the first one.

@@ -140,13 +140,17 @@ func timeLine(v *shownRun, now time.Time) string {
 }
 
 func serviceName(p workflow.Profile) string {
+	name := p.URL
 	switch {
 	case p.Sandbox != "":
 		return "sandbox " + p.Sandbox
 	case p.URL != "" && p.Name != "":
-		return fmt.Sprintf("%s (profile %s)", p.URL, p.Name)
+		name = fmt.Sprintf("%s (profile %s)", p.URL, p.Name)
 	}
-	return p.URL
+	if p.Insecure {
+		name += ", certificates not verified"
+	}
+	return name
 }
 
 func unitRows(steps []workflow.StepView, live bool, now time.Time) [][]console.Text {

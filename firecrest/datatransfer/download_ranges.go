@@ -10,7 +10,7 @@ import (
 
 // fetch gets the object, in ranges if the store has them.
 func (d *Download) fetch(ctx context.Context, url firecrest.Secret) error {
-	l, err := parseLink(url)
+	l, err := d.Mover.link(d.System, url)
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,11 @@ func (d *Download) stream(ctx context.Context, coordinates firecrest.Secret, see
 	live, stop := d.Mover.whileLive(ctx, *d.state.Job)
 	defer stop()
 	sink := &sinkWriter{w: io.NewOffsetWriter(d.file, 0)}
-	size, _, err := ReceiveStream(live, coordinates, sink, func(done, _ int64) { d.report(done) })
+	peer, err := d.Mover.streamPeer(coordinates)
+	if err != nil {
+		return nil, err
+	}
+	size, _, err := peer.receive(live, sink, func(done, _ int64) { d.report(done) })
 	switch {
 	case sink.err != nil:
 		return nil, localError(sink.err)

@@ -16,6 +16,7 @@ import (
 // link is a presigned URL: a key to one object. It is never printed.
 type link struct {
 	url     string
+	scheme  string
 	host    string    // with port, lower case
 	expires time.Time // zero if the URL does not tell
 }
@@ -30,7 +31,7 @@ func parseLink(secret firecrest.Secret) (link, error) {
 	if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {
 		return link{}, fmt.Errorf("the service sends the file to %s://%s, unencrypted: the site must offer its object store over https", u.Scheme, u.Host)
 	}
-	l := link{url: string(secret), host: strings.ToLower(u.Host)}
+	l := link{url: string(secret), scheme: u.Scheme, host: hostAndPort(u)}
 	query := u.Query()
 	signed, err := time.Parse("20060102T150405Z", query.Get("X-Amz-Date"))
 	seconds, numErr := strconv.Atoi(query.Get("X-Amz-Expires"))

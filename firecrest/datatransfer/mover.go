@@ -3,10 +3,12 @@ package datatransfer
 import (
 	"crypto/tls"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
 	"github.com/fcflow/fcflow/firecrest"
+	"github.com/fcflow/fcflow/internal/netguard"
 )
 
 // Settings of a [Mover]. Zero fields take the defaults.
@@ -45,6 +47,8 @@ type Mover struct {
 	settings Settings
 	http     *http.Client
 	own      *http.Transport // nil if it is somebody else's
+	guarded  bool            // the service is not on this machine, and what it names may not be
+	hosts    storeHosts
 
 	mu    sync.Mutex
 	slots map[string]chan struct{} // by host of an object store
@@ -63,12 +67,15 @@ func New(client *firecrest.Client, settings Settings) *Mover {
 	if settings.Poller == nil {
 		settings.Poller = client.Poller
 	}
-	m := &Mover{client: client, settings: settings, slots: map[string]chan struct{}{}}
+	m := &Mover{client: client, settings: settings, slots: map[string]chan struct{}{}, guarded: !onLoopback(client.BaseURL())}
 	transport := settings.Transport
 	if transport == nil {
 		transport = client.Transport()
 		if t, ok := transport.(*http.Transport); ok {
 			m.own = perConnection(t, settings.Connections)
+			if m.guarded && client.OwnTransport() {
+				m.own = netguard.Transport(m.own)
+			}
 			transport = m.own
 		}
 	}
@@ -77,6 +84,11 @@ func New(client *firecrest.Client, settings Settings) *Mover {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return m
+}
+
+func onLoopback(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && isLoopback(u.Hostname())
 }
 
 // perConnection gives every request in flight a connection of its own: stores

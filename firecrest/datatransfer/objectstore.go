@@ -22,7 +22,7 @@ import (
 
 // StoreConfig says which object store, and who asks it.
 type StoreConfig struct {
-	Endpoint  string // such as "https://objects.example.org"; "" is that of AWS for the region
+	Endpoint  string // such as "https://objects.example.org"; "" is that of AWS for the region; http with keys on loopback only
 	Region    string // default "us-east-1", which most other stores accept
 	PathStyle bool   // the bucket is in the path of an address, not in its host
 
@@ -89,6 +89,9 @@ func NewObjectStore(cfg StoreConfig) (*ObjectStore, error) {
 		u, err := url.Parse(cfg.Endpoint)
 		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" {
 			return nil, errors.New("the endpoint of the object store is no address like https://objects.example.org")
+		}
+		if u.Scheme == "http" && !cfg.Anonymous && !isLoopback(u.Hostname()) {
+			return nil, fmt.Errorf("%s would be asked unencrypted: use https (http is for loopback hosts, and for public objects without keys)", u.Host)
 		}
 		s.host = u.Hostname()
 	}

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"unicode"
+
+	"github.com/fcflow/fcflow/internal/netguard"
 )
 
 var (
@@ -79,7 +81,7 @@ func (e *StoreError) Is(target error) bool {
 func (e *StoreError) Retryable() bool {
 	var local *LocalError
 	switch {
-	case errors.As(e.cause, &local):
+	case errors.As(e.cause, &local), errors.Is(e.cause, netguard.ErrRefused):
 		return false
 	case e.Status < 300: // no answer, cut short, or damaged
 		return true

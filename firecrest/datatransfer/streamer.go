@@ -114,14 +114,18 @@ func SendStream(ctx context.Context, coordinates firecrest.Secret, r io.Reader, 
 	if err != nil {
 		return "", err
 	}
+	return peer.send(ctx, r, size, progress)
+}
+
+func (p *streamPeer) send(ctx context.Context, r io.Reader, size int64, progress func(done int64)) (sum string, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	conn, err := peer.connect(ctx, false)
+	conn, err := p.connect(ctx, false)
 	if err != nil {
 		return "", err
 	}
 	defer conn.CloseNow()
-	s := &outStream{conn: conn, peer: peer, digest: sha256.New(), ended: make(chan struct{})}
+	s := &outStream{conn: conn, peer: p, digest: sha256.New(), ended: make(chan struct{})}
 	go s.listen(ctx)
 	err = s.send(ctx, r, size, progress)
 	if err == nil {
@@ -236,9 +240,13 @@ func ReceiveStream(ctx context.Context, coordinates firecrest.Secret, w io.Write
 	if err != nil {
 		return 0, "", err
 	}
+	return peer.receive(ctx, w, progress)
+}
+
+func (p *streamPeer) receive(ctx context.Context, w io.Writer, progress func(done, total int64)) (size int64, sum string, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	conn, err := peer.connect(ctx, true)
+	conn, err := p.connect(ctx, true)
 	if err != nil {
 		return 0, "", err
 	}
@@ -247,7 +255,7 @@ func ReceiveStream(ctx context.Context, coordinates firecrest.Secret, w io.Write
 	defer stop()
 	s := &inStream{conn: conn, out: w, digest: sha256.New()}
 	if err := s.receive(ctx, progress); err != nil {
-		return s.done, "", peer.whyEnded(ctx, err, false)
+		return s.done, "", p.whyEnded(ctx, err, false)
 	}
 	_ = conn.Close(websocket.StatusNormalClosure, "") // the file is complete whatever comes
 	return s.done, hex.EncodeToString(s.digest.Sum(nil)), nil

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/fcflow/fcflow/firecrest"
+	"github.com/fcflow/fcflow/internal/netguard"
 )
 
 // streamPeer is where a streamer job may listen.
@@ -26,6 +28,20 @@ type streamPeer struct {
 	ports  [2]int // inclusive
 	ips    []string
 	secret firecrest.Secret
+	dial   dialFunc // nil: as usual
+}
+
+type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// guard keeps to addresses that are not this machine's, as far as the names tell
+// already, and has the others looked at when they are dialled.
+func (p *streamPeer) guard() error {
+	p.ips = slices.DeleteFunc(p.ips, func(ip string) bool { return netguard.CheckHost(ip) != nil })
+	if len(p.ips) == 0 {
+		return fmt.Errorf("the coordinates of the stream name no host that a job could listen on: %w", netguard.ErrRefused)
+	}
+	p.dial = netguard.Dialer().DialContext
+	return nil
 }
 
 // parseCoordinates reads what the API gives: base64 of JSON, with or without
@@ -49,7 +65,7 @@ func parseCoordinates(coordinates firecrest.Secret) (*streamPeer, error) {
 	if len(c.IPs) == 0 {
 		c.IPs = []string{"localhost"}
 	}
-	return &streamPeer{[2]int(c.Ports), c.IPs, firecrest.Secret(c.Secret)}, nil
+	return &streamPeer{ports: [2]int(c.Ports), ips: c.IPs, secret: firecrest.Secret(c.Secret)}, nil
 }
 
 // Dialling: how long one address may take, and the pauses between rounds.
@@ -64,7 +80,7 @@ const (
 // request only while receiving: one that waits for long behind a message ends the
 // connection, and the job does not insist on them.
 func (p *streamPeer) connect(ctx context.Context, pongs bool) (*websocket.Conn, error) {
-	transport := &http.Transport{DisableKeepAlives: true} // and no proxy, which could not pass it on
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: p.dial} // and no proxy, which could not pass it on
 	defer transport.CloseIdleConnections()
 	opts := &websocket.DialOptions{
 		HTTPClient:     &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},

@@ -138,6 +138,7 @@ func (m *Mover) RemoteDigest(ctx context.Context, system, path string, size int6
 // facts is what the service says of a system.
 func (m *Mover) facts(ctx context.Context, known *firecrest.System, name string) (*firecrest.System, error) {
 	if known != nil {
+		m.note(known)
 		return known, nil
 	}
 	systems, err := m.client.Status.Systems(ctx)
@@ -146,6 +147,7 @@ func (m *Mover) facts(ctx context.Context, known *firecrest.System, name string)
 	}
 	for i := range systems {
 		if strings.EqualFold(systems[i].Name, name) {
+			m.note(&systems[i])
 			return &systems[i], nil
 		}
 	}

@@ -72,12 +72,12 @@ func (u *Upload) parts(secrets uploadSecrets) (*parts, error) {
 		return nil, fmt.Errorf("the service gave %d addresses for parts of %d bytes, and the file has %d bytes", len(secrets.Parts), p.partSize, p.size)
 	}
 	var err error
-	if p.complete, err = parseLink(firecrest.Secret(secrets.Complete)); err != nil {
+	if p.complete, err = u.Mover.link(u.System, firecrest.Secret(secrets.Complete)); err != nil {
 		return nil, err
 	}
 	p.etags = make([]string, p.count())
 	for i := range p.etags {
-		l, err := parseLink(firecrest.Secret(secrets.Parts[i]))
+		l, err := u.Mover.link(u.System, firecrest.Secret(secrets.Parts[i]))
 		if err != nil {
 			return nil, err
 		}

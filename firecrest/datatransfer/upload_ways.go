@@ -83,7 +83,11 @@ func (u *Upload) stream(ctx context.Context, coordinates firecrest.Secret, seen 
 	u.report(0)
 	live, stop := u.Mover.whileLive(ctx, *u.state.Job)
 	defer stop()
-	sum, err := SendStream(live, coordinates, io.NewSectionReader(u.file, 0, u.state.Size), u.state.Size, u.report)
+	peer, err := u.Mover.streamPeer(coordinates)
+	if err != nil {
+		return nil, err
+	}
+	sum, err := peer.send(live, io.NewSectionReader(u.file, 0, u.state.Size), u.state.Size, u.report)
 	if err != nil {
 		return nil, u.Mover.cutShort(live, *u.state.Job, err)
 	}

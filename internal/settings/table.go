@@ -68,7 +68,7 @@ func All() []Setting {
 		{Key: "ca_bundle", Env: "FCFLOW_CA_BUNDLE", Kind: Path,
 			Help: "PEM file of the certificates to trust instead of the system's"},
 		{Key: "verify", Kind: Choice, Default: "true", Choices: []string{"true", "false"},
-			Help: "whether the certificates of servers are verified; false lets anybody in between read the token"},
+			Help: "whether the certificates of servers are verified; false lets anybody in between read the token, and takes effect only with FCFLOW_INSECURE=1"},
 		{Key: "remote_root", Kind: Text,
 			Help: "directory on the system under which runs get their own; default <work directory>/<user>/fcflow"},
 		{Key: "secrets_dir", Kind: Path,
