@@ -221,7 +221,7 @@ func writeClientEnv(srv *sandbox.Server, url, host string, systems []string) (st
 		return "", err
 	}
 	_, err = temporary.WriteString(b.String())
-	if err = errors.Join(err, temporary.Close()); err == nil {
+	if err = errors.Join(err, temporary.Sync(), temporary.Close()); err == nil {
 		err = os.Rename(temporary.Name(), name)
 	}
 	if err != nil {
