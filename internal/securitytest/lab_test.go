@@ -149,12 +149,18 @@ func (l *lab) serve(args ...string) (*process, map[string]string) {
 	l.t.Helper()
 	p := l.start(nil, append([]string{"sandbox", "--root", l.path("sandbox"), "--system", "sandbox"}, args...)...)
 	l.eventually("a sandbox serves", func() bool { return strings.Contains(p.output("out"), "login ") })
+	return p, l.clientEnv()
+}
+
+// clientEnv reads how to log in to the sandbox.
+func (l *lab) clientEnv() map[string]string {
+	l.t.Helper()
 	variables := map[string]string{}
 	for line := range strings.Lines(l.read("sandbox/client.env")) {
 		name, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
 		variables[name] = strings.Trim(value, `'"`)
 	}
-	return p, variables
+	return variables
 }
 
 // eventually polls until a condition holds: what it waits for happens in other
