@@ -50,6 +50,7 @@ func copyFiles(ctx context.Context, c *call, in cpIn) engine.Outcome {
 		return c.failed(ctx, err)
 	}
 	out := c.carryOut(ctx, "copy", jobForm{
+		once: true,
 		submit: func(ctx context.Context) (*firecrest.TransferJob, error) {
 			if err := c.clearCopy(ctx, p); err != nil {
 				return nil, err

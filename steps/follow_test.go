@@ -17,14 +17,22 @@ const longJob = `
 	  uses: job
 	  with: { script: "#!/bin/sh\nsleep 600" }`
 
-// whenJobRuns calls f once, when the job of step x runs.
+// whenJobRuns calls f once, when the job of step x runs and has claimed its token.
 func (s *site) whenJobRuns(f func(id firecrest.JobID)) {
 	done := false
 	s.observe(func(r *workflow.Run) {
-		if !done && jobRuns(r) {
-			done = true
-			go f(firecrest.JobID(r.Steps[0].Units[0].Attempt().Job.JobID))
+		if done || !jobRuns(r) {
+			return
 		}
+		done = true
+		a := r.Steps[0].Units[0].Attempt()
+		go func() {
+			until(s.t, "the job has claimed its token", func() bool {
+				_, err := os.Lstat(filepath.Join(a.Submission.Intent.Control, a.Submission.Intent.Token))
+				return err == nil
+			})
+			f(firecrest.JobID(a.Job.JobID))
+		}()
 	})
 }
 

@@ -60,6 +60,7 @@ func moveFiles(ctx context.Context, c *call, in mvIn) engine.Outcome {
 		return c.failed(ctx, err)
 	}
 	out := c.carryOut(ctx, "move", jobForm{
+		once: true,
 		submit: func(ctx context.Context) (*firecrest.TransferJob, error) {
 			if err := c.checkFree(ctx, p.Path); err != nil {
 				return nil, err

@@ -25,6 +25,9 @@ type jobForm struct {
 	// more says that something of the attempt follows, so that it is noted when
 	// this is done.
 	more bool
+	// once says that doing it twice is not the same as doing it once. After a
+	// request of unknown fate its job is given time to do it.
+	once bool
 }
 
 // jobFormState is the checkpoint of such an operation.
@@ -108,6 +111,12 @@ func (c *call) request(ctx context.Context, name string, f jobForm, state *jobFo
 	if firecrest.SubmitClassOf(err) == firecrest.SubmitAmbiguous {
 		if done, readErr := f.isDone(ctx); done && readErr == nil {
 			return nil, true
+		}
+		if f.once && ctx.Err() == nil {
+			return outcome(engine.Suspend(engine.Wait{
+				Reason: workflow.WaitOutage, Until: time.Now().Add(c.library.fence.Quiet),
+				Message: "nobody knows whether the service took the request; looking at what it does: " + err.Error(),
+			})), false
 		}
 	}
 	if err != nil {

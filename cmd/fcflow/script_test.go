@@ -50,7 +50,7 @@ var masks = []struct {
 	{regexp.MustCompile(`\b(\w+)@[\w.-]+`), "USER@HOST"},
 	{regexp.MustCompile(`\b[a-z2-7]{20}\b`), "TOKEN"},
 	{regexp.MustCompile(`process \d+ on \S+`), "process PID on HOST"},
-	{regexp.MustCompile(`(?m)^TIME  ▶ running .* job \d+ on \w+ \w+( \(\w+\))?\n`), ""}, // how often it is seen is chance
+	{regexp.MustCompile(`(?m)^TIME  (▶ running|… waiting) .* job \d+ on \w+( \w+( \(\w+\))?)?\n`), ""}, // how often it is seen is chance
 	{regexp.MustCompile(` +(\n|$)`), "$1"},
 }
 
