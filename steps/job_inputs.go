@@ -111,18 +111,18 @@ func (c *call) batchScript(in batchIn, intent workflow.SubmissionIntent) ([]byte
 		return nil, refuseWithRemote(in)
 	}
 	fallback := c.library.config.Account
-	if jobscript.Sets(text, in.Directives, "account") {
+	if jobscript.Sets(jobscript.Slurm, text, in.Directives, "account") {
 		fallback = "" // what the script says wins over the profile
 	}
 	resources := in.resources(fallback)
-	options, err := resources.Options()
+	options, err := resources.Options(jobscript.Slurm)
 	if err != nil {
 		return nil, refuse("%v", err)
 	}
-	set := func(key string) bool {
-		return slices.ContainsFunc(options, func(o string) bool { return jobscript.Key(o) == key })
-	}
-	for _, p := range slices.Concat(jobscript.CheckScript(text, set), jobscript.CheckDirectives(in.Directives, set)) {
+	for _, p := range slices.Concat(
+		jobscript.CheckScript(jobscript.Slurm, text, resources.Given),
+		jobscript.CheckDirectives(jobscript.Slurm, in.Directives, resources.Given),
+	) {
 		return nil, refuse("%s; %s", p.Message, p.Hint)
 	}
 	rendered, err := jobscript.Render(jobscript.Script{
@@ -157,7 +157,7 @@ func checkBatch(with json.RawMessage, dynamic func(string) bool) []workflow.Fiel
 	problems := checkSources(in, dynamic)
 	set := given(with, in.Account)
 	if in.Script != "" {
-		for _, p := range jobscript.CheckScript(in.Script, set) {
+		for _, p := range jobscript.CheckScript(jobscript.Unknown, in.Script, set) {
 			code := codeDirective
 			if p.Line == 1 {
 				code = codeScript
@@ -167,7 +167,7 @@ func checkBatch(with json.RawMessage, dynamic func(string) bool) []workflow.Fiel
 			})
 		}
 	}
-	for _, p := range jobscript.CheckDirectives(in.Directives, set) {
+	for _, p := range jobscript.CheckDirectives(jobscript.Guess(in.Script, in.Directives), in.Directives, set) {
 		problems = append(problems, workflow.FieldProblem{Path: []string{"directives"}, Code: codeDirective, Message: p.Message, Hint: p.Hint})
 	}
 	for _, name := range slices.Sorted(maps.Keys(in.Env)) {
@@ -208,7 +208,7 @@ func checkSources(in batchIn, dynamic func(string) bool) []workflow.FieldProblem
 }
 
 func checkResources(in batchIn) []workflow.FieldProblem {
-	if _, err := in.resources("").Options(); err != nil {
+	if _, err := in.resources("").Options(jobscript.Guess(in.Script, in.Directives)); err != nil {
 		return []workflow.FieldProblem{{Path: []string{"resources"}, Code: codeOutOfRange, Message: err.Error()}}
 	}
 	return nil

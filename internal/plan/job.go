@@ -60,9 +60,6 @@ func (r *reader) job() *Job {
 // that repeat one are a mistake that was found before.
 func (j *Job) directives(r *reader) {
 	script, _ := r.text("script")
-	for key, text := range jobscript.Requested(script, nil) {
-		j.set(key, text, "script")
-	}
 	var options []string
 	if given, known := r.value("directives"); known {
 		items, _ := given.([]any)
@@ -72,7 +69,11 @@ func (j *Job) directives(r *reader) {
 			}
 		}
 	}
-	for key, text := range jobscript.Requested("", options) {
+	scheduler := jobscript.Guess(script, options)
+	for key, text := range jobscript.Requested(scheduler, script, nil) {
+		j.set(key, text, "script")
+	}
+	for key, text := range jobscript.Requested(scheduler, "", options) {
 		j.set(key, text, "directives")
 	}
 }

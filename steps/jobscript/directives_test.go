@@ -14,7 +14,7 @@ func TestOptions(t *testing.T) {
 		Nodes: 4, TasksPerNode: 8, CPUsPerTask: 2, GPUsPerNode: 1, Memory: 64 << 30, Time: 6*time.Hour + time.Nanosecond,
 		Partition: "normal", Account: "csstaff", Reservation: "maint_1", QOS: "high", Constraint: "gpu&[rack1|rack2]", Exclusive: true,
 	}
-	got, err := r.Options()
+	got, err := r.Options(Slurm)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,11 +25,11 @@ func TestOptions(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if got, err := (Resources{}).Options(); err != nil || got != nil {
+	if got, err := (Resources{}).Options(Slurm); err != nil || got != nil {
 		t.Errorf("nothing asked for: %v, %v", got, err)
 	}
 	for _, r := range []Resources{{Nodes: -1}, {Partition: "a b"}, {QOS: "x\n#SBATCH --hold"}, {Account: "a#b"}} {
-		if got, err := r.Options(); err == nil {
+		if got, err := r.Options(Slurm); err == nil {
 			t.Errorf("%+v gives %v", r, got)
 		}
 	}
@@ -38,7 +38,7 @@ func TestOptions(t *testing.T) {
 func TestUnits(t *testing.T) {
 	t.Parallel()
 	for bytes, want := range map[int64]string{1: "1K", 1024: "1K", 1025: "2K", 1 << 20: "1M", 3 << 29: "1536M", 1 << 40: "1024G"} {
-		if got := slurmMemory(bytes); got != want {
+		if got := strings.ToUpper(memory(bytes)); got != want {
 			t.Errorf("%d bytes: %s, want %s", bytes, got, want)
 		}
 	}
@@ -93,7 +93,7 @@ func TestCheckScript(t *testing.T) {
 	}
 	for text, want := range tests {
 		script := "#!/bin/bash\n# first\n#SBATCH " + text + "\n\necho\n#SBATCH --parsable\n"
-		problems := CheckScript(script, given)
+		problems := CheckScript(Slurm, script, given)
 		if want == "" {
 			if len(problems) > 0 {
 				t.Errorf("%q: %v", text, problems)
@@ -109,7 +109,7 @@ func TestCheckScript(t *testing.T) {
 		}
 	}
 	for _, script := range []string{"echo\n", "#!/bin/bash\r\necho\r\n"} {
-		if problems := CheckScript(script, nil); len(problems) != 1 || problems[0].Line != 1 {
+		if problems := CheckScript(Slurm, script, nil); len(problems) != 1 || problems[0].Line != 1 {
 			t.Errorf("%q: %v", script, problems)
 		}
 	}
@@ -117,7 +117,7 @@ func TestCheckScript(t *testing.T) {
 
 func TestCheckDirectives(t *testing.T) {
 	t.Parallel()
-	problems := CheckDirectives([]string{"--gres=gpu:2", "#SBATCH --x", "nodes=2", "--a\n--b", "--parsable", "-N 2"}, func(key string) bool { return key == "nodes" })
+	problems := CheckDirectives(Slurm, []string{"--gres=gpu:2", "#SBATCH --x", "nodes=2", "--a\n--b", "--parsable", "-N 2"}, func(key string) bool { return key == "nodes" })
 	var at []int
 	for _, p := range problems {
 		at = append(at, p.Line)
@@ -130,7 +130,7 @@ func TestCheckDirectives(t *testing.T) {
 func FuzzDirectives(f *testing.F) {
 	f.Add("#!/bin/bash\n#SBATCH -N2 --comment='x\n")
 	f.Fuzz(func(t *testing.T, script string) {
-		for _, p := range CheckScript(script, nil) {
+		for _, p := range CheckScript(Slurm, script, nil) {
 			if p.Line < 1 || p.Line > strings.Count(script, "\n")+1 {
 				t.Errorf("problem at line %d", p.Line)
 			}
@@ -145,11 +145,11 @@ func TestSets(t *testing.T) {
 		"#!/bin/sh\n#SBATCH --account=me\n":           true,
 		"#!/bin/sh\n#SBATCH -n 4\necho\n#SBATCH -A x": false,
 	} {
-		if got := Sets(script, nil, "account"); got != want {
+		if got := Sets(Slurm, script, nil, "account"); got != want {
 			t.Errorf("%q: %v", script, got)
 		}
 	}
-	if !Sets("#!/bin/sh", []string{"-A me"}, "account") || Sets("#!/bin/sh", []string{"--gres=gpu:1"}, "account") {
+	if !Sets(Slurm, "#!/bin/sh", []string{"-A me"}, "account") || Sets(Slurm, "#!/bin/sh", []string{"--gres=gpu:1"}, "account") {
 		t.Error("the list is not read")
 	}
 }

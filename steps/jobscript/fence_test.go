@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -202,5 +203,132 @@ func (s Script) write(t *testing.T, name string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(s.Control, name), nil, 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestMarker ends payloads in every way; what the job ends with is what it
+// leaves.
+func TestMarker(t *testing.T) {
+	t.Parallel()
+	for _, shell := range shells {
+		for commands, want := range map[string]int{
+			"exit 0": 0, "exit 7": 7, "exit 78": 78, "exit 79": 79, "exit 255": 255, "kill -KILL $$": 137, "kill -TERM $$": 143, "kill -USR1 $$": 138,
+		} {
+			s := counting(t, commands)
+			code, out := finish(t, shell, "101", render(t, s))
+			if marker := s.link("ftoken.x"); code != want || marker != fmt.Sprintf("x-%d.101", want) {
+				t.Errorf("%s, %s: exit %d, marker %q: %s", shell, commands, code, marker, out)
+			}
+			again, _ := finish(t, shell, "101", render(t, s))
+			if again != want || s.ran(t) != 1 {
+				t.Errorf("%s, %s: run again: exit %d, %d runs", shell, commands, again, s.ran(t))
+			}
+			if other, _ := finish(t, shell, "102", render(t, s)); other != 79 || s.ran(t) != 1 {
+				t.Errorf("%s, %s: another job: exit %d, %d runs", shell, commands, other, s.ran(t))
+			}
+		}
+	}
+}
+
+// TestNoMarker takes the control directory away while the payload runs: for a
+// moment, for good, and with something in the place of the marker.
+func TestNoMarker(t *testing.T) {
+	t.Parallel()
+	for _, shell := range shells {
+		for name, test := range map[string]struct{ commands, marker, says string }{
+			"for a moment":   {`mv "$CONTROL" away; (sleep 0.5; mv away "$CONTROL") >/dev/null 2>&1 &`, "x-7.101", ""},
+			"for good":       {`mv "$CONTROL" away`, "", "exit code 7 could not be left"},
+			"another marker": {`ln -s x-0.101 "$CONTROL/ftoken.x"`, "x-0.101", ""},
+			"a directory":    {`mkdir "$CONTROL/ftoken.x"`, "", "exit code 7 could not be left"},
+		} {
+			t.Run(shell+" "+name, func(t *testing.T) {
+				t.Parallel()
+				s := counting(t, test.commands+"\nexit 7")
+				s.Env = map[string]string{"CONTROL": s.Control}
+				code, out := finish(t, shell, "101", render(t, s))
+				if marker := s.link("ftoken.x"); code != 7 || marker != test.marker || !strings.Contains(out, test.says) || test.says == "" && out != "" {
+					t.Errorf("exit %d, marker %q, output %q; want 7, %q, %q", code, marker, out, test.marker, test.says)
+				}
+			})
+		}
+	}
+}
+
+// TestRequeue kills a job with all its processes, as the failure of a node
+// does, and runs it again.
+func TestRequeue(t *testing.T) {
+	t.Parallel()
+	for _, shell := range shells {
+		s := counting(t, "[ -e again ] || { touch again; echo ready; exec sleep 600; }\nexit 4")
+		text := render(t, s)
+		cmd, lines := startLines(t, shell, text)
+		expect(t, lines, "ready")
+		if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		if s.link("ftoken") != ".o-101" || s.link("ftoken.x") != "" {
+			t.Fatalf("%s: claim %q, marker %q", shell, s.link("ftoken"), s.link("ftoken.x"))
+		}
+		if code, out := finish(t, shell, "102", text); code != 79 {
+			t.Errorf("%s: another job: exit %d: %s", shell, code, out)
+		}
+		if code, out := finish(t, shell, "101", text); code != 4 || s.ran(t) != 2 || s.link("ftoken.x") != "x-4.101" {
+			t.Errorf("%s: exit %d, %d runs, marker %q: %s", shell, code, s.ran(t), s.link("ftoken.x"), out)
+		}
+	}
+}
+
+// TestBlind makes the directory that is not there.
+func TestBlind(t *testing.T) {
+	t.Parallel()
+	for _, shell := range shells {
+		s := counting(t, "exit 6")
+		s.Fence, s.Control = FenceBlind, s.Control+"/a/b"
+		code, out := finish(t, shell, "101", render(t, s))
+		if code != 6 || s.ran(t) != 1 || s.link("ftoken") != ".o-101" || s.link("ftoken.x") != "x-6.101" {
+			t.Errorf("%s: exit %d, %d runs, claim %q, marker %q: %s", shell, code, s.ran(t), s.link("ftoken"), s.link("ftoken.x"), out)
+		}
+		s.write(t, "f")
+		s.Control += "/f"
+		if code, out := finish(t, shell, "101", render(t, s)); code != 78 || s.ran(t) != 1 || out == "" {
+			t.Errorf("%s, in a file: exit %d, %d runs: %s", shell, code, s.ran(t), out)
+		}
+	}
+}
+
+// TestOff runs whoever comes, and leaves nothing but the payload.
+func TestOff(t *testing.T) {
+	t.Parallel()
+	for _, shell := range shells {
+		s := counting(t, "exit 6")
+		s.Fence = FenceOff
+		for runs, id := range []string{"101", "102"} {
+			if code, out := finish(t, shell, id, render(t, s)); code != 6 || s.ran(t) != runs+1 {
+				t.Errorf("%s: exit %d, %d runs: %s", shell, code, s.ran(t), out)
+			}
+		}
+		if left, err := filepath.Glob(s.Control + "/*"); err != nil || len(left) != 1 {
+			t.Errorf("%s: left %v, %v", shell, left, err)
+		}
+	}
+}
+
+// TestByHand runs the script as no scheduler does.
+func TestByHand(t *testing.T) {
+	t.Parallel()
+	for _, shell := range shells {
+		for _, fence := range []Fence{FenceClaim, FenceBlind, FenceOff} {
+			for _, id := range []string{"SLURM_JOB_ID", "SLURM_JOB_ID=", "SLURM_JOB_ID=12[3]", "SLURM_JOB_ID=../1", "PBS_JOBID=12.server"} {
+				s := counting(t, "")
+				s.Fence = fence
+				before := tree(t, s.root())
+				var out bytes.Buffer
+				code := exitCode(startAs(t, id, shell, render(t, s), &out).Wait())
+				if code != 78 || s.ran(t) != 0 || !strings.Contains(out.String(), "submitted") || tree(t, s.root()) != before {
+					t.Errorf("%s, %s, %s: exit %d, %d runs: %s", shell, fence, id, code, s.ran(t), &out)
+				}
+			}
+		}
 	}
 }

@@ -96,25 +96,50 @@ return 79 ;;
 esac
 `
 
-// catchSignals notes a signal and passes it on if the payload is there to get
-// it. The names are unlikely to be those of exported variables, which the
-// payload would inherit changed.
-const catchSignals = `fcflow_pid= fcflow_signal=
-for fcflow_name in TERM INT USR1 USR2 CONT; do
-trap "fcflow_signal=$fcflow_name; [ -z \"\$fcflow_pid\" ] || kill -s $fcflow_name \"\$fcflow_pid\" 2>/dev/null" "$fcflow_name"
+// catchSignals passes signals on to the payload. Those that come before it is
+// there to get them wait for it: a new process of a shell loses what it is sent
+// before its own traps are gone, so it says by URG that they are. No signal is
+// lost if the handler of another interrupts a handler. The names are unlikely to
+// be those of exported variables, which the payload would inherit changed.
+const catchSignals = `fcflow_pid= fcflow_signals=
+fcflow_send() {
+fcflow_woken=1
+[ -n "$fcflow_pid" ] || return 0
+fcflow_now=$fcflow_signals
+fcflow_signals=
+for fcflow_name in $fcflow_now; do
+kill -s "$fcflow_name" "$fcflow_pid" 2>/dev/null
 done
+}
+for fcflow_name in TERM INT USR1 USR2 CONT; do
+trap "fcflow_signals=\"\$fcflow_signals $fcflow_name\"; fcflow_send" "$fcflow_name"
+done
+trap 'fcflow_pid=$!; fcflow_send' URG
+(
+trap - TERM INT QUIT USR1 USR2 CONT URG
+kill -s URG $$
 `
 
-// waitForPayload passes on a signal that came before the payload, then waits.
+// waitForPayload waits until the payload gets signals, then until it has ended.
 // A handled signal ends a wait; the next one gives the exit code also if the
-// payload ended meanwhile.
-const waitForPayload = `fcflow_pid=$!
-[ -z "$fcflow_signal" ] || kill -s "$fcflow_signal" "$fcflow_pid" 2>/dev/null
+// payload ended meanwhile. Bash forgets the code, and says -1, if a signal comes
+// as the payload ends: then it passes for ended by that signal, whose number is
+// in the code of the wait before. So no signal may be made while it waits, and
+// the first loop does without.
+const waitForPayload = `for fcflow_pause in 0 0 0 0 0 0 0 0 1 1 2 4; do
+[ -z "$fcflow_pid" ] && kill -0 "$!" 2>/dev/null || break
+sleep "$fcflow_pause"
+done
+fcflow_pid=$!
+fcflow_send
+fcflow_code=255
 while :; do
-fcflow_signal=
+fcflow_woken=
+fcflow_last=$fcflow_code
 wait "$fcflow_pid"
 fcflow_code=$?
-[ -n "$fcflow_signal" ] || break
+[ "$fcflow_code" -ge 0 ] || fcflow_woken= fcflow_code=$fcflow_last
+[ -n "$fcflow_woken" ] || break
 done
 `
 

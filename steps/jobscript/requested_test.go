@@ -29,7 +29,7 @@ func TestRequested(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			if diff := cmp.Diff(test.want, Requested(test.script, test.list)); diff != "" {
+			if diff := cmp.Diff(test.want, Requested(Slurm, test.script, test.list)); diff != "" {
 				t.Errorf("requested (-want +got):\n%s", diff)
 			}
 		})

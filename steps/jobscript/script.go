@@ -75,11 +75,8 @@ func Render(s Script) ([]byte, error) {
 	}
 	var b bytes.Buffer
 	b.WriteString("#!/bin/bash\n")
-	for _, d := range directives(string(payload)) {
-		fmt.Fprintf(&b, "%s %s\n", prefix, d.text)
-	}
-	for _, option := range append(requeueOptions(s.Requeue), s.Options...) {
-		fmt.Fprintf(&b, "%s %s\n", prefix, option)
+	for _, option := range s.directives() {
+		fmt.Fprintf(&b, "%s %s\n", s.scheduler().prefix(), option)
 	}
 	file := quote(path.Join(s.Control, s.Token+".sh"))
 	b.WriteString("{ fcflow_job() {\n")
@@ -88,7 +85,6 @@ func Render(s Script) ([]byte, error) {
 	fmt.Fprintf(&b, "chmod u+x %s || return 78\n", file)
 	fmt.Fprintf(&b, "mkdir -p -- %s && cd -- %[1]s || return 78\n", quote(s.WorkDir))
 	b.WriteString(catchSignals)
-	b.WriteString("(\ntrap - TERM INT QUIT USR1 USR2 CONT\n")
 	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
 		fmt.Fprintf(&b, "export %s=%s\n", name, quote(s.Env[name]))
 	}
@@ -104,13 +100,32 @@ func Render(s Script) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// requeueOptions let the scheduler run the job again, or not. The output of the
-// first time is kept.
-func requeueOptions(requeue bool) []string {
-	if requeue {
-		return []string{"--requeue", "--open-mode=append"}
+func (s Script) scheduler() Scheduler {
+	if s.PBS {
+		return PBS
 	}
-	return []string{"--no-requeue"}
+	return Slurm
+}
+
+// directives are those of the payload, the wrapper's own, and Options. A job
+// that the scheduler runs again keeps its output. PBS would start the login
+// shell, whatever that is.
+func (s Script) directives() []string {
+	var list []string
+	for _, d := range s.scheduler().directives(string(s.Payload)) {
+		list = append(list, d.text)
+	}
+	switch {
+	case s.PBS && s.Requeue:
+		list = append(list, "-S /bin/bash", "-r y")
+	case s.PBS:
+		list = append(list, "-S /bin/bash", "-r n")
+	case s.Requeue:
+		list = append(list, "--requeue", "--open-mode=append")
+	default:
+		list = append(list, "--no-requeue")
+	}
+	return append(list, s.Options...)
 }
 
 func (s Script) check() error {
@@ -129,9 +144,12 @@ func (s Script) check() error {
 			return fmt.Errorf("path %q cannot stand in a script", p)
 		}
 	}
-	for _, option := range s.Options {
-		if strings.ContainsAny(option, "\x00\r\n") {
+	for _, option := range s.directives() {
+		switch {
+		case strings.ContainsAny(option, "\x00\r\n"):
 			return fmt.Errorf("directive %q holds a line break", option)
+		case s.PBS && strings.HasSuffix(option, `\`):
+			return fmt.Errorf("directive %q would go on in the next one", option)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Env)) {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -66,10 +67,11 @@ func startAs(t *testing.T, id, shell string, text []byte, out io.Writer) *exec.C
 	cmd := exec.Command(shell, file)
 	cmd.Env = append(os.Environ(), id)
 	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 	return cmd
 }
 
@@ -288,20 +290,28 @@ echo ready
 until [ -e stop ]; do sleep 0.02; done
 exit 5
 `
-	for _, shell := range []string{"bash"} { // what the first line asks for
+	for _, shell := range shells {
 		s := script(t, payload)
 		cmd, lines := startLines(t, shell, render(t, s))
 		expect(t, lines, "ready")
-		for _, signal := range []syscall.Signal{
-			syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGINT, syscall.SIGTERM, syscall.SIGCONT, syscall.SIGUSR1,
+		for _, signal := range []struct {
+			name   string
+			number syscall.Signal
+		}{
+			{"USR1", syscall.SIGUSR1},
+			{"USR2", syscall.SIGUSR2},
+			{"INT", syscall.SIGINT},
+			{"TERM", syscall.SIGTERM},
+			{"CONT", syscall.SIGCONT},
+			{"USR1", syscall.SIGUSR1},
 		} {
-			if err := cmd.Process.Signal(signal); err != nil {
+			if signal.name == "INT" && shell != "bash" {
+				continue // dash cannot give it back to a background command
+			}
+			if err := cmd.Process.Signal(signal.number); err != nil {
 				t.Fatal(err)
 			}
-			name := map[syscall.Signal]string{
-				syscall.SIGUSR1: "USR1", syscall.SIGUSR2: "USR2", syscall.SIGINT: "INT", syscall.SIGTERM: "TERM", syscall.SIGCONT: "CONT",
-			}[signal]
-			expect(t, lines, "got "+name)
+			expect(t, lines, "got "+signal.name)
 		}
 		if err := os.WriteFile(filepath.Join(s.WorkDir, "stop"), nil, 0o600); err != nil {
 			t.Fatal(err)
@@ -351,44 +361,52 @@ func expect(t *testing.T, lines *bufio.Scanner, want string) {
 	t.Fatalf("waiting for %q: %v", want, lines.Err())
 }
 
-// TestSignalAtAnyMoment cancels jobs around the moment their payload starts, as
-// a scheduler does: every process of the job gets the signal. None may miss it.
+// TestSignalAtAnyMoment signals jobs around the moment their payload starts:
+// every process of the job, as a scheduler that cancels it, or the batch shell
+// alone, as one that is asked to warn it. None may miss it, and a job that ends
+// by itself leaves its exit code.
 func TestSignalAtAnyMoment(t *testing.T) {
 	t.Parallel()
 	t.Logf("replay with -seed=%d", *seed)
 	random := rand.New(rand.NewPCG(*seed, 2))
-	text := render(t, script(t, "#!/bin/bash\nsleep 600\n"))
-	file := filepath.Join(t.TempDir(), "slurm_script")
-	if err := os.WriteFile(file, text, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	var jobs sync.WaitGroup
-	for range 10 {
-		delays := make([]time.Duration, 10)
-		for i := range delays {
-			delays[i] = time.Duration(random.Int64N(int64(60 * time.Millisecond)))
-		}
-		for _, delay := range delays { // together, so that they are in each other's way
-			jobs.Go(func() { cancelAfter(t, file, delay) })
+	s := script(t, "#!/bin/bash\nsleep 600\n")
+	var early, marked atomic.Int64
+	for round := range 20 {
+		var jobs sync.WaitGroup
+		for i := range 10 { // together, so that they are in each other's way
+			s := s
+			s.Token = fmt.Sprintf("f%d", 10*round+i)
+			text := render(t, s)
+			delay := time.Duration(random.Int64N(int64(80 * time.Millisecond)))
+			jobs.Go(func() {
+				cmd := start(t, "bash", text, nil)
+				if round%2 == 0 {
+					signalAfter(t, delay, -cmd.Process.Pid, syscall.SIGTERM)
+				} else {
+					signalAfter(t, delay, cmd.Process.Pid, syscall.SIGUSR1)
+				}
+				missed := time.AfterFunc(10*time.Second, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+				code := exitCode(cmd.Wait())
+				switch marker := s.link(s.Token + ".x"); {
+				case !missed.Stop():
+					t.Errorf("a job did not end when it was signalled after %v", delay)
+				case code < 0: // the shell did not catch signals yet
+					early.Add(1)
+				case code <= 128 || marker != fmt.Sprintf("x-%d.101", code):
+					t.Errorf("signalled after %v, a job ended with %d and marker %q", delay, code, marker)
+				default:
+					marked.Add(1)
+				}
+			})
 		}
 		jobs.Wait()
 	}
+	t.Logf("%d jobs were ended before they caught signals, %d left their exit code", early.Load(), marked.Load())
 }
 
-func cancelAfter(t *testing.T, file string, delay time.Duration) {
-	cmd := exec.Command("bash", file)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		t.Error(err)
-		return
-	}
+func signalAfter(t *testing.T, delay time.Duration, pid int, signal syscall.Signal) {
 	<-time.After(delay)
-	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM); err != nil {
+	if err := syscall.Kill(pid, signal); err != nil {
 		t.Error(err)
-	}
-	missed := time.AfterFunc(10*time.Second, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
-	_ = cmd.Wait()
-	if !missed.Stop() {
-		t.Errorf("a job did not end when it was cancelled after %v", delay)
 	}
 }

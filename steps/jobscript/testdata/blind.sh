@@ -48,23 +48,41 @@ srun ./model
 END_6027cd81de8b7b6e92280f64c67a4b5a
 chmod u+x '/scratch/it'\''s/.fcflow/000/ftoken.sh' || return 78
 mkdir -p -- '/scratch/it'\''s' && cd -- '/scratch/it'\''s' || return 78
-fcflow_pid= fcflow_signal=
-for fcflow_name in TERM INT USR1 USR2 CONT; do
-trap "fcflow_signal=$fcflow_name; [ -z \"\$fcflow_pid\" ] || kill -s $fcflow_name \"\$fcflow_pid\" 2>/dev/null" "$fcflow_name"
+fcflow_pid= fcflow_signals=
+fcflow_send() {
+fcflow_woken=1
+[ -n "$fcflow_pid" ] || return 0
+fcflow_now=$fcflow_signals
+fcflow_signals=
+for fcflow_name in $fcflow_now; do
+kill -s "$fcflow_name" "$fcflow_pid" 2>/dev/null
 done
+}
+for fcflow_name in TERM INT USR1 USR2 CONT; do
+trap "fcflow_signals=\"\$fcflow_signals $fcflow_name\"; fcflow_send" "$fcflow_name"
+done
+trap 'fcflow_pid=$!; fcflow_send' URG
 (
-trap - TERM INT QUIT USR1 USR2 CONT
+trap - TERM INT QUIT USR1 USR2 CONT URG
+kill -s URG $$
 export A='it'\''s'
 export B='two'
 exec '/scratch/it'\''s/.fcflow/000/ftoken.sh'
 ) &
+for fcflow_pause in 0 0 0 0 0 0 0 0 1 1 2 4; do
+[ -z "$fcflow_pid" ] && kill -0 "$!" 2>/dev/null || break
+sleep "$fcflow_pause"
+done
 fcflow_pid=$!
-[ -z "$fcflow_signal" ] || kill -s "$fcflow_signal" "$fcflow_pid" 2>/dev/null
+fcflow_send
+fcflow_code=255
 while :; do
-fcflow_signal=
+fcflow_woken=
+fcflow_last=$fcflow_code
 wait "$fcflow_pid"
 fcflow_code=$?
-[ -n "$fcflow_signal" ] || break
+[ "$fcflow_code" -ge 0 ] || fcflow_woken= fcflow_code=$fcflow_last
+[ -n "$fcflow_woken" ] || break
 done
 fcflow_pid=
 trap '' TERM INT USR1 USR2 CONT
