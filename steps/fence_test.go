@@ -511,3 +511,39 @@ func TestNeverStarts(t *testing.T) {
 		}
 	}
 }
+
+// TestPBS: a system that tells no exit code of a job that never ran, and none at
+// all for one that it has forgotten. The exit marker is what counts.
+func TestPBS(t *testing.T) {
+	t.Parallel()
+	c := newSite(t, func(config *sandbox.Config) { config.Scheduler = "pbs" }).counted()
+	steps := strings.ReplaceAll(c.steps(false, "0"), "SLURM_JOB_ID", "PBS_JOBID")
+	r := c.run(steps + `
+	- id: bad
+	  uses: job
+	  with: { resources: { nodes: 1, time: 1m }, script: "#!/bin/sh\necho so sad\nexit 3" }
+	- id: start
+	  uses: submit
+	  with: { script: "#!/bin/sh" }
+	- id: finish
+	  uses: wait_for_job
+	  with: { job_id: "${{ steps.start.outputs.job_id }}" }`)
+	for id, want := range map[string]struct {
+		state workflow.State
+		cause workflow.Cause
+	}{"x": {workflow.Succeeded, ""}, "bad": {workflow.Failed, "exit(3)"}, "start": {workflow.Succeeded, ""}, "finish": {workflow.Succeeded, ""}} {
+		u := unit(t, r, id)
+		if u.State != want.state || u.Cause != want.cause {
+			t.Errorf("%s: %s", id, states(r))
+		}
+		if end := u.Attempt().End; id != "start" && end.Rule != workflow.RuleMarker {
+			t.Errorf("%s was decided by %s: %s", id, end.Rule, end.Evidence)
+		}
+	}
+	if tail := unit(t, r, "bad").Attempt().End.Tail; tail != "so sad" {
+		t.Errorf("its output is %q", tail)
+	}
+	if starts := c.starts(); len(starts) != 1 {
+		t.Errorf("started: %v", starts)
+	}
+}

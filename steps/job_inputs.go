@@ -111,17 +111,17 @@ func (c *call) batchScript(in batchIn, intent workflow.SubmissionIntent) ([]byte
 		return nil, refuseWithRemote(in)
 	}
 	fallback := c.library.config.Account
-	if jobscript.Sets(jobscript.Slurm, text, in.Directives, "account") {
+	if jobscript.Sets(c.scheduler(), text, in.Directives, "account") {
 		fallback = "" // what the script says wins over the profile
 	}
 	resources := in.resources(fallback)
-	options, err := resources.Options(jobscript.Slurm)
+	options, err := resources.Options(c.scheduler())
 	if err != nil {
 		return nil, refuse("%v", err)
 	}
 	for _, p := range slices.Concat(
-		jobscript.CheckScript(jobscript.Slurm, text, resources.Given),
-		jobscript.CheckDirectives(jobscript.Slurm, in.Directives, resources.Given),
+		jobscript.CheckScript(c.scheduler(), text, resources.Given),
+		jobscript.CheckDirectives(c.scheduler(), in.Directives, resources.Given),
 	) {
 		return nil, refuse("%s; %s", p.Message, p.Hint)
 	}

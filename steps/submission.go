@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fcflow/fcflow/engine"
@@ -58,6 +59,9 @@ func (c *call) submitted(ctx context.Context, in batchIn) (firecrest.JobID, engi
 
 // intend puts the job on record, with the text that will be sent.
 func (c *call) intend(ctx context.Context, in batchIn) error {
+	if s := c.Site.Scheduler; s != "" && !strings.EqualFold(s, string(c.scheduler())) {
+		return refuse("%s runs %s; jobs can be submitted to Slurm and PBS", c.system(), s)
+	}
 	workdir, err := c.path(in.inWorkdir, ".")
 	if err != nil {
 		return err

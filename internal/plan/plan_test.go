@@ -74,15 +74,23 @@ func TestJobs(t *testing.T) {
 		want       plan.Job
 	}{
 		{"nothing asked", "script: |\n" + script, plan.Job{Account: "profile"}},
-		{"resources", "resources: { partition: normal, nodes: 4, time: 6h, account: mine, reservation: r, qos: q }\n      script: |\n" + script,
-			plan.Job{Partition: "normal", Nodes: 4, Walltime: "6h", Account: "mine", Reservation: "r", QOS: "q"}},
+		{
+			"resources", "resources: { partition: normal, nodes: 4, time: 6h, account: mine, reservation: r, qos: q }\n      script: |\n" + script,
+			plan.Job{Partition: "normal", Nodes: 4, Walltime: "6h", Account: "mine", Reservation: "r", QOS: "q"},
+		},
 		{"account beside them", "account: mine\n      script: |\n" + script, plan.Job{Account: "mine"}},
-		{"directives of the script", "script: |\n        #!/bin/sh\n        #SBATCH -p debug -t 90 --account=theirs\n        true\n",
-			plan.Job{Partition: "debug", Walltime: "1h30m", Account: "theirs"}},
-		{"list of directives", "directives: [--partition=a, --time=1-00]\n      script: |\n" + script,
-			plan.Job{Partition: "a", Walltime: "24h", Account: "profile"}},
-		{"one of them at run time", "resources: { partition: normal, nodes: \"${{ steps.a.outputs.exit_code }}\", time: 30m }\n      script: |\n" + script,
-			plan.Job{Partition: "normal", Walltime: "30m", Account: "profile"}},
+		{
+			"directives of the script", "script: |\n        #!/bin/sh\n        #SBATCH -p debug -t 90 --account=theirs\n        true\n",
+			plan.Job{Partition: "debug", Walltime: "1h30m", Account: "theirs"},
+		},
+		{
+			"list of directives", "directives: [--partition=a, --time=1-00]\n      script: |\n" + script,
+			plan.Job{Partition: "a", Walltime: "24h", Account: "profile"},
+		},
+		{
+			"one of them at run time", "resources: { partition: normal, nodes: \"${{ steps.a.outputs.exit_code }}\", time: 30m }\n      script: |\n" + script,
+			plan.Job{Partition: "normal", Walltime: "30m", Account: "profile"},
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -197,8 +205,10 @@ func daint() *plan.Site {
 		Name: "daint", FileSystems: []string{"/home", "/scratch/"}, User: "ada", Accounts: []string{"csstaff", "proj"},
 		Partitions: []plan.Partition{{Name: "normal", Nodes: 4, Up: true, State: "UP"}, {Name: "debug", Nodes: 1, State: "DOWN"}, {Name: "large", Up: true}},
 		Reservations: []plan.Reservation{
-			{Name: "maint_may", Start: at(4), End: at(8)}, {Name: "course", Start: at(-1), End: at(2)},
-			{Name: "next", Start: at(1), End: at(5)}, {Name: "maintenance_april", Start: at(-9), End: at(-1)},
+			{Name: "maint_may", Start: at(4), End: at(8)},
+			{Name: "course", Start: at(-1), End: at(2)},
+			{Name: "next", Start: at(1), End: at(5)},
+			{Name: "maintenance_april", Start: at(-9), End: at(-1)},
 		},
 		MaxUpload: 100, MaxDownload: 75, Transfer: "s3", TransferTold: true,
 	}
@@ -230,14 +240,16 @@ func TestJobsOnSite(t *testing.T) {
 		{"{ time: 4h }", nil, []string{}},
 		{"{ time: 5h }", nil, []string{"warning maintenance sim resources.time"}},
 		{"{}", func(s *plan.Site) { s.Reservations[0].Start = now }, []string{"warning maintenance sim"}},
-		{"{ time: 5h, reservation: maint_may }", func(s *plan.Site) { s.Reservations[0].End = now.Add(99 * time.Hour) },
-			[]string{"warning reservation_later sim resources.reservation"}},
+		{
+			"{ time: 5h, reservation: maint_may }", func(s *plan.Site) { s.Reservations[0].End = now.Add(99 * time.Hour) },
+			[]string{"warning reservation_later sim resources.reservation"},
+		},
 		{"{ time: 1h, reservation: course }", nil, []string{}},
 		{"{ time: 3h, reservation: course }", nil, []string{"error reservation_over sim resources.reservation"}},
 		{"{ time: 3h, reservation: next }", nil, []string{"warning reservation_later sim resources.reservation"}},
 		{"{ reservation: cuorse }", nil, []string{"error unknown_reservation sim resources.reservation"}},
 		{"{}", func(s *plan.Site) { s.Unhealthy = []plan.Unhealthy{{Service: "scheduler"}} }, []string{"warning unhealthy"}},
-		{"{ partition: nomral }", func(s *plan.Site) { s.Scheduler = "pbs" }, []string{"error wrong_scheduler sim system"}},
+		{"{ partition: nomral }", func(s *plan.Site) { s.Scheduler = "lsf" }, []string{"error wrong_scheduler sim system"}},
 	}
 	for _, test := range tests {
 		t.Run(test.resources, func(t *testing.T) {

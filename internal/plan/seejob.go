@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fcflow/fcflow/steps/jobscript"
 )
 
 // seeJob compares what a job asks for with what the system has.
@@ -12,9 +14,11 @@ func (p *Plan) seeJob(s *Step, site *Site, now time.Time) {
 	if s.Job == nil {
 		return
 	}
-	if scheduler := site.Scheduler; scheduler != "" && !strings.EqualFold(scheduler, "slurm") {
+	switch scheduler := strings.ToLower(site.Scheduler); scheduler {
+	case "", string(jobscript.Slurm), string(jobscript.PBS):
+	default:
 		p.add(s, "system", Finding{
-			Severity: Error, Code: WrongScheduler, Message: fmt.Sprintf("%s runs %s; jobs can be submitted to Slurm only", site.Name, scheduler),
+			Severity: Error, Code: WrongScheduler, Message: fmt.Sprintf("%s runs %s; jobs can be submitted to Slurm and PBS", site.Name, scheduler),
 		})
 		return
 	}

@@ -67,7 +67,10 @@ func (r Resources) check() error {
 		}
 	}
 	for _, w := range []struct{ key, value string }{
-		{"partition", r.Partition}, {"account", r.Account}, {"reservation", r.Reservation}, {"qos", r.QOS},
+		{"partition", r.Partition},
+		{"account", r.Account},
+		{"reservation", r.Reservation},
+		{"qos", r.QOS},
 		{"constraint", r.Constraint},
 	} {
 		if w.value != "" && !plainWord.MatchString(w.value) {
