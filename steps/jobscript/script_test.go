@@ -92,11 +92,12 @@ func TestRender(t *testing.T) {
 		"claim": func(s *Script) { s.Fence = FenceClaim },
 		"blind": func(s *Script) { s.Fence, s.Requeue = FenceBlind, true },
 		"off":   func(s *Script) { s.Fence = FenceOff },
+		"pbs":   func(s *Script) { s.Fence, s.PBS, s.Options = FenceClaim, true, []string{"-l select=4"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := Script{
-				Payload: []byte("#!/bin/bash\n\n#SBATCH --gres=gpu:2   # two\n# a comment\nsrun ./model\n#SBATCH --nodes=9\n"),
+				Payload: []byte("#!/bin/bash\n\n#SBATCH --gres=gpu:2   # two\n# a comment\n#PBS -m abe\nsrun ./model\n#SBATCH --nodes=9\n"),
 				Control: "/scratch/it's/.fcflow/000", Token: "ftoken", WorkDir: "/scratch/it's",
 				Env: map[string]string{"B": "two", "A": "it's"}, Options: []string{"--nodes=4"},
 			}
@@ -229,6 +230,35 @@ func TestEnvironment(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestNothingExported compares the environment of the payload with that of the
+// job.
+func TestNothingExported(t *testing.T) {
+	t.Parallel()
+	for _, shell := range shells {
+		s := script(t, "#!/bin/sh\nexec env\n")
+		s.Env = map[string]string{"ADDED": "1"}
+		var out bytes.Buffer
+		cmd := startAs(t, "SLURM_JOB_ID=101", shell, render(t, s), &out)
+		if err := cmd.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		before := append(cmd.Env, "ADDED=", "PWD=", "OLDPWD=", "SHLVL=", "_=") // the last four are the shell's own
+		names := map[string]bool{}
+		for _, entry := range before {
+			name, _, _ := strings.Cut(entry, "=")
+			names[name] = true
+		}
+		for entry := range strings.Lines(out.String()) {
+			if name, _, _ := strings.Cut(entry, "="); !names[name] {
+				t.Errorf("%s exported %s", shell, entry)
+			}
+		}
+		if !strings.Contains(out.String(), "ADDED=1\n") {
+			t.Errorf("%s: %s", shell, &out)
+		}
 	}
 }
 
@@ -371,13 +401,13 @@ func TestSignalAtAnyMoment(t *testing.T) {
 	random := rand.New(rand.NewPCG(*seed, 2))
 	s := script(t, "#!/bin/bash\nsleep 600\n")
 	var early, marked atomic.Int64
-	for round := range 20 {
+	for round := range 10 {
 		var jobs sync.WaitGroup
 		for i := range 10 { // together, so that they are in each other's way
 			s := s
 			s.Token = fmt.Sprintf("f%d", 10*round+i)
 			text := render(t, s)
-			delay := time.Duration(random.Int64N(int64(80 * time.Millisecond)))
+			delay := time.Duration(random.Int64N(int64(200 * time.Millisecond)))
 			jobs.Go(func() {
 				cmd := start(t, "bash", text, nil)
 				if round%2 == 0 {

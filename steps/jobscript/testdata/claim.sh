@@ -36,14 +36,15 @@ return 78 ;;
 printf 'fcflow: this belongs to %s; nothing was run\n' "${fcflow_own##*.o-}" >&2
 return 79 ;;
 esac
-cat >'/scratch/it'\''s/.fcflow/000/ftoken.sh' <<'END_6027cd81de8b7b6e92280f64c67a4b5a' || return 78
+cat >'/scratch/it'\''s/.fcflow/000/ftoken.sh' <<'END_fe2f21d1e14e7f8cc076b6bebcbbe7b7' || return 78
 #!/bin/bash
 
 #SBATCH --gres=gpu:2   # two
 # a comment
+#PBS -m abe
 srun ./model
 #SBATCH --nodes=9
-END_6027cd81de8b7b6e92280f64c67a4b5a
+END_fe2f21d1e14e7f8cc076b6bebcbbe7b7
 chmod u+x '/scratch/it'\''s/.fcflow/000/ftoken.sh' || return 78
 mkdir -p -- '/scratch/it'\''s' && cd -- '/scratch/it'\''s' || return 78
 fcflow_pid= fcflow_signals=
