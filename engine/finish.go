@@ -97,7 +97,7 @@ func expiredMessage(u *workflow.Unit, a *workflow.Attempt) string {
 func suspend(run *workflow.Run, u *workflow.Unit, told bool, out Outcome, with json.RawMessage, now time.Time) workflow.Payload {
 	w := out.wait
 	stopping := run.Cancelling(u.Step.Step) || u.Attempt().Expired != ""
-	if stopping && !w.Reason.Remote() {
+	if stopping && !w.Reason.Remote() && !u.Attempt().Submission.Doubtful() {
 		return ended(run, u, Ended("nothing was under way"), with, now)
 	}
 	waiting := &workflow.AttemptWaiting{Reason: w.Reason, Topic: w.Topic, Until: w.Until.UTC(), Message: w.Message}

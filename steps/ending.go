@@ -114,6 +114,12 @@ func (c *call) settleByClaim(ctx context.Context, e ending) verdict {
 			})
 		}
 	}
+	if !k.marked && comesBack(e.job.Status.State.Name()) && c.runsAgain(ctx, e) {
+		return pause(engine.Wait{
+			Reason: workflow.WaitJob, Topic: jobTopic(c.system(), s.Intent.Token, e.job.ID),
+			Message: fmt.Sprintf("job %s was shown as %s, and is not", e.job.ID, e.job.Status.State),
+		})
+	}
 	if !k.marked && mayBeMarked(e.job) && time.Since(e.seenEnd()) < c.library.fence.Visible {
 		return pause(engine.Wait{
 			Reason: workflow.WaitJob, Until: time.Now().Add(c.library.fence.Visible / 10),
@@ -121,6 +127,16 @@ func (c *call) settleByClaim(ctx context.Context, e ending) verdict {
 		})
 	}
 	return c.own(e, workflow.RuleClaim, k.words(s.Intent.Token), calls, k)
+}
+
+// runsAgain asks once more, for the job itself, whether an end is true that
+// another attempt may follow. Schedulers show a job as failed that they are
+// about to run again.
+func (c *call) runsAgain(ctx context.Context, e ending) bool {
+	topic := jobTopic(c.system(), e.submission.Intent.Token, e.job.ID)
+	seen := c.observe(ctx, topic, watched{id: e.job.ID, token: e.submission.Intent.Token})
+	state := seen.Job.Status.State
+	return seen.Outage != nil || seen.Job.ID != "" && !state.IsTerminal()
 }
 
 // seenEnd is when the job ended, or else when that was seen.

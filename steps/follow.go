@@ -42,8 +42,10 @@ func (c *call) follow(ctx context.Context, w watched) (*firecrest.Observation, e
 		return nil, lost(err)
 	case !told && !since.IsZero() && c.Reason == workflow.WakeDue:
 		return c.missing(ctx, w, topic)
+	case !told && c.overdue(w):
+		return c.pastLimit(ctx, w, topic)
 	case !told:
-		wait := engine.Wait{Reason: workflow.WaitJob, Topic: topic, Message: c.lastSeen(w.id)}
+		wait := engine.Wait{Reason: workflow.WaitJob, Topic: topic, Message: c.lastSeen(w.id), Until: c.limitOfJob(w)}
 		if !since.IsZero() {
 			wait.Until = time.Now().Add(c.library.outages.longest)
 		}
@@ -71,7 +73,47 @@ func (c *call) follow(ctx context.Context, w watched) (*firecrest.Observation, e
 	case seen.Unknown && w.submission != nil:
 		return c.missing(ctx, w, topic)
 	}
-	return nil, engine.Suspend(waitFor(seen, w.id, topic))
+	wait := waitFor(seen, w.id, topic)
+	wait.Until = c.limitOfJob(w)
+	return nil, engine.Suspend(wait)
+}
+
+// limitOfJob is when a job that is shown as running must be over, zero if that
+// cannot be said.
+func (c *call) limitOfJob(w watched) time.Time {
+	j := c.Job()
+	if w.submission == nil || j == nil || !j.Active || j.StartedAt.IsZero() || w.submission.Intent.LimitMS == 0 || j.JobID != string(w.id) {
+		return time.Time{}
+	}
+	limit := c.limitOf(w.submission, j.StartedAt)
+	if now := time.Now(); limit.Before(now) { // looked at already
+		return now.Add(c.library.outages.longest)
+	}
+	return limit
+}
+
+// overdue reports whether the attempt is entered because its job must be over.
+func (c *call) overdue(w watched) bool {
+	j := c.Job()
+	return c.Reason == workflow.WakeDue && !c.limitOfJob(w).IsZero() && time.Now().After(c.limitOf(w.submission, j.StartedAt))
+}
+
+// pastLimit asks once more for a job that is shown as running long after its time
+// limit, and if that stays so, its exit marker.
+func (c *call) pastLimit(ctx context.Context, w watched, topic string) (*firecrest.Observation, engine.Outcome) {
+	seen := c.observe(ctx, topic, w)
+	if seen.Job.Status.State.IsTerminal() {
+		return &seen, engine.Outcome{}
+	}
+	if w.submission.Intent.Fence == workflow.FenceClaim {
+		l := c.readPart(ctx, w.submission.Intent.Control, time.Now().Add(-freshness))
+		if k := readClaim(l.entries, w.submission.Intent.Token); l.err == nil && k.claimed() && (k.marked || k.owner != w.id) {
+			return &firecrest.Observation{At: time.Now(), Job: firecrest.Job{ID: w.id, Name: w.submission.Intent.JobName}}, engine.Outcome{}
+		}
+	}
+	wait := waitFor(seen, w.id, topic)
+	wait.Until = time.Now().Add(c.library.outages.longest)
+	return nil, engine.Suspend(wait)
 }
 
 // waitFor is what an attempt waits for whose job goes on, and what people see.

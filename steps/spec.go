@@ -22,7 +22,7 @@ var (
 	submitCauses = []workflow.Cause{workflow.CauseRejected, workflow.CauseAPI, workflow.CauseInputChanged}
 	endCauses    = []workflow.Cause{
 		workflow.CauseWalltime, workflow.CauseOutOfMemory, workflow.CauseNodeFail, workflow.CausePreempted,
-		workflow.CauseExit, workflow.CauseKilled,
+		workflow.CauseExit, workflow.CauseKilled, workflow.CauseLost,
 	}
 )
 

@@ -48,7 +48,7 @@ func (c *call) submitted(ctx context.Context, in batchIn) (firecrest.JobID, engi
 	case s.JobID != "":
 		return firecrest.JobID(s.JobID), engine.Outcome{}
 	case c.Stopping() && !s.Doubtful():
-		return "", engine.Ended("no request to submit the job was carried out").WithRule(workflow.RuleAnswer)
+		return "", c.notSent()
 	case c.Stopping():
 		return c.fenceOff(ctx)
 	case s.Unsettled():
@@ -137,7 +137,7 @@ func (c *call) pbs() bool { return c.scheduler() == jobscript.PBS }
 // send submits the job, once.
 func (c *call) send(ctx context.Context) (firecrest.JobID, engine.Outcome) {
 	if ctx.Err() != nil {
-		return "", engine.Ended("no request to submit the job was carried out")
+		return "", c.notSent()
 	}
 	if c.Epoch > 1 && c.Submission().Sent == 0 {
 		// Another life of this run may have sent it, and its history is lost.
@@ -209,9 +209,9 @@ func (c *call) refused(ctx context.Context, err error) (firecrest.JobID, engine.
 	permanent := !errors.As(err, &submit) || submit.Permanent
 	switch {
 	case ctx.Err() != nil:
-		return "", engine.Ended("no request to submit the job was carried out").WithRule(workflow.RuleAnswer)
+		return "", c.notSent()
 	case permanent && c.Submission().Doubtful():
-		// A request before may have made a job after all.
+		// A request before, or this one, sent on twice, may have made a job after all.
 		return c.fenceOff(ctx)
 	case permanent:
 		return "", engine.Failure(workflow.CauseRejected, err.Error()).WithRule(workflow.RuleAnswer)
@@ -222,18 +222,23 @@ func (c *call) refused(ctx context.Context, err error) (firecrest.JobID, engine.
 				refusals++
 			}
 		}
-		wait := engine.Wait{
+		return "", engine.Suspend(engine.Wait{
 			Reason: workflow.WaitTimer, Until: time.Now().Add(c.library.limits.after(refusals)),
 			Message: "a limit on jobs is reached: " + err.Error(),
-		}
-		if c.Submission().Doubtful() {
-			wait.Reason = workflow.WaitOutage // a cancel must be told, to fence the token off
-		}
-		return "", engine.Suspend(wait)
+		})
 	case c.Submission().Doubtful():
 		return "", c.outageSoon(ctx, err)
 	}
 	return "", c.outage(ctx, err, engine.Wait{Reason: workflow.WaitOutage})
+}
+
+// notSent ends an attempt that is to stop and has sent nothing, or nothing that
+// could have made a job. Else it is entered again, to fence the token off.
+func (c *call) notSent() engine.Outcome {
+	if c.Submission().Doubtful() {
+		return engine.Suspend(engine.Wait{Reason: workflow.WaitOutage, Topic: c.topic(""), Message: c.unknownFate()})
+	}
+	return engine.Ended("no request to submit the job was carried out").WithRule(workflow.RuleAnswer)
 }
 
 // fenceOff makes sure that no job of the token can run any more, where it is not

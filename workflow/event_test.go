@@ -193,7 +193,8 @@ func TestSubmissionRules(t *testing.T) {
 		{"nothing", nil, true, true, false},
 		{"in flight", []SubmissionFact{&SubmissionSending{K: 1}}, false, false, true},
 		{"not sent", []SubmissionFact{&SubmissionSending{K: 1}, &SubmissionOutcome{K: 1, Class: NotSent}}, true, true, false},
-		{"rejected", []SubmissionFact{&SubmissionSending{K: 1}, &SubmissionOutcome{K: 1, Class: Rejected}}, true, true, false},
+		{"not sent on", []SubmissionFact{&SubmissionSending{K: 1}, &SubmissionOutcome{K: 1, Class: NotSent, Status: 429}}, true, false, true},
+		{"rejected", []SubmissionFact{&SubmissionSending{K: 1}, &SubmissionOutcome{K: 1, Class: Rejected, Status: 500}}, true, false, true},
 		{"accepted", []SubmissionFact{&SubmissionSending{K: 1}, &SubmissionOutcome{K: 1, Class: Accepted, JobID: "7"}}, false, false, false},
 		{"ambiguous", []SubmissionFact{&SubmissionSending{K: 1}, &SubmissionOutcome{K: 1, Class: Ambiguous}}, false, false, true},
 		{
@@ -208,7 +209,7 @@ func TestSubmissionRules(t *testing.T) {
 		},
 		{
 			"fenced off", []SubmissionFact{&SubmissionSending{K: 1}, &SubmissionOutcome{K: 1, Class: Ambiguous}, &SubmissionOwner{Rule: RuleTombstone}},
-			false, true, true,
+			false, true, false,
 		},
 		{
 			"a person says that it failed", []SubmissionFact{&SubmissionSending{K: 1}, &SubmissionOutcome{K: 1, Class: Ambiguous}, &SubmissionResolved{As: ResolvedFailed, By: "me"}},

@@ -197,10 +197,12 @@ func (s *Submission) answered(k int) bool {
 
 // Doubtful reports whether a request may have made a job that is not known, so
 // that the token must be fenced off before another is used. The verdict of
-// absence does not settle that.
+// absence does not settle that. Where a token can be fenced off, that is done after
+// a refusal too: somebody on the way may have sent the request twice.
 func (s *Submission) Doubtful() bool {
-	return s != nil && (s.InFlight() || slices.ContainsFunc(s.Outcomes, func(o SubmissionOutcome) bool {
-		return o.Class == Ambiguous
+	return s != nil && s.Owner == nil && (s.InFlight() || slices.ContainsFunc(s.Outcomes, func(o SubmissionOutcome) bool {
+		never := o.Class == NotSent && o.Status == 0 // not a byte has left
+		return o.Class == Ambiguous || s.Intent.Fence == FenceClaim && o.Class != Accepted && !never
 	}))
 }
 

@@ -105,8 +105,8 @@ func (u *Unit) row() row {
 		switch {
 		case u.Wait.Reason == WaitBackoff:
 			return rowBackoff
-		case u.Wait.Reason.Remote():
-			return rowRemote
+		case u.Wait.Reason.Remote(), u.Attempt().Submission.Doubtful():
+			return rowRemote // a cancel must be told
 		}
 		return rowLocal
 	}
