@@ -129,10 +129,18 @@ func TestCheckDirectives(t *testing.T) {
 
 func FuzzDirectives(f *testing.F) {
 	f.Add("#!/bin/bash\n#SBATCH -N2 --comment='x\n")
+	f.Add("#!/bin/bash\n #PBS -hVl select=2:ncpus=4+1,walltime=1:2:3 -W block='x\n")
 	f.Fuzz(func(t *testing.T, script string) {
-		for _, p := range CheckScript(Slurm, script, nil) {
-			if p.Line < 1 || p.Line > strings.Count(script, "\n")+1 {
-				t.Errorf("problem at line %d", p.Line)
+		for _, scheduler := range []Scheduler{Unknown, Slurm, PBS} {
+			for _, p := range CheckScript(scheduler, script, func(string) bool { return true }) {
+				if p.Line < 1 || p.Line > strings.Count(script, "\n")+1 {
+					t.Errorf("%q: problem at line %d", scheduler, p.Line)
+				}
+			}
+			for key := range Requested(scheduler, script, []string{script}) {
+				if !(Resources{1, 1, 1, 1, 1, 1, "p", "a", "r", "q", "c", true}).Given(key) {
+					t.Errorf("%q: %q is no key of resources", scheduler, key)
+				}
 			}
 		}
 	})

@@ -415,7 +415,7 @@ func TestSignalAtAnyMoment(t *testing.T) {
 				} else {
 					signalAfter(t, delay, cmd.Process.Pid, syscall.SIGUSR1)
 				}
-				missed := time.AfterFunc(10*time.Second, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+				missed := time.AfterFunc(7*time.Second, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 				code := exitCode(cmd.Wait())
 				switch marker := s.link(s.Token + ".x"); {
 				case !missed.Stop():
