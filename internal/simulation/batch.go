@@ -46,9 +46,13 @@ type job struct {
 	exit, signal   int
 	by             string // who cancelled it
 	ending         bool   // it runs and is being ended
-	round          int    // rises when it is requeued: timers of the last round are void
+	forgotten      bool
+	round          int // rises when it is requeued: timers of the last round are void
 	accepted       time.Time
 	started, ended time.Time
+
+	diedAt    time.Time     // when its node did, and it was requeued
+	looksDead time.Duration // how long it is shown as ended then
 
 	paid     bool // its payload was started
 	payloads int
@@ -145,8 +149,8 @@ func (b *batch) enqueue(j *job, wait time.Duration) {
 func (b *batch) start(j *job) {
 	w := b.world
 	j.state, j.reason, j.started = running, "None", time.Now()
-	if j.stdout != "" {
-		w.disk.write(j.stdout, []byte("job "+j.id+"\n"))
+	if j.stdout != "" && w.disk.write(j.stdout, []byte("job "+j.id+"\n")) == "" {
+		w.slow(j, j.stdout)
 	}
 	code, runs := w.prologue(j)
 	if !runs {
@@ -170,7 +174,7 @@ func (b *batch) foretell(j *job) {
 	if d, hit := b.troubled(nodeFail, j); hit {
 		b.later(j, part(d), func() { b.world.strike(nodeFail); b.end(j, nodeDied, 1, 0, "") })
 	}
-	if d, hit := b.troubled(requeued, j); hit && j.round == 0 && !requeueLine.MatchString(j.script) {
+	if d, hit := b.troubled(requeued, j); hit && j.round == 0 && !noRequeue.MatchString(j.script) {
 		b.later(j, part(d), func() { b.world.strike(requeued); b.requeue(j) })
 	}
 	if d, hit := b.troubled(killed, j); hit {
@@ -219,10 +223,14 @@ func (b *batch) exit(j *job, with string) {
 // requeue puts a job whose node died back into the queue. For a moment it may
 // be seen as ended.
 func (b *batch) requeue(j *job) {
+	d := b.dice("again", j)
 	j.round++
-	j.state, j.reason, j.started = pending, "BeginTime", time.Time{}
+	j.state, j.reason, j.started, j.ending, j.diedAt = pending, "BeginTime", time.Time{}, false, time.Now()
+	if d.hits(0.5) {
+		j.looksDead = d.between(time.Second, 30*time.Second)
+	}
 	b.world.note("  job %s is requeued", j.id)
-	b.later(j, b.dice("again", j).between(2*time.Second, 120*time.Second), func() { b.start(j) })
+	b.later(j, j.looksDead+d.between(2*time.Second, 120*time.Second), func() { b.start(j) })
 }
 
 // stop asks a running job to end: by TERM, and half a minute later for good. A
@@ -240,6 +248,10 @@ func (b *batch) end(j *job, state string, exit, signal int, by string) {
 	j.state, j.exit, j.signal, j.by, j.ended = state, exit, signal, by, time.Now()
 	if j.started.IsZero() {
 		j.started = j.ended
+	}
+	if _, hit := b.troubled(forgotten, j); hit {
+		b.world.strike(forgotten)
+		j.forgotten = true
 	}
 	b.world.note("  job %s is %s %d:%d", j.id, state, exit, signal)
 }

@@ -21,6 +21,9 @@ var (
 	workers   = flag.Int("workers", 2, "how many schedules go on at a time")
 )
 
+// controls is how many schedules the controls go through, the first ones.
+const controls = 1000
+
 // enough is from how many schedules on TestSchedules vouches for every fault.
 const enough = 10_000
 
@@ -28,18 +31,22 @@ const enough = 10_000
 type campaign struct {
 	plans     []simulation.Plan
 	workflows map[string]*workflow.Workflow
+	unfenced  map[string]*workflow.Workflow
 	clean     map[string]simulation.Clean
 }
 
 func newCampaign(t *testing.T) *campaign {
 	t.Helper()
-	c := &campaign{plans: simulation.Plans(), workflows: map[string]*workflow.Workflow{}, clean: map[string]simulation.Clean{}}
+	c := &campaign{plans: simulation.Plans(), workflows: map[string]*workflow.Workflow{}, unfenced: map[string]*workflow.Workflow{}, clean: map[string]simulation.Clean{}}
 	for _, plan := range c.plans {
 		w, err := subject.LoadPlan(plan)
 		if err != nil {
 			t.Fatal(err)
 		}
 		c.workflows[plan.Name] = w
+		if c.unfenced[plan.Name], err = subject.LoadPlan(plan.Unfenced()); err != nil {
+			t.Fatal(err)
+		}
 		r := c.run(t, simulation.Undisturbed(1, plan), false)
 		if r.Ending != simulation.Ended || len(r.Violations) > 0 {
 			t.Fatalf("%s, undisturbed: %s, %v", plan.Name, r.Ending, r.Violations)
@@ -89,7 +96,7 @@ func TestSchedules(t *testing.T) {
 		return
 	}
 	began := time.Now()
-	ours, control := newSummary("fcflow"), newSummary("the naive executor")
+	ours, bare, naive := newSummary("fcflow"), newSummary("fcflow with fence: off"), newSummary("the naive executor")
 	var next atomic.Int64
 	t.Run("workers", func(t *testing.T) {
 		for range *workers {
@@ -97,17 +104,21 @@ func TestSchedules(t *testing.T) {
 				t.Parallel()
 				for n := next.Add(1) - 1; n < int64(*schedules); n = next.Add(1) - 1 {
 					s := c.schedule(first + simulation.Seed(n))
-					ours.add(t, s, c.run(t, s, false))
-					control.add(t, s, c.control(t, s))
+					ours.add(s, c.run(t, s, false))
+					if n < controls {
+						bare.add(s, bubble(t, s, subject.New(c.unfenced[s.Plan.Name], s.Seed), false))
+						naive.add(s, c.control(t, s))
+					}
 				}
 			})
 		}
 	})
 	took := time.Since(began)
-	t.Logf("%d schedules in %s, %.0f in a minute\n%s\n%s", *schedules, took.Round(time.Millisecond),
-		float64(*schedules)/took.Minutes(), ours, control)
+	t.Logf("%d schedules and their controls in %s, %.0f in a minute\n%s\n%s\n%s", *schedules, took.Round(time.Millisecond),
+		float64(*schedules)/took.Minutes(), ours, bare, naive)
 	ours.judge(t)
-	control.judgeControl(t)
+	bare.judgeControl(t)
+	naive.judgeControl(t)
 }
 
 // show goes through one schedule and prints all that happens.

@@ -24,6 +24,7 @@ type node struct {
 	content []byte
 	mode    uint32
 	changed time.Time
+	shows   time.Time // listings do not have it before
 }
 
 func newDisk() disk {
@@ -98,6 +99,14 @@ func (d disk) follow(at string) *node {
 		}
 	}
 	return nil
+}
+
+// readlink is the text of a link, "" if there is none.
+func (d disk) readlink(at string) string {
+	if n := d[path.Clean(at)]; n != nil && n.kind == isLink {
+		return n.target
+	}
+	return ""
 }
 
 // names lists what is in a directory, in byte order.

@@ -38,6 +38,8 @@ const (
 	requeued                  // the same, and the scheduler runs the job again
 	outOfMemory               // the payload needs too much
 	walltime                  // the payload takes too long
+	forgotten                 // the scheduler loses the record of a job that ended
+	staleList                 // what jobs wrote last is not listed for a while
 	faults                    // how many kinds there are
 )
 
@@ -46,6 +48,7 @@ var faultNames = [faults]string{
 	"token_down", "too_many", "too_many_bare", "server_error", "gateway_error", "html_error", "html_success",
 	"timed_out", "timed_out_late", "dependency", "list_fails", "hidden_rows", "accept_lag", "end_lag", "no_files",
 	"no_scheduler", "api_down", "job_limit", "admin_cancel", "killed", "node_fail", "requeued", "out_of_memory", "walltime",
+	"forgotten", "stale_list",
 }
 
 // String is the name of the fault in traces and summaries.

@@ -12,6 +12,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // fileBody is the body of an operation on files.
@@ -198,7 +199,10 @@ func (w *World) list(at string, hidden bool) *answer {
 	}
 	rows := []fileRow{}
 	for _, name := range w.disk.names(at) {
-		if hidden || !strings.HasPrefix(name, ".") {
+		switch {
+		case time.Now().Before(w.disk[path.Join(path.Clean(at), name)].shows):
+			w.strike(staleList)
+		case hidden || !strings.HasPrefix(name, "."):
 			rows = append(rows, w.row(path.Join(at, name), name))
 		}
 	}

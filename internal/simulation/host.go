@@ -119,14 +119,13 @@ func (h *Host) Attention(waits bool) {
 	w := h.world
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	switch {
-	case h.isDead:
-	case !waits:
-		w.attention = 0
-	case w.attention == 0:
-		w.attention = w.now()
+	if h.isDead {
+		return
+	}
+	if waits && !w.attention {
 		w.note("the program asks for a person")
 	}
+	w.attention = waits
 }
 
 // Report is the last account of a program, given before Run returns nil.

@@ -106,7 +106,7 @@ func (w *World) judgeRest() {
 // evident reports whether anybody can still see that a payload ended with 0.
 func (w *World) evident(j *job) bool {
 	at := fenceOf(j.script)
-	return j.state == completed || at != "" && w.disk[at+".x"] != nil
+	return j.state == completed && !j.forgotten || at != "" && w.disk.readlink(at+".x") != ""
 }
 
 // sortedUnits are the units of an account, in order.

@@ -50,9 +50,9 @@ func readPayload(script string) payload {
 func (p payload) end(n int) string { return p.ends[min(n, len(p.ends))-1] }
 
 var (
-	fenceLine   = regexp.MustCompile(`fcflow_at=('(?:[^']|'\\'')*')`)
-	limitLine   = regexp.MustCompile(`(?m)^#SBATCH --time=(?:(\d+)-)?(\d+):(\d+):(\d+)`)
-	requeueLine = regexp.MustCompile(`(?m)^#SBATCH --no-requeue`)
+	fenceLine = regexp.MustCompile(`fcflow_at=('(?:[^']|'\\'')*')`)
+	limitLine = regexp.MustCompile(`(?m)^#SBATCH --time=(?:(\d+)-)?(\d+):(\d+):(\d+)`)
+	noRequeue = regexp.MustCompile(`(?m)^#SBATCH --no-requeue`)
 )
 
 // fenceOf is the path at which a script claims its token; "" if it does not.
@@ -97,25 +97,55 @@ func (w *World) prologue(j *job) (code int, runs bool) {
 		return 0, true
 	}
 	dir := path.Dir(at)
-	if n := w.disk[dir]; n == nil || n.kind != isDir {
-		if !strings.Contains(j.script, "mkdir -p -- "+quote(dir)) || w.disk.mkdirAll(dir) != "" {
-			return exitDirectory, false
-		}
+	if blind := "mkdir -p -- " + quote(dir); strings.Contains(beforeFence(j.script), blind) && w.disk.mkdirAll(dir) != "" {
+		return exitDirectory, false
+	}
+	if n := w.disk.follow(dir); n == nil || n.kind != isDir {
+		return exitDirectory, false
+	}
+	if marker := w.disk.readlink(at + ".x"); marker != "" {
+		return readMarker(marker, j.id)
 	}
 	mine := ".o-" + j.id
-	trouble := w.disk.link(at, mine)
-	if trouble == "" {
-		return 0, true
+	if n := w.disk.follow(at); (n == nil || n.kind != isDir) && w.disk.link(at, mine) == "" {
+		w.slow(j, at)
 	}
-	if n := w.disk[at]; n != nil && n.kind == isLink && n.target == mine {
+	switch w.disk.readlink(at) {
+	case mine:
 		return 0, true
+	case "":
+		return exitDirectory, false
 	}
 	return exitDuplicate, false
+}
+
+// beforeFence is what a script does before it says where its claim is.
+func beforeFence(script string) string { return script[:fenceLine.FindStringIndex(script)[0]] }
+
+// readMarker is what an exit marker that is there already tells a job: its own
+// code, if it has run before, or that another one has.
+func readMarker(marker, id string) (code int, runs bool) {
+	number, owner, _ := strings.Cut(strings.TrimPrefix(marker, "x-"), ".")
+	if code, err := strconv.Atoi(number); err == nil && owner == id && strings.HasPrefix(marker, "x-") {
+		return code, false
+	}
+	return exitDuplicate, false
+}
+
+// slow lets what a job has just made show in listings later than it is there.
+func (w *World) slow(j *job, at string) {
+	if d, hit := w.batch.troubled(staleList, j); hit {
+		if n := w.disk[path.Clean(at)]; n != nil {
+			n.shows = time.Now().Add(d.between(time.Second, 240*time.Second))
+		}
+	}
 }
 
 // epilogue leaves the exit marker of a payload that came to its own end.
 func (w *World) epilogue(j *job, code int) {
 	if at := fenceOf(j.script); at != "" {
-		w.disk.link(at+".x", "x-"+strconv.Itoa(code)+"."+j.id)
+		if w.disk.link(at+".x", "x-"+strconv.Itoa(code)+"."+j.id) == "" {
+			w.slow(j, at+".x")
+		}
 	}
 }

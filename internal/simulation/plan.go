@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -25,6 +26,21 @@ type Task struct {
 	Max   int
 	// Timeout bounds an attempt, waiting in the queue included; 0 does not.
 	Timeout time.Duration
+	// Requeue lets the scheduler run a job again whose node died.
+	Requeue bool
+	// Fence is how the program makes sure that a job is the only one, in its own
+	// words; "" leaves that to the program.
+	Fence string
+}
+
+// Unfenced is the plan without any precaution against a second execution but the
+// name of a job.
+func (p Plan) Unfenced() Plan {
+	tasks := slices.Clone(p.Tasks)
+	for i := range tasks {
+		tasks[i].Fence = "off"
+	}
+	return Plan{p.Name, tasks}
 }
 
 // Script is the job of a task.
@@ -55,7 +71,12 @@ func Plans() []Plan {
 	broken.Ends = "3"
 	slow := task("b", 20*time.Minute)
 	slow.Timeout = 5 * time.Minute
+	again := []Task{task("a", 40*time.Second), task("b", 60*time.Second), task("c", 30*time.Second, "a", "b")}
+	for i := range again {
+		again[i].Requeue = true
+	}
 	return []Plan{
+		{"requeue", again},
 		{"one", []Task{task("a", 60*time.Second)}},
 		{"chain", []Task{task("a", 40*time.Second), task("b", 70*time.Second, "a"), task("c", 30*time.Second, "b")}},
 		{"fan_in", []Task{

@@ -82,6 +82,12 @@ func (b *batch) shown(j *job) *jobRow {
 		b.world.strike(acceptLag)
 		return nil
 	}
+	if j.forgotten {
+		return nil
+	}
+	if j.state == pending && now.Sub(j.diedAt) < j.looksDead {
+		return asIf(j, nodeDied, 1)
+	}
 	r := row(j)
 	if !j.terminal() || !j.paid {
 		return &r
@@ -94,9 +100,20 @@ func (b *batch) shown(j *job) *jobRow {
 	if d.hits(0.5) {
 		return nil
 	}
+	return asIf(j, running, 0)
+}
+
+// asIf is a job shown in a state that it is not in.
+func asIf(j *job, state string, exit int) *jobRow {
 	as := *j
-	as.state, as.exit, as.signal, as.by = running, 0, 0, ""
-	r = row(&as)
+	as.state, as.exit, as.signal, as.by = state, exit, 0, ""
+	if as.ended.IsZero() {
+		as.ended = j.diedAt
+	}
+	if as.started.IsZero() {
+		as.started = j.diedAt
+	}
+	r := row(&as)
 	return &r
 }
 

@@ -12,8 +12,10 @@ const (
 	// maxEvents is how many things may happen after the last fault before a
 	// program is stuck.
 	maxEvents = 50_000
-	// patience is how long a program may wait for a person when all is well again.
-	patience = 2 * time.Hour
+	// tick is how often the world has a look at the program, and patience how many
+	// looks may find it waiting for a person when all is well again.
+	tick     = 10 * time.Minute
+	patience = 18
 	// maxLives is how often a program is started in all.
 	maxLives = 200
 )
@@ -79,19 +81,19 @@ func (w *World) live(p Program, number int) Ending {
 	h := &Host{world: w, life: number, dead: make(chan struct{}), stop: stop, pauses: map[string]int{}, asked: make(chan struct{})}
 	w.mu.Lock()
 	w.host = h
-	w.attention = 0
+	w.attention = false
 	w.note("life %d begins", number)
 	w.mu.Unlock()
 	w.plague(h)
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(ctx, h) }()
-	tick := time.NewTicker(10 * time.Minute)
-	defer tick.Stop()
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
 	for {
 		select {
 		case err := <-ended:
 			return w.pause(h, err)
-		case <-tick.C:
+		case <-ticker.C:
 			if ending := w.hopeless(number); ending != "" {
 				w.mu.Lock()
 				w.note("given up: %s", ending)
@@ -131,11 +133,15 @@ func (w *World) hopeless(lives int) Ending {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.count()
+	w.waited++
+	if !w.attention || !w.fair() {
+		w.waited = 0
+	}
 	switch {
 	case w.events > maxEvents, lives >= maxLives:
 		w.wrong(Stuck, "no end in sight")
 		return NoEnd
-	case w.attention > 0 && w.now()-max(w.attention, w.schedule.Horizon) > patience:
+	case w.waited > patience:
 		return Attention
 	}
 	return ""

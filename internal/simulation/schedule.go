@@ -77,8 +77,9 @@ func (s *Schedule) weather(d *dice) {
 		refused, lostRequest, lostReply, silentReply, lateEffect, twice, tokenRefused, tokenDown, tooMany, tooManyBare,
 		serverError, gatewayError, htmlError, htmlSuccess, timedOut, timedOutLate, dependency, listFails, hiddenRows,
 		acceptLag, endLag, jobLimit, adminCancel, killed, nodeFail, requeued, outOfMemory, walltime,
+		forgotten, staleList,
 	}
-	for range d.below(7) {
+	for range d.below(8) {
 		s.Weather[pick(d, kinds)] = pick(d, []float64{0.05, 0.15, 0.3, 0.5})
 	}
 }

@@ -27,7 +27,8 @@ type World struct {
 	cancelled   bool           // the request to cancel is on record
 	lastDurable string
 	account     *Account
-	attention   time.Duration // since when the program asks for a person; 0 = it does not
+	attention   bool // the program asks for a person
+	waited      int  // ticks that found it so, one after another, when all was well
 	boundaries  int
 	events      int // since the last fault
 	fired       [faults]int

@@ -23,7 +23,14 @@ func LoadPlan(p simulation.Plan) (*workflow.Workflow, error) {
 		if t.Timeout > 0 {
 			fmt.Fprintf(&b, "    timeout: %s\n", t.Timeout)
 		}
-		b.WriteString("    with:\n      resources: { time: 30m }\n      script: |\n")
+		b.WriteString("    with:\n      resources: { time: 30m }\n")
+		if t.Requeue {
+			b.WriteString("      requeue: true\n")
+		}
+		if t.Fence != "" {
+			fmt.Fprintf(&b, "      fence: %q\n", t.Fence)
+		}
+		b.WriteString("      script: |\n")
 		for line := range strings.Lines(t.Script()) {
 			b.WriteString("        " + line)
 		}
