@@ -11,7 +11,7 @@ FUZZTIME ?= 30s
 KILLS    ?= 200
 TRANSFERS ?= 1000
 
-.PHONY: help build test race lint generate verify conformance fuzz bench bench-transfer crash protocol transfers demo clean
+.PHONY: help build test race lint generate verify conformance fuzz bench bench-transfer crash protocol transfers canary demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,10 @@ protocol: ## look at every state of the submission protocol, two crashes and all
 
 transfers: ## move files TRANSFERS times (1000) while parts are lost, connections cut, programs killed
 	$(GO) test -count=1 -v -run TestTransfers ./internal/transfertest -transfers $(TRANSFERS) | grep -v '^ *\(=== \|--- PASS\)'
+
+canary: ## plant made-up secrets, work for a day with others, and look for them in what is left
+	$(GO) test -count=1 -run TestPlanted ./internal/canary
+	$(GO) test -count=1 -v -run TestCanary ./internal/securitytest | grep -v '^ *=== '
 
 demo: build ## run the quickstart on the sandbox and look at what it fetched
 	@.ci/demo $(BIN)

@@ -12,6 +12,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -271,6 +273,22 @@ func TestSecretsDoNotShow(t *testing.T) {
 		if i := strings.Index(out.String(), canary); i >= 0 {
 			t.Errorf("%q shows: …%s", canary, out.String()[max(0, i-200):i+len(canary)])
 		}
+	}
+}
+
+// TestRequestsAreToldByAList: what is told of a request is a list of its own, on
+// which no header, query or body is. A field more is a decision.
+func TestRequestsAreToldByAList(t *testing.T) {
+	t.Parallel()
+	var told []string
+	for i := range reflect.TypeFor[RequestInfo]().NumField() {
+		told = append(told, reflect.TypeFor[RequestInfo]().Field(i).Name)
+	}
+	want := []string{
+		"Operation", "Path", "System", "Attempt", "Status", "RequestID", "ServerVersion", "Start", "Duration", "Sent", "Received", "ServerTime", "Err",
+	}
+	if !slices.Equal(told, want) {
+		t.Errorf("told is %q, want %q", told, want)
 	}
 }
 

@@ -60,14 +60,17 @@ func checkOwner(f *os.File, private bool) error {
 	if err != nil {
 		return err
 	}
-	if owner := info.Sys().(*syscall.Stat_t).Uid; int(owner) != os.Geteuid() && owner != 0 {
-		return fmt.Errorf("%s belongs to user %d", f.Name(), owner)
-	}
-	switch mode := info.Mode().Perm(); {
+	return checkMode(f.Name(), info.Mode(), int(info.Sys().(*syscall.Stat_t).Uid), os.Geteuid(), private)
+}
+
+func checkMode(name string, mode fs.FileMode, owner, me int, private bool) error {
+	switch mode = mode.Perm(); {
+	case owner != me && owner != 0:
+		return fmt.Errorf("%s belongs to user %d", name, owner)
 	case private && mode&0o077 != 0:
-		return fmt.Errorf("%s holds a secret and others may use it (mode %04o); run: chmod 600 %s", f.Name(), mode, f.Name())
+		return fmt.Errorf("%s holds a secret and others may use it (mode %04o); run: chmod 600 %s", name, mode, name)
 	case mode&0o022 != 0:
-		return fmt.Errorf("%s may be written by others (mode %04o); run: chmod go-w %s", f.Name(), mode, f.Name())
+		return fmt.Errorf("%s may be written by others (mode %04o); run: chmod go-w %s", name, mode, name)
 	}
 	return nil
 }

@@ -252,6 +252,39 @@ func TestSecret(t *testing.T) {
 	}
 }
 
+// TestOwners: a file of settings or secrets is ours or the administrator's, nobody
+// else writes it, and nobody else reads a secret.
+func TestOwners(t *testing.T) {
+	t.Parallel()
+	const me = 1000
+	for _, test := range []struct {
+		owner   int
+		mode    os.FileMode
+		private bool
+		refused string
+	}{
+		{me, 0o600, true, ""},
+		{me, 0o400, true, ""},
+		{0, 0o600, true, ""},
+		{me, 0o644, false, ""},
+		{0, 0o644, false, ""},
+		{1001, 0o600, true, "belongs to user 1001"},
+		{1001, 0o600, false, "belongs to user 1001"},
+		{me, 0o640, true, "chmod 600"},
+		{me, 0o604, true, "chmod 600"},
+		{me, 0o620, true, "chmod 600"},
+		{me, 0o601, true, "chmod 600"},
+		{me, 0o660, false, "chmod go-w"},
+		{me, 0o606, false, "chmod go-w"},
+		{0, 0o666, false, "chmod go-w"},
+	} {
+		err := checkMode("f", test.mode, test.owner, me, test.private)
+		if (err == nil) != (test.refused == "") || err != nil && !strings.Contains(err.Error(), test.refused) {
+			t.Errorf("%+v: %v", test, err)
+		}
+	}
+}
+
 // FuzzConfig feeds the reader any text: no panic, and what it accepts holds
 // known keys only.
 func FuzzConfig(f *testing.F) {
