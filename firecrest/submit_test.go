@@ -260,6 +260,23 @@ func TestSubmitIsSentOnce(t *testing.T) {
 	}
 }
 
+// A redirect is not followed, also not by a request without the job, whose answer
+// would be taken for that of the submission.
+func TestSubmitFollowsNoRedirect(t *testing.T) {
+	t.Parallel()
+	elsewhere := newRecorder(t, 201, `{"jobId":"77"}`, nil)
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		server := newRecorder(t, status, "", http.Header{"Location": {elsewhere.URL + "/compute/alps/jobs"}})
+		id, err := newClient(t, server.URL).Compute.Submit(t.Context(), "alps", goodSpec)
+		if id != "" || verdictOf(t, err) != notSent {
+			t.Errorf("%d: %q, %v", status, id, err)
+		}
+	}
+	if seen := elsewhere.seen(); len(seen) > 0 {
+		t.Errorf("followed: %v", seen)
+	}
+}
+
 // hangUpOnPost serves one connection until a POST comes, which it reads.
 func hangUpOnPost(conn net.Conn, posts chan<- string) {
 	defer conn.Close()
