@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/fcflow/fcflow/store/memory"
 	"github.com/fcflow/fcflow/workflow"
@@ -57,6 +60,79 @@ func TestCommits(t *testing.T) {
 		}
 		if store.commits > n+2 || store.events != 2*n+3 {
 			t.Errorf("%d commits of %d events for %d steps, want %d of %d", store.commits, store.events, n, n+2, 2*n+3)
+		}
+	})
+}
+
+// slow is a store whose commits take their time.
+type slow struct {
+	workflow.Store
+	mu     sync.Mutex
+	stored []workflow.Event
+}
+
+func (s *slow) Create(ctx context.Context, id workflow.RunID, frozen []byte, first []workflow.Event, blobs []workflow.Blob) (workflow.History, error) {
+	h, err := s.Store.Create(ctx, id, frozen, first, blobs)
+	return slowHistory{h, s}, err
+}
+
+type slowHistory struct {
+	workflow.History
+	store *slow
+}
+
+func (h slowHistory) Append(ctx context.Context, after int64, events []workflow.Event, blobs ...workflow.Blob) error {
+	time.Sleep(time.Second) // virtual
+	if err := h.History.Append(ctx, after, events, blobs...); err != nil {
+		return err
+	}
+	h.store.mu.Lock()
+	defer h.store.mu.Unlock()
+	h.store.stored = append(h.store.stored, events...)
+	return nil
+}
+
+// has reports whether the history says that of a step.
+func (s *slow) has(step string, kind workflow.EventKind) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.stored, func(e workflow.Event) bool { return e.Step == step && e.Data.Kind() == kind })
+}
+
+// TestNothingBeforeItIsStored: a step runs when its start is stored, and the end
+// of what it depends on; a fact that an attempt reports is stored when it goes on.
+func TestNothingBeforeItIsStored(t *testing.T) {
+	t.Parallel()
+	lib := newScripted()
+	store := &slow{Store: memory.New()}
+	before := map[string]string{"b": "a", "c": "b"}
+	lib.steps["look"] = &Step{
+		StepSpec: workflow.StepSpec{Name: "look", Idempotent: true, Decode: decode, Inputs: lib.steps["act"].Inputs},
+		Run: func(ctx context.Context, inv *Invocation, _ any) Outcome {
+			if step := inv.Unit.Step; !store.has(step, "attempt.started") || before[step] != "" && !store.has(before[step], "attempt.finished") {
+				t.Errorf("%s runs before its start and the end of %q are stored", step, before[step])
+			}
+			if err := inv.Put("key", 1); err != nil {
+				return Failure(workflow.CauseAPI, err.Error())
+			}
+			if err := inv.Flush(ctx); err != nil || !store.has(inv.Unit.Step, "attempt.checkpoint") {
+				t.Errorf("%s goes on before its checkpoint is stored, error %v", inv.Unit.Step, err)
+			}
+			return Success(nil)
+		},
+	}
+	w := load(t, lib, `
+		steps:
+		  - { id: a, uses: look }
+		  - { id: b, uses: look, needs: a }
+		  - { id: c, uses: look, needs: b }`)
+	synctest.Test(t, func(t *testing.T) {
+		x, err := New(Config{Library: lib}).Create(t.Context(), store, w, workflow.RunCreated{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Drive(t.Context()); err != nil || states(x.Run()) != "a=succeeded b=succeeded c=succeeded" {
+			t.Errorf("%s, error %v", states(x.Run()), err)
 		}
 	})
 }
