@@ -285,3 +285,74 @@ func TestCompact(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestOwnerThatWasReplaced: on some network file systems a lock keeps nobody out.
+// Then another owner may have gone on with a run, and the one before must not
+// write over that. The bytes of a copy stand for what the other one wrote.
+func TestOwnerThatWasReplaced(t *testing.T) {
+	t.Parallel()
+	here, there := open(t, t.TempDir(), store.Options{}), open(t, t.TempDir(), store.Options{})
+	id := storetest.ID(1)
+	db := func(s *store.Store) string { return filepath.Join(s.Paths(id).Dir, "run.db") }
+	before, err := here.Create(t.Context(), id, []byte("name: test\n"), []workflow.Event{storetest.Created(id)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := before.Append(t.Context(), 1, storetest.Events(1, 1, 5)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(there.Paths(id).Dir, os.DirFS(here.Paths(id).Dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(there.Paths(id).Dir, "owner.json")); err != nil {
+		t.Fatal(err)
+	}
+	next, err := there.Open(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Append(t.Context(), 5, storetest.Events(next.Epoch(), 5, 8)); err != nil {
+		t.Fatal(err)
+	}
+	want := storetest.Read(t, next, 1)
+	if err := next.Close(); err != nil {
+		t.Fatal(err)
+	}
+	overwrite(t, db(here), db(there))
+
+	if err := before.Append(t.Context(), 5, storetest.Events(1, 5, 6)); !errors.Is(err, workflow.ErrStale) {
+		t.Errorf("the owner before appended: %v", err)
+	}
+	if err := before.Append(t.Context(), 5, storetest.Events(1, 5, 6)); !errors.Is(err, workflow.ErrStale) {
+		t.Errorf("and again: %v", err)
+	}
+	if err := before.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var got []workflow.Event
+	if err := here.ReadEvents(t.Context(), id, 1, collect(&got)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// overwrite puts the bytes of one file into another, which stays the same file.
+func overwrite(t *testing.T, file, by string) {
+	t.Helper()
+	text, err := os.ReadFile(by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write(text); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
