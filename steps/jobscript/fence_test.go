@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -329,6 +330,32 @@ func TestByHand(t *testing.T) {
 					t.Errorf("%s, %s, %s: exit %d, %d runs: %s", shell, fence, id, code, s.ran(t), &out)
 				}
 			}
+		}
+	}
+}
+
+// TestMarkerIsWhole looks at the exit marker after each link that the job makes, as
+// a reader may at any moment.
+func TestMarkerIsWhole(t *testing.T) {
+	t.Parallel()
+	real, err := exec.LookPath("ln")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, shell := range shells {
+		s := counting(t, "exit 5")
+		seen, bin := filepath.Join(s.root(), "seen"), filepath.Join(s.root(), "bin")
+		if err := os.Mkdir(bin, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		ln := fmt.Sprintf("#!/bin/sh\n%s \"$@\"\ncode=$?\nreadlink %s >>%s\nexit $code\n", real, quote(filepath.Join(s.Control, "ftoken.x")), quote(seen))
+		if err := os.WriteFile(filepath.Join(bin, "ln"), []byte(ln), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		code, out := finish(t, shell, "101", fmt.Appendf(nil, "PATH=%s:$PATH\n%s", quote(bin), render(t, s)))
+		looks, err := os.ReadFile(seen)
+		if code != 5 || err != nil || string(looks) != "x-5.101\n" {
+			t.Errorf("%s: exit %d, after each link the marker was %q, error %v; output %q", shell, code, looks, err, out)
 		}
 	}
 }
