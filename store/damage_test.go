@@ -159,6 +159,20 @@ func damage(random *rand.Rand, intact []byte) (string, []byte) {
 	}
 }
 
+// TestHeadInThePlaceOfTheOther: the file would be read as it was one commit ago.
+func TestHeadInThePlaceOfTheOther(t *testing.T) {
+	t.Parallel()
+	const page = 4096
+	d := newSample(t, t.TempDir(), 20)
+	for from := range 2 {
+		file := append([]byte(nil), d.intact...)
+		copy(file[(1-from)*page:][:page], d.intact[from*page:])
+		if !d.try(t, file) {
+			t.Errorf("with head %d in both places the file is taken", from)
+		}
+	}
+}
+
 func TestDamage(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()

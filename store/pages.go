@@ -81,6 +81,11 @@ func (c *pageChecker) check() error {
 	if second.pageSize != size {
 		return fmt.Errorf("page sizes %d and %d", size, second.pageSize)
 	}
+	// The heads are written in turn. One in the place of the other would take the
+	// run back to an earlier state.
+	if first.txid%2 != 0 || second.txid%2 != 1 {
+		return fmt.Errorf("heads of transactions %d and %d in the wrong places", first.txid, second.txid)
+	}
 	newest := first
 	if second.txid > first.txid {
 		newest = second
