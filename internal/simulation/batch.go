@@ -164,6 +164,7 @@ func (b *batch) start(j *job) {
 	w.note("  job %s STARTS the payload of %s", j.id, j.name)
 	w.judgeStart(j)
 	b.foretell(j)
+	b.twist(j)
 }
 
 // foretell decides how the payload of a job will end.

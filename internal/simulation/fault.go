@@ -75,11 +75,15 @@ type fate struct {
 	replace   *answer
 	late      time.Duration // the effect comes that long after the answer
 	copied    time.Duration // the request comes again that much later
+	kill      bool          // the sender dies right after the effect
 }
 
 // fate draws what becomes of a request: of the kinds of trouble there are, the
 // first that the dice name.
 func (w *World) fate(r *request) fate {
+	if f, told := w.mishap(r); told {
+		return f
+	}
 	if w.fair() || r.op == opUnknown {
 		return fate{}
 	}

@@ -135,7 +135,7 @@ func (b *batch) list(r *request) *answer {
 			b.world.strike(hiddenRows)
 			continue
 		}
-		if row := b.shown(j); row != nil {
+		if row := b.disguise(opJobs, j, b.shown(j)); row != nil {
 			rows = append(rows, *row)
 		}
 	}
@@ -148,7 +148,7 @@ func (b *batch) get(id string) *answer {
 	if j == nil {
 		return failure(404, "Job not found.")
 	}
-	row := b.shown(j)
+	row := b.disguise(opJob, j, b.shown(j))
 	if row == nil {
 		return failure(404, "Job not found.")
 	}

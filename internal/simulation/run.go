@@ -43,7 +43,9 @@ type Result struct {
 	Jobs       int
 	Starts     []Start
 	Wasted     int // jobs that found their token taken
-	Trace      []string
+	// Untold are the parts of the story that never happened.
+	Untold []string
+	Trace  []string
 }
 
 // Run has a program live through a schedule. It must be called in a bubble of
@@ -62,6 +64,7 @@ func Run(s Schedule, p Program, traced bool) *Result {
 	w.over = true
 	r.Account, r.Violations, r.Fired, r.Kills, r.Boundaries = w.account, w.wrongs, w.fired, w.kills, w.boundaries
 	r.Starts, r.Jobs, r.Took, r.Trace = w.ledger, len(w.batch.jobs), w.took, w.trace
+	r.Untold = w.untold()
 	if r.Ending == "" {
 		r.Ending = Ended
 	}
@@ -165,6 +168,9 @@ func (w *World) pause(h *Host, err error) Ending {
 	down := d.between(time.Second, 10*time.Minute)
 	if gaveUp { // no hurry
 		down = d.between(10*time.Minute, 40*time.Minute)
+	}
+	if told := w.schedule.Story.Down; told > 0 {
+		down = told
 	}
 	w.mu.Unlock()
 	<-time.After(down)

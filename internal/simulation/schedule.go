@@ -16,6 +16,8 @@ type Schedule struct {
 	// Horizon is when all trouble ends, kills apart.
 	Horizon time.Duration
 	Kills   []Kill
+	// Story is what happens besides.
+	Story Story
 	// Cancel is when somebody cancels the work; 0 = nobody does.
 	Cancel time.Duration
 }

@@ -208,6 +208,9 @@ func (t *trip) arrive() {
 		w.later(f.copied, t.request)
 	}
 	w.boundary(t.host, "after "+t.request.key)
+	if f.kill {
+		w.kill(t.host, "after "+t.request.key)
+	}
 	switch {
 	case f.mute:
 	case f.cut:

@@ -38,6 +38,7 @@ type World struct {
 	over        bool // nothing that is still to come counts
 	took        time.Duration
 
+	told   told
 	traced bool
 	trace  []string
 }
@@ -57,7 +58,7 @@ type Killed struct {
 
 func newWorld(s Schedule, traced bool) *World {
 	w := &World{
-		schedule: s, began: time.Now(), traced: traced,
+		schedule: s, began: time.Now(), traced: traced, told: newTold(s.Story),
 		requests: map[string]int{}, posts: map[string]int{}, sendings: map[string]int{},
 	}
 	w.disk = newDisk()
