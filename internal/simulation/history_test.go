@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -66,6 +67,17 @@ func TestHistory(t *testing.T) {
 			}
 			t.Logf("%s. Lost: %s\nthe naive executor: %v\nfcflow: %s", b.happened, b.lost, harm, ended(ours))
 		})
+	}
+}
+
+// TestNaive: one executor for all stories, too small to know any of them.
+func TestNaive(t *testing.T) {
+	text, err := os.ReadFile("naive/program.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), "\n"); n > 200 {
+		t.Errorf("the naive executor has grown to %d lines", n)
 	}
 }
 

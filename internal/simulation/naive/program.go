@@ -2,6 +2,7 @@ package naive
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -189,10 +190,7 @@ func (l *life) send(ctx context.Context, method, url string, body []byte, into a
 func (p *Program) account() simulation.Account {
 	a := simulation.Account{State: "succeeded", Units: map[string]simulation.UnitAccount{}}
 	for _, t := range p.plan.Tasks {
-		state := map[string]string{"COMPLETED": "succeeded", "SKIPPED": "skipped"}[p.ends[t.Unit]]
-		if state == "" {
-			state = "failed"
-		}
+		state := cmp.Or(map[string]string{"COMPLETED": "succeeded", "SKIPPED": "skipped"}[p.ends[t.Unit]], "failed")
 		a.Units[t.Unit] = simulation.UnitAccount{State: state, Job: p.last[t.Unit]}
 	}
 	if slices.ContainsFunc(p.plan.Tasks, func(t simulation.Task) bool { return p.ends[t.Unit] != "COMPLETED" }) {
