@@ -45,7 +45,10 @@ type (
 	}
 )
 
-func row(j *job) jobRow {
+// row is a job as it is now: an answer that is on its way does not change.
+func row(now *job) jobRow {
+	as := *now
+	j := &as
 	limit, elapsed := int64(j.limit.Seconds()), int64(0)
 	r := jobRow{
 		JobID: j.id, Name: j.name, Tasks: []taskRow{}, Account: "proj", AllocationNodes: 1, Cluster: system, Group: "users",
