@@ -10,6 +10,7 @@ GO       := CGO_ENABLED=0 go
 FUZZTIME ?= 30s
 KILLS    ?= 200
 TRANSFERS ?= 1000
+SCHEDULES ?= 10000
 
 .PHONY: help build test race lint generate verify conformance fuzz bench bench-transfer crash protocol transfers canary demo clean
 
@@ -64,6 +65,12 @@ crash: build ## kill the real program KILLS times (200) at random moments and re
 
 protocol: ## look at every state of the submission protocol, two crashes and all jobs that can be
 	$(GO) test -count=1 -v -run TestProtocol ./internal/protocoltest -protocol.jobs 4 -protocol.crashes 2
+
+simulate: ## go through SCHEDULES (10000) random schedules of kills and faults in virtual time, and every crash point
+	$(GO) test -count=1 -v -timeout 2h ./internal/simulation -schedules $(SCHEDULES) -every 1 | grep -v '^ *\(=== \|--- PASS\)'
+
+crash-million: ## go through a million random schedules of kills and faults
+	$(GO) test -count=1 -v -timeout 0 -run TestSchedules ./internal/simulation -schedules 1000000 | grep -v '^ *\(=== \|--- PASS\)'
 
 transfers: ## move files TRANSFERS times (1000) while parts are lost, connections cut, programs killed
 	$(GO) test -count=1 -v -run TestTransfers ./internal/transfertest -transfers $(TRANSFERS) | grep -v '^ *\(=== \|--- PASS\)'

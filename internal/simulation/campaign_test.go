@@ -18,6 +18,8 @@ var (
 	schedules = flag.Int("schedules", 300, "how many schedules TestSchedules goes through; from 10000 on every fault must have struck")
 	seed      = flag.Uint64("seed", 0, "`seed` of the first schedule; 0 chooses one")
 	only      = flag.Bool("only", false, "go through the one schedule of -seed, and print all that happens")
+	every     = flag.Int("every", 7, "TestCrashPoints kills at every n-th boundary; 1 = at all, and at all pairs of the smallest workflows")
+	point     = flag.String("point", "", "kill one workflow of testdata, as `name:boundary,…`, and print all that happens")
 	workers   = flag.Int("workers", 2, "how many schedules go on at a time")
 )
 

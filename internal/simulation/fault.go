@@ -1,6 +1,10 @@
 package simulation
 
-import "time"
+import (
+	"slices"
+	"strconv"
+	"time"
+)
 
 // Fault is a kind of trouble. Each one counts how often it struck.
 type Fault int
@@ -9,7 +13,7 @@ const (
 	crash        Fault = iota // the program is killed
 	refused                   // no connection is had
 	lostRequest               // the connection breaks before the request arrives
-	lostReply                 // the connection breaks after the request had its effect
+	LostReply                 // the connection breaks after the request had its effect
 	silentReply               // the request has its effect, and no answer ever comes
 	lateEffect                // a time-out is answered, and the effect comes up to 300 s later
 	twice                     // a proxy sends the request again
@@ -25,7 +29,7 @@ const (
 	timedOutLate              // 408 with effect
 	dependency                // 424, with or without effect
 	listFails                 // 500 when jobs are read
-	hiddenRows                // the list of jobs leaves out rows
+	HiddenRows                // the list of jobs leaves out rows
 	acceptLag                 // a new job is unknown for a while
 	endLag                    // a job that ended is shown as running, or not at all, for a while
 	noFiles                   // the file system is unhealthy for a while
@@ -53,6 +57,12 @@ var faultNames = [faults]string{
 
 // String is the name of the fault in traces and summaries.
 func (f Fault) String() string { return faultNames[f] }
+
+// FaultNamed finds a kind by its name.
+func FaultNamed(name string) (Fault, bool) {
+	i := slices.Index(faultNames[:], name)
+	return Fault(i), i >= 0
+}
 
 // Faults lists all kinds.
 func Faults() []Fault {
@@ -90,6 +100,14 @@ func (w *World) fate(r *request) fate {
 	if f, down := w.outage(r); down {
 		return f
 	}
+	for _, t := range w.schedule.Troubles {
+		d := w.about("trouble", t.Fault.String(), r.key, r.nth)
+		if t.Operation == r.op.String() && (t.Nth == 0 || strconv.Itoa(t.Nth) == r.nth) && d.hits(t.Chance) {
+			f := trouble(t.Fault, r, d)
+			f.fault, f.strikes = t.Fault, true
+			return f
+		}
+	}
 	for _, kind := range r.op.troubles() {
 		chance := w.schedule.Weather[kind]
 		if chance == 0 {
@@ -109,12 +127,12 @@ func (w *World) fate(r *request) fate {
 // troubles lists what can happen to a request of a kind.
 func (o op) troubles() []Fault {
 	everything := []Fault{
-		refused, lostRequest, lostReply, silentReply, tokenRefused, tooMany, tooManyBare, serverError, gatewayError,
+		refused, lostRequest, LostReply, silentReply, tokenRefused, tooMany, tooManyBare, serverError, gatewayError,
 		htmlError, htmlSuccess, timedOut, timedOutLate, dependency,
 	}
 	switch o {
 	case opToken:
-		return []Fault{refused, lostReply, tokenDown}
+		return []Fault{refused, LostReply, tokenDown}
 	case opSubmit:
 		return append([]Fault{lateEffect, twice, jobLimit}, everything...)
 	case opJobs, opJob:
@@ -137,7 +155,7 @@ func trouble(kind Fault, r *request, d *dice) fate {
 		return fate{refuse: true}
 	case lostRequest:
 		return fate{drop: true}
-	case lostReply:
+	case LostReply:
 		return fate{cut: true}
 	case silentReply:
 		return fate{mute: true}

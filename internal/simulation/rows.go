@@ -133,9 +133,9 @@ func (b *batch) list(r *request) *answer {
 		if j.terminal() && j.ended.Before(since) {
 			continue
 		}
-		d := b.world.about(hiddenRows.String(), j.token, strconv.Itoa(j.nth), r.key, r.nth)
-		if !b.world.fair() && d.hits(b.world.schedule.Weather[hiddenRows]) {
-			b.world.strike(hiddenRows)
+		d := b.world.about(HiddenRows.String(), j.token, strconv.Itoa(j.nth), r.key, r.nth)
+		if !b.world.fair() && d.hits(b.world.schedule.Weather[HiddenRows]) {
+			b.world.strike(HiddenRows)
 			continue
 		}
 		if row := b.disguise(opJobs, j, b.shown(j)); row != nil {

@@ -12,7 +12,9 @@ type Schedule struct {
 	Plan Plan
 	// Weather has the chance of each kind of trouble, each time it could strike.
 	Weather [faults]float64
-	Outages []Outage
+	// Troubles strike requests of one kind, beside the weather.
+	Troubles []Trouble
+	Outages  []Outage
 	// Horizon is when all trouble ends, kills apart.
 	Horizon time.Duration
 	Kills   []Kill
@@ -27,6 +29,15 @@ type Outage struct {
 	Fault     Fault
 	From, For time.Duration
 	Hard      bool // no connection, rather than an answer
+}
+
+// Trouble is a fault that strikes requests of an operation, such as "POST job",
+// with a chance: the Nth about the same thing, or any if that is 0.
+type Trouble struct {
+	Fault     Fault
+	Operation string
+	Nth       int
+	Chance    float64
 }
 
 // Kill is a moment at which the program is killed: a time since the beginning,
@@ -76,13 +87,16 @@ func kill(d *dice, c Clean) Kill {
 // weather chooses a few kinds of trouble, and how often they strike.
 func (s *Schedule) weather(d *dice) {
 	kinds := []Fault{
-		refused, lostRequest, lostReply, silentReply, lateEffect, twice, tokenRefused, tokenDown, tooMany, tooManyBare,
-		serverError, gatewayError, htmlError, htmlSuccess, timedOut, timedOutLate, dependency, listFails, hiddenRows,
+		refused, lostRequest, LostReply, silentReply, lateEffect, twice, tokenRefused, tokenDown, tooMany, tooManyBare,
+		serverError, gatewayError, htmlError, htmlSuccess, timedOut, timedOutLate, dependency, listFails, HiddenRows,
 		acceptLag, endLag, jobLimit, adminCancel, killed, nodeFail, requeued, outOfMemory, walltime,
 		forgotten, staleList,
 	}
 	for range d.below(8) {
 		s.Weather[pick(d, kinds)] = pick(d, []float64{0.05, 0.15, 0.3, 0.5})
+	}
+	if s.Plan.Tasks[0].Requeue {
+		s.Weather[requeued] = 0.4
 	}
 }
 
@@ -104,7 +118,8 @@ func (s *Schedule) outages(d *dice, c Clean) {
 // the replies to submissions lost after the job was accepted.
 func LostReplies(seed Seed, plan Plan) Schedule {
 	s := Schedule{Seed: seed, Plan: plan, Horizon: 1000 * time.Hour}
-	s.Weather[lostReply], s.Weather[hiddenRows] = 0.5, 0.3
+	s.Weather[HiddenRows] = 0.3
+	s.Troubles = []Trouble{{Fault: LostReply, Operation: opSubmit.String(), Chance: 0.5}}
 	return s
 }
 
@@ -116,6 +131,9 @@ func (s Schedule) String() string {
 		if chance := s.Weather[f]; chance > 0 {
 			fmt.Fprintf(&b, ", %s %v", f, chance)
 		}
+	}
+	for _, t := range s.Troubles {
+		fmt.Fprintf(&b, ", %s of %s", t.Fault, t.Operation)
 	}
 	for _, o := range s.Outages {
 		fmt.Fprintf(&b, ", %s from %s for %s", o.Fault, o.From.Round(time.Second), o.For.Round(time.Second))

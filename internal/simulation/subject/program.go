@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/fcflow/fcflow/engine"
@@ -39,6 +41,7 @@ type Program struct {
 	store    *memory.Store
 	created  workflow.RunCreated
 	seed     simulation.Seed
+	private  string
 }
 
 // New returns a program that will run w. The seed decides the id of the run and
@@ -49,6 +52,12 @@ func New(w *workflow.Workflow, seed simulation.Seed) *Program {
 		Nonce: seed.Text("nonce", 26), Trigger: workflow.TriggerManual, Version: "simulated",
 		Dir: "/nowhere", OutputDir: "/nowhere/results", Profile: workflow.Profile{URL: site, System: system},
 	}}
+}
+
+// In has the run read local files from one directory, and write to another.
+func (p *Program) In(dir, output string) *Program {
+	p.created.Dir, p.created.OutputDir, p.private = dir, filepath.Join(output, "results"), filepath.Join(output, "private")
+	return p
 }
 
 // Run is one life: `fcflow run` if there is no run yet, else `fcflow resume`.
@@ -82,8 +91,13 @@ func (p *Program) Run(ctx context.Context, host *simulation.Host) error {
 }
 
 func (p *Program) engine(host *simulation.Host, library *steps.Library) *engine.Engine {
+	var private func(workflow.RunID) string
+	if p.private != "" {
+		private = func(workflow.RunID) string { return p.private }
+	}
 	return engine.New(engine.Config{
-		Library: pausing{library, host}, Binder: binder{library.Binder()}, Watcher: watcher{library.Watcher(), host},
+		PrivateDir: private,
+		Library:    pausing{library, host}, Binder: binder{library.Binder()}, Watcher: watcher{library.Watcher(), host},
 		Observe: func(r *workflow.Run, _ []workflow.Event, _ []*workflow.Unit) {
 			host.Attention(len(r.Summarize().Attention) > 0)
 		},
@@ -134,7 +148,8 @@ func account(r *workflow.Run) simulation.Account {
 			if last := u.Attempt(); last != nil && last.Submission != nil {
 				unit.Job = last.Submission.JobID
 			}
-			a.Units[u.Ref().String()] = unit
+			label := strings.TrimPrefix(workflow.JobName("t", u.Ref().String()), "t-") // as in the names of jobs
+			a.Units[label] = unit
 		}
 	}
 	return a
