@@ -23,7 +23,7 @@ type batchIn struct {
 	Account      string            `json:"account" is:"defaults" doc:"Account to charge, unless resources.account says otherwise."`
 	Env          map[string]string `json:"env" doc:"Exported to the script, byte for byte. The scheduler keeps scripts readable, so no secrets here."`
 	Resources    resourcesIn       `json:"resources" doc:"What the job asks the scheduler for; written as directives."`
-	Directives   []string          `json:"directives" doc:"Further options of sbatch, one each, such as --gres=gpu:2."`
+	Directives   []string          `json:"directives" doc:"Further options of sbatch, or of qsub on PBS, one each, such as --gres=gpu:2."`
 	Requeue      bool              `json:"requeue" default:"false" doc:"Let the scheduler run the job again after a failure of a node."`
 	Fence        string            `json:"fence" enum:"auto blind off" default:"auto" doc:"How the job makes sure that it is the only one: auto claims a token in the run's remote directory; blind claims it too, and tells the outcome by its exit code alone; off runs the script as it is, and finds it again by its name. See docs/guarantees.md."`
 }
