@@ -87,6 +87,21 @@ func (o Outcome) Failed() (cause workflow.Cause, message string, ok bool) {
 // Stopped reports whether the outcome is one of [Ended].
 func (o Outcome) Stopped() bool { return o.kind == kindCancelled }
 
+// Waits reports whether the attempt goes on later.
+func (o Outcome) Waits() bool { return o.kind == kindWait }
+
+// Succeeded reports whether the outcome is a success.
+func (o Outcome) Succeeded() bool { return o.kind == kindSuccess }
+
+// Noting adds something that people should know to the evidence.
+func (o Outcome) Noting(text string) Outcome {
+	if o.evidence != "" {
+		text = o.evidence + "; " + text
+	}
+	o.evidence = text
+	return o
+}
+
 // WithEvidence adds what proves the outcome.
 func (o Outcome) WithEvidence(evidence string) Outcome { o.evidence = evidence; return o }
 

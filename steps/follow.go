@@ -365,7 +365,10 @@ func (c *call) fetchLog(ctx context.Context, remote, name string) string {
 		return ""
 	}
 	text := content.Content
-	if len(text) >= maxJobLog {
+	if len(c.Secrets) > 0 {
+		text = c.secrets().Redact(text)
+	}
+	if len(content.Content) >= maxJobLog {
 		text = fmt.Sprintf("[the last %d KiB; all of it is in %s on %s]\n%s", maxJobLog>>10, remote, c.system(), text)
 	}
 	file, err := c.LogPath(name)

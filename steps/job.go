@@ -57,6 +57,11 @@ func job() stepType {
 }
 
 func submitAndWait(ctx context.Context, c *call, in jobIn) engine.Outcome {
+	out := c.wholeJob(ctx, in)
+	return c.clear(ctx, c.Submission(), out)
+}
+
+func (c *call) wholeJob(ctx context.Context, in jobIn) engine.Outcome {
 	job, end, out := c.runJob(ctx, in.batchIn)
 	if out != nil {
 		return *out

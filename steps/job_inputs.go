@@ -21,7 +21,8 @@ type batchIn struct {
 	RemoteScript string            `json:"remote_script" is:"remote,source" doc:"Script on the system, instead. It is submitted as it is, with its own directives and without env."`
 	Name         string            `json:"name" doc:"Label in the name of the job, after the token by which it is found again. Default: the id of the step."`
 	Account      string            `json:"account" is:"defaults" doc:"Account to charge, unless resources.account says otherwise."`
-	Env          map[string]string `json:"env" doc:"Exported to the script, byte for byte. The scheduler keeps scripts readable, so no secrets here."`
+	Env          map[string]string `json:"env" doc:"Exported to the script, byte for byte. The scheduler keeps scripts readable, so no secrets here; secret_files takes them."`
+	SecretFiles  map[string]string `json:"secret_files" is:"secret" doc:"Secrets for the script, as files that only you can read: where KEY is, KEY_FILE says. They are in the run's remote directory while the attempt lasts, and removed before it ends."`
 	Resources    resourcesIn       `json:"resources" doc:"What the job asks the scheduler for; written as directives."`
 	Directives   []string          `json:"directives" doc:"Further options of sbatch, or of qsub on PBS, one each, such as --gres=gpu:2."`
 	Requeue      bool              `json:"requeue" default:"false" doc:"Let the scheduler run the job again after a failure of a node."`
@@ -125,9 +126,16 @@ func (c *call) batchScript(in batchIn, intent workflow.SubmissionIntent) ([]byte
 	) {
 		return nil, refuse("%s; %s", p.Message, p.Hint)
 	}
+	for _, p := range in.checkSecretFiles() {
+		return nil, refuse("%s; %s", p.Message, p.Hint)
+	}
+	secrets := ""
+	if intent.SecretFiles {
+		secrets = secretsDir(intent.Control, c.Token)
+	}
 	rendered, err := jobscript.Render(jobscript.Script{
 		Payload: []byte(text), Control: intent.Control, Token: c.Token, Fence: jobscript.Fence(intent.Fence), PBS: c.pbs(),
-		WorkDir: intent.WorkDir, Env: in.Env, Options: slices.Concat(in.Directives, options), Requeue: in.Requeue,
+		WorkDir: intent.WorkDir, Env: in.environment(intent.Control, c.Token), Options: slices.Concat(in.Directives, options), Requeue: in.Requeue, Secrets: secrets,
 	})
 	if err != nil {
 		return nil, refuse("%v", err)
@@ -142,7 +150,7 @@ func refuseWithRemote(in batchIn) error {
 		key   string
 		given bool
 	}{
-		{"env", len(in.Env) > 0}, {"directives", len(in.Directives) > 0}, {"resources", in.Resources != (resourcesIn{})}, {"requeue", in.Requeue},
+		{"env", len(in.Env) > 0}, {"secret_files", len(in.SecretFiles) > 0}, {"directives", len(in.Directives) > 0}, {"resources", in.Resources != (resourcesIn{})}, {"requeue", in.Requeue},
 	} {
 		if input.given {
 			return refuse("`%s` cannot be given with `remote_script`, which brings its own directives", input.key)
@@ -177,7 +185,7 @@ func checkBatch(with json.RawMessage, dynamic func(string) bool) []workflow.Fiel
 			})
 		}
 	}
-	return append(problems, checkResources(in)...)
+	return slices.Concat(problems, in.checkSecretFiles(), checkResources(in))
 }
 
 // checkSources counts the ways in which a script is given.
@@ -196,6 +204,11 @@ func checkSources(in batchIn, dynamic func(string) bool) []workflow.FieldProblem
 		return []workflow.FieldProblem{{
 			Path: []string{names[1]}, Code: codeExclusive, Hint: "keep one of them",
 			Message: fmt.Sprintf("`%s` exclude each other", strings.Join(names, "` and `")),
+		}}
+	case names[0] == "remote_script" && dynamic("secret_files"):
+		return []workflow.FieldProblem{{
+			Path: []string{"remote_script"}, Code: codeExclusive, Message: "`secret_files` and `remote_script` exclude each other",
+			Hint: "use `script` or `script_file`, which is told where they are",
 		}}
 	case names[0] == "remote_script":
 		if err := refuseWithRemote(in); err != nil {

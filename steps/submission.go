@@ -54,6 +54,9 @@ func (c *call) submitted(ctx context.Context, in batchIn) (firecrest.JobID, engi
 	case s.Unsettled():
 		return c.resolve(ctx)
 	}
+	if out := c.secretsReady(ctx, in); !out.IsZero() {
+		return "", out
+	}
 	return c.send(ctx)
 }
 
@@ -69,6 +72,7 @@ func (c *call) intend(ctx context.Context, in batchIn) error {
 	intent := workflow.SubmissionIntent{
 		System: c.system(), WorkDir: workdir, Control: c.controlPart(), Fence: c.fenceOf(in),
 		Account: in.resources("").Account, LimitMS: time.Duration(in.Resources.Time).Milliseconds(), Requeue: in.Requeue,
+		SecretFiles: len(in.SecretFiles) > 0,
 	}
 	script, err := c.batchScript(in, intent)
 	if err != nil {
@@ -222,10 +226,14 @@ func (c *call) refused(ctx context.Context, err error) (firecrest.JobID, engine.
 				refusals++
 			}
 		}
-		return "", engine.Suspend(engine.Wait{
+		wait := engine.Wait{
 			Reason: workflow.WaitTimer, Until: time.Now().Add(c.library.limits.after(refusals)),
 			Message: "a limit on jobs is reached: " + err.Error(),
-		})
+		}
+		if c.Submission().Intent.SecretFiles {
+			wait.Reason = workflow.WaitOutage // the attempt must be told of a cancel, to remove them
+		}
+		return "", engine.Suspend(wait)
 	case c.Submission().Doubtful():
 		return "", c.outageSoon(ctx, err)
 	}

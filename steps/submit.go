@@ -38,6 +38,14 @@ func submit() stepType {
 }
 
 func submitOnly(ctx context.Context, c *call, in batchIn) engine.Outcome {
+	out := c.beginJob(ctx, in)
+	if out.Succeeded() {
+		return out // the job goes on, and its secrets with it
+	}
+	return c.clear(ctx, c.Submission(), out)
+}
+
+func (c *call) beginJob(ctx context.Context, in batchIn) engine.Outcome {
 	if c.Stopping() && c.Submission() != nil {
 		return c.endJob(ctx, in)
 	}

@@ -77,7 +77,7 @@ func waitOnly(ctx context.Context, c *call, in waitForJobIn) engine.Outcome {
 			continue
 		}
 		c.library.jobs.forget(jobTopic(c.system(), w.token, w.id))
-		return c.waited(seen.Job, v.end)
+		return c.clear(ctx, submission, c.waited(seen.Job, v.end))
 	}
 }
 

@@ -33,7 +33,7 @@ var samples = map[EventKind]string{
 	"attempt.checkpoint":   `{"key":"k","value":{"blob":"abc"}}`,
 	"attempt.finished":     `{"state":"failed","cause":"exit(3)","message":"m","outputs":{"json":{}},"evidence":"e","rule":"marker","tail":"t","retry":{"at":"2026-01-02T03:04:05Z","rule":1,"grow":{"time":"2h0m0s"}}}`,
 	"backoff.ended":        ``,
-	"submission.intent":    `{"token":"t","job_name":"t-x","system":"daint","work_dir":"/w","control":"/r/.fcflow/000","fence":"claim","script":"abc","remote_script":"/s","account":"a","limit_ms":60000,"requeue":true}`,
+	"submission.intent":    `{"token":"t","job_name":"t-x","system":"daint","work_dir":"/w","control":"/r/.fcflow/000","fence":"claim","script":"abc","remote_script":"/s","account":"a","limit_ms":60000,"requeue":true,"secret_files":true}`,
 	"submission.sending":   `{"k":1}`,
 	"submission.outcome":   `{"k":1,"class":"accepted","job_id":"7","status":201,"message":"m","request_id":"r"}`,
 	"submission.looked":    `{"jobs":["7"],"vote":true,"witness":true,"calls":[{"operation":"GET /compute/daint/jobs","at":"2026-01-02T03:04:05Z","status":200,"request_id":"r","said":"3 jobs"}]}`,

@@ -60,6 +60,8 @@ type SubmissionIntent struct {
 	LimitMS int64 `json:"limit_ms,omitempty"`
 	// Requeue: the scheduler may run the same job again.
 	Requeue bool `json:"requeue,omitempty"`
+	// SecretFiles: files with secrets are put beside the claim for the job.
+	SecretFiles bool `json:"secret_files,omitempty"`
 }
 
 // SubmissionSending is durable before the first byte of the K-th request.

@@ -21,13 +21,16 @@ var bar = []claim{
 	}},
 	{4, "no flag takes a secret", []string{"internal/securitytest.TestSecretFlags", "internal/settings.TestTable"}},
 	{5, "no secret is on a command line, nor in the environment of a program that was not given it", []string{
-		"internal/securitytest.TestProcesses", "steps.TestRunCommand", "firecrest/datatransfer.TestWormholeEnvironment",
+		"internal/securitytest.TestProcesses", "steps.TestRunCommand", "firecrest/datatransfer.TestWormholeEnvironment", "steps.TestSecretFiles",
 	}},
 	{6, "there are no core files, and no profiles of the memory", []string{"internal/securitytest.TestProcesses", "internal/securitytest.TestNoProfiling"}},
 	{7, "histories hold no secret and no address that opens a file, not in free pages either", []string{
 		"internal/securitytest.TestCanary", "internal/canary.TestPlanted", "steps.TestSecretsStayPrivate", "workflow.TestRecordedFormNamesSecrets",
 	}},
-	{8, "nor do logs, scripts and results", []string{"internal/securitytest.TestCanary", "engine.TestPrivateFiles"}},
+	{8, "nor do logs, scripts and results, and none is left on a system", []string{
+		"internal/securitytest.TestCanary", "engine.TestPrivateFiles", "steps.TestSecretFiles", "steps.TestSecretsGo", "steps.TestSecretsOfACancelledJob",
+		"steps.TestSecretsThatStay", "steps.TestSecretsOfASubmittedJob", "steps.TestSecretsAfterEveryPrefix",
+	}},
 
 	// Masking.
 	{10, "secrets have a type that prints as nothing, and is turned into text in a few places only", []string{

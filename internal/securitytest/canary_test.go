@@ -75,9 +75,19 @@ steps:
     with:
       resources: { nodes: 1, time: 1m }
       keep_output: always
+      secret_files: { KEY: "${{ secrets.KEY }}", FILE: "${{ secrets.FILE }}" }
       script: |
         #!/bin/sh
-        echo hello
+        test -s "$KEY_FILE" && wc -c <"$FILE_FILE"
+  - id: ends
+    uses: job
+    with:
+      resources: { nodes: 1, time: 1m }
+      secret_files: { KEY: "${{ secrets.KEY }}" }
+      script: |
+        #!/bin/sh
+        kill -KILL $PPID $$
+    continue_on_error: true
 outputs:
   printed: ${{ steps.prints.outputs.stdout }}
 `

@@ -2,6 +2,7 @@ package jobscript
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -36,6 +37,9 @@ type Script struct {
 	WorkDir string
 	// Env is exported to the payload, byte for byte.
 	Env map[string]string
+	// Secrets is a directory that the job removes when the payload has ended,
+	// unless it may be run again; "" = none.
+	Secrets string
 	// Options are written as directives after those of the payload.
 	Options []string
 	// Requeue lets the scheduler run the job again after a failure of a node.
@@ -90,6 +94,9 @@ func Render(s Script) ([]byte, error) {
 	}
 	fmt.Fprintf(&b, "exec %s\n) &\n", file)
 	b.WriteString(waitForPayload)
+	if s.Secrets != "" && !s.Requeue {
+		fmt.Fprintf(&b, "rm -rf -- %s\n", quote(s.Secrets))
+	}
 	if s.Fence != FenceOff {
 		b.WriteString(mark)
 	}
@@ -139,7 +146,7 @@ func (s Script) check() error {
 	case !path.IsAbs(s.Control) || strings.Contains(s.Token, "/"):
 		return fmt.Errorf("the job cannot leave its traces as %q in %q: an absolute path and a plain name are needed", s.Token, s.Control)
 	}
-	for _, p := range []string{s.Control, s.WorkDir, s.Token} {
+	for _, p := range []string{s.Control, s.WorkDir, s.Token, cmp.Or(s.Secrets, "/")} {
 		if p == "" || strings.ContainsAny(p, "\x00\n") {
 			return fmt.Errorf("path %q cannot stand in a script", p)
 		}

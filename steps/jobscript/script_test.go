@@ -440,3 +440,48 @@ func signalAfter(t *testing.T, delay time.Duration, pid int, signal syscall.Sign
 		t.Error(err)
 	}
 }
+
+// TestSecretsAreRemoved: a job removes its secrets when the payload has ended,
+// unless it may run again. One that does not own the token touches nothing.
+func TestSecretsAreRemoved(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		requeue bool
+		owner   string // that has claimed the token before
+		code    int
+		stays   bool
+	}{
+		"ended":    {false, "", 3, false},
+		"requeue":  {true, "", 3, true},
+		"too late": {false, ".o-7", 79, true},
+	} {
+		for _, shell := range shells {
+			t.Run(name+" "+shell, func(t *testing.T) {
+				t.Parallel()
+				s := script(t, "#!/bin/sh\ncat \"$KEY_FILE\"\nexit 3\n")
+				s.Requeue = test.requeue
+				s.Secrets = filepath.Join(s.Control, "it's.secrets")
+				s.Env = map[string]string{"KEY_FILE": filepath.Join(s.Secrets, "KEY")}
+				if err := os.Mkdir(s.Secrets, 0o700); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(s.Env["KEY_FILE"], []byte("k4n4ri"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if test.owner != "" {
+					if err := os.Symlink(test.owner, filepath.Join(s.Control, s.Token)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				var out bytes.Buffer
+				code := exitCode(start(t, shell, render(t, s), &out).Wait())
+				if code != test.code || strings.Contains(out.String(), "k4n4ri") != (test.code == 3) {
+					t.Errorf("exit %d: %s", code, out.String())
+				}
+				if _, err := os.Stat(s.Secrets); (err == nil) != test.stays {
+					t.Errorf("the secrets stay: %v, want %v", err == nil, test.stays)
+				}
+			})
+		}
+	}
+}
