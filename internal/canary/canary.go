@@ -34,7 +34,8 @@ func (h Hit) String() string {
 
 // Scanner looks for canaries.
 type Scanner struct {
-	forms []form
+	forms  []form
+	window int64 // files are looked through in pieces of so many bytes, which overlap
 }
 
 // form is one way to write a canary.
@@ -51,7 +52,7 @@ const shortest = 8
 // NewScanner returns a scanner for values by name. Values should be long and like
 // nothing else: halves of them are looked for, too, as what a cut leaves.
 func NewScanner(canaries map[string]string) (*Scanner, error) {
-	s := &Scanner{}
+	s := &Scanner{window: 64 << 20}
 	for _, name := range slices.Sorted(maps.Keys(canaries)) {
 		value := canaries[name]
 		if len(value) < 2*shortest {

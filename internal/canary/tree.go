@@ -20,11 +20,8 @@ func (s Seen) String() string {
 	return fmt.Sprintf("%d files, %.1f MiB", s.Files, float64(s.Bytes)/(1<<20))
 }
 
-// Files larger than window are looked through in pieces that overlap.
-const (
-	window  = 64 << 20
-	overlap = 1 << 20
-)
+// overlap is more than any form of a canary is long.
+const overlap = 64 << 10
 
 // Tree looks through a directory: the content of files, their names, and the
 // texts of links, which are not followed. Files that vanish meanwhile are passed
@@ -70,7 +67,7 @@ func (s *Scanner) file(path string) (hits []Hit, size int64, err error) {
 	defer f.Close()
 	var piece bytes.Buffer
 	for {
-		n, err := io.CopyN(&piece, f, window)
+		n, err := io.CopyN(&piece, f, s.window)
 		size += n
 		if n > 0 {
 			hits = append(hits, s.Bytes(path, piece.Bytes())...)
@@ -81,6 +78,6 @@ func (s *Scanner) file(path string) (hits []Hit, size int64, err error) {
 		case err != nil:
 			return hits, size, err
 		}
-		piece.Next(piece.Len() - overlap)
+		piece.Next(max(0, piece.Len()-overlap))
 	}
 }

@@ -18,6 +18,11 @@ func TestRedactPatterns(t *testing.T) {
 		{"grant_type=x&client_secret=s3cr3t&a=b", "grant_type=x&client_secret=«redacted»&a=b"},
 		{`{"client_secret": "s3cr3t"}`, `{"client_secret": "«redacted»"}`},
 		{"the bearer of news", "the bearer of news"},
+		{"AUTHORIZATION: BASIC dXNlcjpwYXNz", "AUTHORIZATION: BASIC «redacted»"},
+		{"token eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl!", "token «redacted»!"},
+		{"eyJ is how JSON begins in base64", "eyJ is how JSON begins in base64"},
+		{`{"password":"a\"b", "x":1}`, `{"password":"«redacted»", "x":1}`},
+		{"x-amz-signature%3Ddeadbeef&b", "x-amz-signature%3D«redacted»&b"},
 	}
 	for _, test := range tests {
 		got := New().Redact(test.in)

@@ -98,11 +98,11 @@ outputs:
 func TestCanary(t *testing.T) {
 	t.Parallel()
 	l, b := newLab(t), newBirds()
-	l.write("site.yaml", "systems: [{ name: sandbox }]\nusers: [{ name: demo, client_id: demo, client_secret: '"+b.Client+"' }]\n")
+	l.write("site.yaml", "systems: [{ name: sandbox, transfer: { max_part_size: 65536 } }]\nusers: [{ name: demo, client_id: demo, client_secret: '"+b.Client+"' }]\n")
 	l.write("home/.config/fcflow/secrets/FILE", b.File+"\n")
 	l.write("work/notes.txt", strings.Repeat("notes\n", 1000))
 	l.write("work/w.yaml", canaryWorkflow)
-	l.write("work/large.bin", strings.Repeat("0123456789abcdef", 1<<19)) // two parts
+	l.write("work/large.bin", strings.Repeat("0123456789abcdef", 1<<14)) // four parts
 	l.write("work/large.yaml", `
 version: 1
 name: large
