@@ -412,26 +412,6 @@ func (x *Execution) Cancel(ctx context.Context, by string) error {
 	return err
 }
 
-// Resolve makes the word of a person about a submission durable, and has the
-// attempt entered that waits for it. ErrConflict if there is nothing to resolve.
-func (x *Execution) Resolve(ctx context.Context, unit workflow.UnitRef, word workflow.SubmissionResolved) error {
-	var refused error
-	err := x.ask(ctx, func() {
-		u, ok := x.run.Unit(unit)
-		switch {
-		case !ok:
-			refused = fmt.Errorf("%w: the run has no step %s", ErrConflict, unit)
-		case u.State != workflow.Running && u.State != workflow.Waiting || u.Attempt().Submission == nil:
-			refused = fmt.Errorf("%w: %s is %s and has no submission to resolve", ErrConflict, unit, u.State)
-		case u.Attempt().Submission.Owner != nil:
-			refused = fmt.Errorf("%w: it is known already what became of the submission of %s", ErrConflict, unit)
-		default:
-			x.emit(command{unit: u, attempt: len(u.Attempts), payload: &word})
-		}
-	})
-	return errors.Join(refused, err)
-}
-
 // Events calls f with each stored event from a sequence number on.
 func (x *Execution) Events(ctx context.Context, from int64, f func(workflow.Event) error) error {
 	return x.history.Read(ctx, from, f)

@@ -288,7 +288,7 @@ func (p *AttemptStarted) apply(r *Run, e *Event) error {
 }
 
 func (p *AttemptWaiting) apply(r *Run, e *Event) error {
-	return r.onAttempt(e, func(u *Unit, _ *Attempt) error {
+	return r.onAttempt(e, func(u *Unit, a *Attempt) error {
 		if p.Reason == WaitBackoff {
 			return errors.New("only a failure leads to a backoff")
 		}
@@ -297,6 +297,10 @@ func (p *AttemptWaiting) apply(r *Run, e *Event) error {
 		}
 		if !p.Until.IsZero() {
 			r.timers.add(Timer{At: p.Until, Kind: TimerWait, Unit: u, gen: u.gen})
+		}
+		if a.unheard {
+			a.unheard = false
+			r.wakes.push(wake{u, u.gen, WakeResolved})
 		}
 		return nil
 	})

@@ -114,6 +114,8 @@ type Attempt struct {
 	Submission  *Submission
 	Job         *JobObserved
 	End         *AttemptFinished
+
+	unheard bool // a person said what became of its submission while it ran
 }
 
 type wake struct {

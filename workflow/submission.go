@@ -339,6 +339,8 @@ func (p *SubmissionResolved) apply(r *Run, e *Event) error {
 		r.known(u, at)
 		if u.State == Waiting {
 			r.wakes.push(wake{u, u.gen, WakeResolved})
+		} else {
+			u.Attempt().unheard = true // it may have looked before
 		}
 	})
 }

@@ -1,0 +1,41 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// Resolve makes the word of a person about a submission durable, and has the
+// attempt that waits for it entered. An error that is [workflow.ErrConflict] if there
+// is nothing to resolve.
+func (x *Execution) Resolve(ctx context.Context, unit workflow.UnitRef, word workflow.SubmissionResolved) error {
+	var refused error
+	err := x.ask(ctx, func() { refused = x.resolve(unit, word) })
+	return errors.Join(refused, err)
+}
+
+// LeaveWord is Resolve before Drive is called: whoever drives the run acts on it.
+func (x *Execution) LeaveWord(ctx context.Context, unit workflow.UnitRef, word workflow.SubmissionResolved) error {
+	if err := x.resolve(unit, word); err != nil {
+		return err
+	}
+	return x.commit(ctx)
+}
+
+func (x *Execution) resolve(ref workflow.UnitRef, word workflow.SubmissionResolved) error {
+	if x.run.State.Terminal() {
+		return fmt.Errorf("nothing to resolve: the run has ended: %s: %w", x.run.State, workflow.ErrConflict)
+	}
+	u, ok := x.run.Unit(ref)
+	if !ok {
+		return fmt.Errorf("the run has no step %s: %w", ref, workflow.ErrNotFound)
+	}
+	if err := u.Resolvable(); err != nil {
+		return err
+	}
+	x.emit(command{unit: u, attempt: len(u.Attempts), payload: &word})
+	return nil
+}
