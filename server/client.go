@@ -71,15 +71,13 @@ func (c *Client) View(ctx context.Context, id workflow.RunID) (workflow.RunView,
 
 // Cancel asks for the end of a run. The request is durable when it returns.
 func (c *Client) Cancel(ctx context.Context, id workflow.RunID, by string) error {
-	body, err := json.Marshal(cancelRequest{By: by})
-	if err != nil {
-		return err
-	}
-	resp, err := c.send(ctx, http.MethodPost, runPath(id, "/cancel"), body)
-	if err != nil {
-		return err
-	}
-	return resp.Body.Close()
+	return c.post(ctx, runPath(id, "/cancel"), cancelRequest{By: by})
+}
+
+// Resolve says what became of the submission of a unit of a run. The word is
+// durable when it returns.
+func (c *Client) Resolve(ctx context.Context, id workflow.RunID, unit workflow.UnitRef, word workflow.SubmissionResolved) error {
+	return c.post(ctx, runPath(id, "/resolve"), resolveRequest{unit, word})
 }
 
 // Events calls f with each event of a run from sequence number from on. With
@@ -135,6 +133,19 @@ func (c *Client) get(ctx context.Context, path string, v any) error {
 		return fmt.Errorf("read answer of the owner: %w", err)
 	}
 	return nil
+}
+
+// post sends a request whose answer has no body.
+func (c *Client) post(ctx context.Context, path string, request any) error {
+	body, err := json.Marshal(request)
+	if err != nil {
+		return err
+	}
+	resp, err := c.send(ctx, http.MethodPost, path, body)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
 }
 
 // send returns an answer that is no error; the caller closes its body.

@@ -9,6 +9,7 @@
 //	GET  /v1/runs/{id}          the full picture of one
 //	GET  /v1/runs/{id}/events   its history, as JSON lines or server-sent events
 //	POST /v1/runs/{id}/cancel   asks for its end; durable when answered
+//	POST /v1/runs/{id}/resolve  says what became of a submission; durable when answered
 //
 // An error is {"error":{"code":…,"message":…}} with a status of 4xx or 5xx.
 package server
@@ -38,6 +39,10 @@ type Run interface {
 	Changed() <-chan struct{}
 	// Cancel asks for the end of the run; the request is durable when it returns.
 	Cancel(ctx context.Context, by string) error
+	// Resolve takes the word of a person on what became of the submission of a unit;
+	// it is durable when it returns. An error that is [workflow.ErrConflict] if there
+	// is nothing to say about it.
+	Resolve(ctx context.Context, unit workflow.UnitRef, word workflow.SubmissionResolved) error
 }
 
 // Runs are the runs to serve.
@@ -72,6 +77,7 @@ func routes() []route {
 		{"GET /v1/runs/{id}", (*Server).show},
 		{"GET /v1/runs/{id}/events", (*Server).events},
 		{"POST /v1/runs/{id}/cancel", (*Server).cancel},
+		{"POST /v1/runs/{id}/resolve", (*Server).resolve},
 	}
 }
 
@@ -168,6 +174,25 @@ func (s *Server) cancel(w http.ResponseWriter, r *http.Request) error {
 		return badRequest("body: by must say who asks, in at most %d bytes", maxName)
 	}
 	if err := run.Cancel(r.Context(), request.By); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+func (s *Server) resolve(w http.ResponseWriter, r *http.Request) error {
+	run, err := s.find(r)
+	if err != nil {
+		return err
+	}
+	var request resolveRequest
+	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
+		return badRequest("body: %v", err)
+	}
+	if err := request.check(); err != nil {
+		return err
+	}
+	if err := run.Resolve(r.Context(), request.UnitRef, request.SubmissionResolved); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusAccepted)

@@ -30,7 +30,8 @@ type history struct {
 	events  []workflow.Event
 	changed chan struct{}
 	cancels []string
-	err     error // what Cancel answers
+	words   []resolveRequest
+	err     error // what Cancel and Resolve answer
 }
 
 func newHistory(id workflow.RunID, payloads ...workflow.Payload) *history {
@@ -79,6 +80,13 @@ func (h *history) Cancel(_ context.Context, by string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.cancels = append(h.cancels, by)
+	return h.err
+}
+
+func (h *history) Resolve(_ context.Context, unit workflow.UnitRef, word workflow.SubmissionResolved) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.words = append(h.words, resolveRequest{unit, word})
 	return h.err
 }
 
@@ -175,6 +183,48 @@ func TestCancel(t *testing.T) {
 	}
 	if err := c.Cancel(t.Context(), "A", strings.Repeat("x", maxName+1)); err == nil {
 		t.Error("a name of 257 bytes is accepted")
+	}
+}
+
+func TestResolve(t *testing.T) {
+	t.Parallel()
+	h := newHistory("A")
+	c, _ := serve(t, h)
+	unit := workflow.UnitRef{Step: "simulate", Instance: "dt=30"}
+	good := []resolveRequest{
+		{unit, workflow.SubmissionResolved{As: workflow.ResolvedJob, JobID: "12", By: "ada@login1"}},
+		{unit, workflow.SubmissionResolved{As: workflow.ResolvedNeverRan, By: "ada@login1"}},
+		{workflow.UnitRef{Step: "simulate"}, workflow.SubmissionResolved{As: workflow.ResolvedFailed, By: "ada@login1"}},
+	}
+	for _, r := range good {
+		if err := c.Resolve(t.Context(), "A", r.UnitRef, r.SubmissionResolved); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(good, h.words); diff != "" {
+		t.Errorf("words (-want +got):\n%s", diff)
+	}
+	for want, r := range map[string]resolveRequest{
+		"as must be":     {unit, workflow.SubmissionResolved{As: "perhaps", By: "ada"}},
+		"who knows":      {unit, workflow.SubmissionResolved{As: workflow.ResolvedFailed}},
+		"in at most":     {unit, workflow.SubmissionResolved{As: workflow.ResolvedFailed, By: strings.Repeat("x", maxName+1)}},
+		"step is":        {workflow.UnitRef{}, workflow.SubmissionResolved{As: workflow.ResolvedFailed, By: "ada"}},
+		"goes with":      {unit, workflow.SubmissionResolved{As: workflow.ResolvedJob, By: "ada"}},
+		"only with it":   {unit, workflow.SubmissionResolved{As: workflow.ResolvedFailed, JobID: "12", By: "ada"}},
+		"job_id goes wi": {unit, workflow.SubmissionResolved{As: workflow.ResolvedJob, JobID: strings.Repeat("1", maxName+1), By: "ada"}},
+	} {
+		if err := c.Resolve(t.Context(), "A", r.UnitRef, r.SubmissionResolved); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %q", r, err, want)
+		}
+	}
+	if len(h.words) != len(good) {
+		t.Errorf("%d words reached the run, %d were good", len(h.words), len(good))
+	}
+	h.mu.Lock()
+	h.err = fmt.Errorf("nothing to resolve: %w", workflow.ErrConflict)
+	h.mu.Unlock()
+	if err := c.Resolve(t.Context(), "A", unit, good[0].SubmissionResolved); !errors.Is(err, workflow.ErrConflict) {
+		t.Errorf("conflict came back as %v", err)
 	}
 }
 

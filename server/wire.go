@@ -22,6 +22,29 @@ type cancelRequest struct {
 	By string `json:"by"` // user@host
 }
 
+// resolveRequest is {"step":…,"instance":…,"as":…,"job_id":…,"by":…}.
+type resolveRequest struct {
+	workflow.UnitRef
+	workflow.SubmissionResolved
+}
+
+func (r *resolveRequest) check() error {
+	switch r.As {
+	case workflow.ResolvedJob, workflow.ResolvedNeverRan, workflow.ResolvedFailed:
+	default:
+		return badRequest("body: as must be %s, %s or %s", workflow.ResolvedJob, workflow.ResolvedNeverRan, workflow.ResolvedFailed)
+	}
+	switch {
+	case r.By == "" || len(r.By) > maxName:
+		return badRequest("body: by must say who knows, in at most %d bytes", maxName)
+	case r.Step == "":
+		return badRequest("body: step is missing")
+	case (r.As == workflow.ResolvedJob) != (r.JobID != "") || len(r.JobID) > maxName:
+		return badRequest("body: job_id goes with as: %s, and only with it", workflow.ResolvedJob)
+	}
+	return nil
+}
+
 // failure is the body of an answer that is an error.
 type failure struct {
 	Error struct {
