@@ -49,6 +49,7 @@ var rules = map[string]rule{
 	"internal/plan":               {own: []string{"workflow", "steps/jobscript"}},
 	"internal/redact":             {},
 	"internal/netguard":           {},
+	"internal/why":                {own: []string{"workflow", "internal/console"}},
 	"internal/console":            {own: []string{"workflow", "internal/redact"}, mods: []string{"golang.org/x/term"}},
 	"internal/dagsvg":             {},
 	"internal/archtest":           {},
@@ -68,7 +69,7 @@ var rules = map[string]rule{
 	"cmd/fcflow": {
 		own: []string{
 			"workflow", "engine", "store", "firecrest", "firecrest/datatransfer", "steps", "scheduler", "server", "sandbox", "schema",
-			"internal/settings", "internal/console", "internal/dagsvg", "internal/plan",
+			"internal/settings", "internal/console", "internal/dagsvg", "internal/plan", "internal/why",
 		},
 		mods: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/rs/zerolog", "golang.org/x/term"},
 	},

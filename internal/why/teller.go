@@ -1,0 +1,171 @@
+package why
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// teller turns events into facts, one after another.
+type teller struct {
+	step *workflow.Step
+	// done: the instance has ended. underWay: an attempt has begun and not ended.
+	done, underWay bool
+	// said is the reason and message of the last wait that was told; waits that
+	// only repeat it are passed over.
+	said       workflow.AttemptWaiting
+	waitsSince time.Time
+	fence      workflow.Fence
+	sentAt     time.Time
+	looks      int // that found nothing, since the last request
+	// obvious is what is waited for after the last fact, as everybody expects.
+	obvious workflow.WaitReason
+	read    map[string]bool // requests that were shown already, by their id
+}
+
+// note adds what an event says to the chain.
+func (t *teller) note(c *Chain, e *workflow.Event) {
+	if start, ok := e.Data.(*workflow.AttemptStarted); ok {
+		c.Attempts = append(c.Attempts, Attempt{Attempt: e.Attempt, StartedAt: e.At, System: start.System, Facts: []Fact{}})
+		t.said, t.waitsSince, t.looks, t.sentAt = workflow.AttemptWaiting{}, time.Time{}, 0, time.Time{}
+		t.underWay = true
+	}
+	f := Fact{Seq: e.Seq, At: e.At, Kind: e.Data.Kind()}
+	t.tell(&f, e.Data)
+	facts := &c.Facts
+	if n := len(c.Attempts); n > 0 {
+		a := &c.Attempts[n-1]
+		facts = &a.Facts
+		switch p := e.Data.(type) {
+		case *workflow.SubmissionIntent:
+			a.Token, a.JobName, a.Fence = p.Token, p.JobName, p.Fence
+		case *workflow.AttemptFinished:
+			if a.EndedAt.IsZero() {
+				a.EndedAt, a.State, a.Cause = e.At, p.State, p.Cause
+			}
+		}
+	}
+	if f.Text == "" {
+		return
+	}
+	f.Because = f.Rule.Sentence()
+	*facts = append(*facts, f)
+}
+
+// tell says an event in words; it leaves the text empty where there is nothing
+// to say.
+func (t *teller) tell(f *Fact, p workflow.Payload) {
+	if t.done {
+		return // what follows does not touch the instance any more
+	}
+	switch p := p.(type) {
+	case *workflow.RunOpened:
+		if !t.underWay {
+			return
+		}
+		f.Text = fmt.Sprintf("process %d on %s took the run over (epoch %d)", p.Owner.PID, p.Owner.Host, p.Owner.Epoch)
+	case *workflow.CancelRequested:
+		f.Text = p.By + " asked for the end of the run"
+	case *workflow.RunTimedOut:
+		f.Text = "the timeout of the run passed"
+	case *workflow.UnitReady:
+		f.Text = "its condition is true: it may start"
+	case *workflow.UnitSkipped:
+		t.skipped(f, p)
+	case *workflow.UnitFailed:
+		t.done = true
+		f.Text = fmt.Sprintf("failed before anything was tried: %s: %s", p.Cause, p.Message)
+	case *workflow.AttemptStarted:
+		f.Text = "the attempt began"
+		if !p.Deadline.IsZero() {
+			f.Text += ", with time until " + clock(p.Deadline)
+		}
+	case *workflow.AttemptWaiting:
+		t.waits(f, p)
+	case *workflow.AttemptWoken:
+		f.Text = wakeWords[p.Why]
+	case *workflow.AttemptExpired:
+		f.Text, f.Means = expiry(p.Cause), "what is under way is ended; evidence that it succeeded in time still counts"
+	case *workflow.Checkpoint:
+		f.Text = checkpointWords[p.Key]
+	case *workflow.AttemptFinished:
+		t.finished(f, p)
+	default:
+		t.submission(f, p)
+	}
+}
+
+// skipped tells why a unit does not run.
+func (t *teller) skipped(f *Fact, p *workflow.UnitSkipped) {
+	t.done = true
+	f.Text = "skipped: " + string(p.Cause)
+	if words := skipWords[p.Cause]; words != "" {
+		f.Text = "skipped: " + words
+	}
+	switch {
+	case p.Root != nil:
+		f.Means = fmt.Sprintf("the trouble began with %s", p.Root)
+	case p.Message != "":
+		f.Text += ": " + p.Message
+	}
+}
+
+// waits tells what an attempt waits for, unless that was just said.
+func (t *teller) waits(f *Fact, p *workflow.AttemptWaiting) {
+	if p.Reason != t.said.Reason || t.waitsSince.IsZero() {
+		t.waitsSince = f.At
+	}
+	repeated := p.Reason == t.said.Reason && p.Message == t.said.Message || p.Reason == t.obvious
+	t.said, t.obvious = *p, ""
+	if repeated {
+		return
+	}
+	f.Text = "waits " + reasonWords[p.Reason]
+	if p.Message != "" {
+		f.Text += ": " + p.Message
+	}
+}
+
+// finished tells how an attempt ended, and what follows.
+func (t *teller) finished(f *Fact, p *workflow.AttemptFinished) {
+	t.said, t.waitsSince = workflow.AttemptWaiting{Reason: workflow.WaitBackoff}, f.At
+	t.underWay = false
+	f.Rule = p.Rule
+	f.Text = "ended " + string(p.State)
+	for _, part := range []string{string(p.Cause), p.Message} {
+		if part != "" {
+			f.Text += ": " + part
+		}
+	}
+	if p.Evidence != "" {
+		f.Text += "; evidence: " + p.Evidence
+	}
+	if p.Retry == nil {
+		t.done = true
+		return
+	}
+	f.Means = "the next attempt is made at " + clock(p.Retry.At) + ", " + t.ruleOf(p)
+}
+
+// ruleOf names what allows another attempt.
+func (t *teller) ruleOf(p *workflow.AttemptFinished) string {
+	i := p.Retry.Rule
+	switch {
+	case p.Rule == workflow.RulePerson:
+		return "because a person said so"
+	case i < 0 || i >= len(t.step.Retry):
+		return "by the step type's own rule"
+	}
+	rule := t.step.Retry[i]
+	var causes []string
+	for _, c := range rule.Causes {
+		causes = append(causes, string(c))
+	}
+	text := fmt.Sprintf("by retry rule %d (%s, at most %d times)", i+1, strings.Join(causes, ", "), rule.Max)
+	if grown := grownWords(p.Retry.Grow); grown != "" {
+		text += ", with " + grown
+	}
+	return text
+}
