@@ -92,6 +92,9 @@ type UnitView struct {
 	Wait     *WaitView       `json:"wait,omitempty"`
 	Outputs  json.RawMessage `json:"outputs,omitempty"`
 	Attempts []AttemptView   `json:"attempts,omitempty"`
+	// Unknown: nobody knows what became of a submission; `fcflow resolve` takes the
+	// word of a person.
+	Unknown bool `json:"unknown,omitempty"`
 }
 
 // WaitView is what a waiting instance waits for.
@@ -116,6 +119,26 @@ type AttemptView struct {
 	Token     string          `json:"token,omitempty"`
 	JobID     string          `json:"job_id,omitempty"`
 	Job       *JobObserved    `json:"job,omitempty"`
+	// Submission is what is known of how the job was submitted.
+	Submission *SubmissionView `json:"submission,omitempty"`
+}
+
+// SubmissionView is what is known of the submission of a job.
+type SubmissionView struct {
+	JobName  string `json:"job_name"`
+	Fence    Fence  `json:"fence,omitempty"`
+	Requests int    `json:"requests"`
+	// Answer is what came back of the last request, if it was no acceptance.
+	Answer string `json:"answer,omitempty"`
+	// Looks are how often the job was looked for in vain since then, the last time
+	// at LookedAt.
+	Looks    int       `json:"looks"`
+	LookedAt time.Time `json:"looked_at,omitzero"`
+	// Candidates are the jobs that carry the token; Owner is which of them, or that
+	// none of them, may run the payload.
+	Candidates []string            `json:"candidates,omitempty"`
+	Owner      *SubmissionOwner    `json:"owner,omitempty"`
+	Resolved   *SubmissionResolved `json:"resolved,omitempty"`
 }
 
 // Describe derives the full picture of the run.
@@ -146,7 +169,7 @@ func (r *Run) Describe() RunView {
 func (u *Unit) Describe() UnitView {
 	v := UnitView{
 		Step: u.Step.Step.ID, Instance: u.Instance, State: u.State, Since: u.Since,
-		Cause: u.Cause, Message: u.Message, Outputs: u.Outputs.shown(),
+		Cause: u.Cause, Message: u.Message, Outputs: u.Outputs.shown(), Unknown: u.Unknown(),
 	}
 	if u.Root != nil && u.Root != u {
 		ref := u.Root.Ref()
@@ -171,10 +194,21 @@ func (a *Attempt) describe() AttemptView {
 		v.Evidence, v.Tail = a.End.Evidence, a.End.Tail
 	}
 	if s := a.Submission; s != nil {
-		v.Token, v.JobID = s.Intent.Token, s.JobID
+		v.Token, v.JobID, v.Submission = s.Intent.Token, s.JobID, s.describe()
 	}
 	if v.JobID == "" && a.Job != nil {
 		v.JobID = a.Job.JobID
+	}
+	return v
+}
+
+func (s *Submission) describe() *SubmissionView {
+	v := &SubmissionView{
+		JobName: s.Intent.JobName, Fence: s.Intent.Fence, Requests: s.Sent, Looks: s.Votes, LookedAt: s.VotedAt,
+		Candidates: slices.Clone(s.Candidates), Owner: s.Owner, Resolved: s.Resolved,
+	}
+	if n := len(s.Outcomes); n > 0 {
+		v.Answer = s.Outcomes[n-1].Message
 	}
 	return v
 }
