@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fcflow/fcflow/internal/console"
-	"github.com/fcflow/fcflow/store"
 	"github.com/fcflow/fcflow/workflow"
 )
 
@@ -67,7 +66,7 @@ func runCheck(ctx context.Context, a *app, o checkOptions) error {
 	checked := make([]checkedRun, 0, len(ids))
 	for _, id := range ids {
 		c := checkedRun{ID: id, OK: true}
-		run, err := a.readWhole(ctx, st, id)
+		run, _, err := a.readRun(ctx, st, id, func(workflow.Event) {})
 		if run != nil {
 			c.State, c.Seq = run.State, run.Seq
 		}
@@ -82,23 +81,6 @@ func runCheck(ctx context.Context, a *app, o checkOptions) error {
 		errs = append(errs, a.streams.Out.JSON(checked))
 	}
 	return errors.Join(errs...)
-}
-
-// readWhole folds a run, asking its owner for the events if there is one.
-func (a *app) readWhole(ctx context.Context, st *store.Store, id workflow.RunID) (*workflow.Run, error) {
-	live, err := a.alive(ctx, st, id)
-	if err != nil {
-		return nil, err
-	}
-	if live == nil || live.client == nil {
-		return a.stored(ctx, st, id)
-	}
-	defer live.close()
-	source, err := st.Frozen(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return a.fold(ctx, source, liveEvents(live.client, id))
 }
 
 func (a *app) printChecked(c checkedRun, f format) {

@@ -120,6 +120,18 @@ func (a *app) completeUnits(ctx context.Context, ref string) ([]string, cobra.Sh
 	return names, none
 }
 
+// completeRunAndUnit offers runs, and for the second argument steps of the run.
+func (a *app) completeRunAndUnit(keep func(store.Listed) bool) cobra.CompletionFunc {
+	return func(c *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
+		if len(args) == 1 {
+			a.given = func(flag string) bool { return c.Flags().Changed(flag) }
+			names, directive := a.completeUnits(c.Context(), args[0])
+			return withPrefix(names, text), directive
+		}
+		return a.completeRuns(keep)(c, args, text)
+	}
+}
+
 // completeInputs offers the inputs of the workflow on the command line.
 func (a *app) completeInputs(_ *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
 	const directive = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace

@@ -22,7 +22,7 @@ func TestJSONKeys(t *testing.T) {
 	for name, form := range map[string]any{
 		"config_show": shownConfig{}, "systems_list": shownSystem{}, "systems_show": shownSite{}, "plan": shownPlan{}, "doctor": diagnosis{},
 		"runs_list": listedRun{}, "runs_show": shownRun{}, "steps_show": stepType{}, "validate": validated{},
-		"check": checkedRun{}, "version": versionInfo{}, "error": errorJSON{},
+		"runs_why": explained{}, "check": checkedRun{}, "version": versionInfo{}, "error": errorJSON{},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

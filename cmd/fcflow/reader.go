@@ -113,6 +113,42 @@ func (a *app) stored(ctx context.Context, st *store.Store, id workflow.RunID) (*
 	return a.fold(ctx, source, a.events(st, id))
 }
 
+// readRun folds a run, asking its owner for the events if there is one, and
+// tells note of each event. It reports whether a process drives the run.
+func (a *app) readRun(ctx context.Context, st *store.Store, id workflow.RunID, note func(workflow.Event)) (run *workflow.Run, driven bool, err error) {
+	source, err := st.Frozen(ctx, id)
+	if err != nil {
+		return nil, false, err
+	}
+	live, err := a.alive(ctx, st, id)
+	if err != nil {
+		return nil, false, err
+	}
+	if live != nil && live.client != nil {
+		defer live.close()
+		run, err = a.fold(ctx, source, telling(liveEvents(live.client, id), note))
+		if !errors.Is(err, server.ErrGone) {
+			return run, true, err
+		}
+	}
+	run, err = a.fold(ctx, source, telling(a.events(st, id), note))
+	if errors.Is(err, workflow.ErrOwned) && live != nil {
+		err = withHint(fmt.Errorf("run %s: %s: %w", id, live.who(), workflow.ErrOwned), "ask on %s", live.owner.Host)
+	}
+	return run, false, err
+}
+
+// telling is a reader that tells note of each event, more than once if it is read
+// more than once.
+func telling(events engine.EventReader, note func(workflow.Event)) engine.EventReader {
+	return reading(func(ctx context.Context, from int64, f func(workflow.Event) error) error {
+		return events.Read(ctx, from, func(e workflow.Event) error {
+			note(e)
+			return f(e)
+		})
+	})
+}
+
 // events reads the history of a run that nobody owns.
 func (a *app) events(st *store.Store, id workflow.RunID) engine.EventReader {
 	return reading(func(ctx context.Context, from int64, f func(workflow.Event) error) error {

@@ -10,6 +10,7 @@ RUN is the id of a run, its beginning or end if no other run has the same
 (people see the last six characters), "last" for the newest run, or the name of a
 workflow for its newest run.`,
 		`  fcflow runs list
-  fcflow runs show last`,
-		newRunsListCommand(a), newRunsShowCommand(a), newRunsWatchCommand(a), newRunsLogsCommand(a), newRunsEventsCommand(a))
+  fcflow runs show last
+  fcflow runs why last simulate`,
+		newRunsListCommand(a), newRunsShowCommand(a), newRunsWatchCommand(a), newRunsWhyCommand(a), newRunsLogsCommand(a), newRunsEventsCommand(a))
 }

@@ -32,13 +32,8 @@ func newRunsLogsCommand(a *app) *cobra.Command {
 		Short: "Print the output of jobs and local commands",
 		Long: `Prints what is kept here of the output of a run, step by step, or of one step.
 The output of a job that is not kept here is fetched from its system.`,
-		Example: "  fcflow runs logs last\n  fcflow runs logs last simulate --tail 50",
-		ValidArgsFunction: func(c *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
-			if len(args) == 1 {
-				return a.completeUnits(c.Context(), args[0])
-			}
-			return a.completeRuns(nil)(c, args, text)
-		},
+		Example:           "  fcflow runs logs last\n  fcflow runs logs last simulate --tail 50",
+		ValidArgsFunction: a.completeRunAndUnit(nil),
 	}
 	c.Flags().IntVar(&o.attempt, "attempt", 0, "only attempt `N`; default the newest")
 	c.Flags().IntVar(&o.tail, "tail", 0, "only the last `N` lines of each; 0 prints all")
