@@ -278,13 +278,14 @@ func doing(u *workflow.Unit) string {
 	}
 }
 
-// jobWords reads "job 12 on daint PENDING (Priority)".
+// jobWords reads "job 12 on daint PENDING (Priority)": of the job that owns the
+// token of the attempt, once that is known.
 func jobWords(a *workflow.Attempt) string {
 	text := ""
 	if s := a.Submission; s != nil && s.JobID != "" {
 		text = fmt.Sprintf("job %s on %s", s.JobID, a.System)
 	}
-	if j := a.Job; j != nil {
+	if j := a.Job; j != nil && (a.Submission == nil || a.Submission.JobID == j.JobID) {
 		text = fmt.Sprintf("job %s on %s %s", j.JobID, a.System, j.State)
 		if j.Reason != "" && j.Reason != "None" {
 			text += fmt.Sprintf(" (%s)", j.Reason)

@@ -119,6 +119,38 @@ func TestProgressRegion(t *testing.T) {
 	}
 }
 
+// TestProgressOwner: once it is known which job owns the token, it is the one
+// that is shown, whatever was seen of another.
+func TestProgressOwner(t *testing.T) {
+	t.Parallel()
+	show := newProgress(console.Plain(nil, new(bytes.Buffer), new(bytes.Buffer)).Err, true)
+	defer show.close()
+	tell := newTeller(t, show)
+	tell.event("prepare", 1, &workflow.AttemptStarted{})
+	tell.event("prepare", 1, &workflow.AttemptFinished{State: workflow.Succeeded})
+	tell.event("simulate", 1, &workflow.AttemptStarted{System: "daint"})
+	tell.event("simulate", 1, &workflow.SubmissionIntent{Token: "t"})
+	tell.event("simulate", 1, &workflow.SubmissionLooked{Jobs: []string{"7", "8"}})
+	check := func(want string) {
+		t.Helper()
+		tell.event("simulate", 1, &workflow.AttemptWaiting{Reason: workflow.WaitJob})
+		if got := region(show, tell.now)[0]; !strings.HasSuffix(got, want) {
+			t.Errorf("shown %q, want %q", got, want)
+		}
+		u, _ := tell.run.Unit(workflow.UnitRef{Step: "simulate"})
+		if got := jobFact(&u.Describe().Attempts[0]); "job "+strings.ReplaceAll(got, ",", "") != want {
+			t.Errorf("runs show says %q, want %q", got, want)
+		}
+		tell.event("simulate", 1, &workflow.AttemptWoken{})
+	}
+	tell.event("simulate", 1, &workflow.JobObserved{JobID: "7", State: "CANCELLED", Terminal: true})
+	check("job 7 on daint CANCELLED")
+	tell.event("simulate", 1, &workflow.SubmissionOwner{JobID: "8", Rule: workflow.RuleClaim})
+	check("job 8 on daint")
+	tell.event("simulate", 1, &workflow.JobObserved{JobID: "8", State: "PENDING"})
+	check("job 8 on daint PENDING")
+}
+
 // region is what a terminal would show, without its styles.
 func region(show *progress, now time.Time) []string {
 	var got []string

@@ -139,7 +139,7 @@ func jobFact(t *workflow.AttemptView) string {
 	if t.System != "" {
 		text += " on " + t.System
 	}
-	if j := t.Job; j != nil {
+	if j := t.Job; j != nil && j.JobID == t.JobID { // not of one that has lost
 		text += ", " + j.State
 		if j.ExitCode != nil {
 			text += fmt.Sprintf(", exit code %d", *j.ExitCode)
@@ -191,10 +191,19 @@ func (a *app) sayAttention(v *workflow.RunView) {
 		for j := range v.Steps[i].Instances {
 			if u := &v.Steps[i].Instances[j]; u.Wait != nil && u.Wait.Reason == workflow.WaitAttention {
 				a.note("  %s: %s", unitRef(u), u.Wait.Message)
+				a.note("    the evidence: fcflow runs why %s %s", a.refer(v.ID), shellQuote(unitRef(u).String()))
+				if u.Unknown {
+					a.note("    say what became of it: %s", a.resolveWith(v.ID, u))
+				}
 			}
 		}
 	}
 	a.note("  look at it: fcflow runs show %s", a.refer(v.ID))
+}
+
+// resolveWith is how to say what became of a submission.
+func (a *app) resolveWith(id workflow.RunID, u *workflow.UnitView) string {
+	return fmt.Sprintf("fcflow resolve %s %s --job ID | --never-ran | --failed", a.refer(id), shellQuote(unitRef(u).String()))
 }
 
 // shellQuote makes a text one word of a command line.

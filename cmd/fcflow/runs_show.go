@@ -115,6 +115,7 @@ func (a *app) printRun(v *shownRun, now time.Time) {
 		out.Println()
 		out.Table([]string{"STEP", "USES", "STATE", "TOOK", "JOB", "NOTE"}, unitRows(v.Steps, v.Live, now))
 	}
+	a.printUnknown(v, now)
 	for _, u := range failures(&v.RunView) {
 		out.Println()
 		a.printFailure(out, &v.RunView, u)
@@ -184,6 +185,8 @@ func unitNote(u *workflow.UnitView) string {
 		parts = append(parts, fmt.Sprintf("attempt %d", n))
 	}
 	switch {
+	case u.Wait != nil && u.Unknown:
+		parts = append(parts, string(u.Wait.Reason)+": nobody knows what became of its job")
 	case u.Wait != nil && u.Wait.Reason == workflow.WaitJob && u.Wait.Message != "":
 		parts = append(parts, u.Wait.Message)
 	case u.Wait != nil:

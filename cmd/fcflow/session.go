@@ -27,6 +27,8 @@ type session struct {
 	progress  *progress
 	owned     *owned
 	attention attention
+	// observed is told of each commit; it is set before the run is driven.
+	observed func(run *workflow.Run, events []workflow.Event)
 
 	server   *server.Server
 	served   chan error
@@ -122,6 +124,9 @@ func (e *session) newEngine(s *settings.Settings, v *service) *engine.Engine {
 			e.progress.observe(run, events, changed)
 			summaries.observe(run)
 			e.attention.observe(run)
+			if e.observed != nil {
+				e.observed(run, events)
+			}
 		},
 		Progress: e.progress.passing,
 	}
