@@ -3,13 +3,17 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/fcflow/fcflow/internal/settings"
+	"github.com/fcflow/fcflow/workflow"
 )
 
 // page reads a page that is written by hand.
@@ -74,6 +78,7 @@ func TestPageOfJSON(t *testing.T) {
 		"fcflow doctor": &diagnosis{}, "fcflow config show": &shownConfig{},
 		"fcflow run": &shownRun{}, "fcflow runs list": &[]listedRun{}, "fcflow check": &[]checkedRun{}, "fcflow validate": &[]validated{},
 		"fcflow steps show": &stepType{}, "fcflow version": &versionInfo{}, "fcflow runs show": &errorJSON{}, "fcflow runs events": &map[string]any{},
+		"fcflow runs why": &explained{},
 	}
 	for _, text := range blocks(page(t, "docs/json.md"), "") {
 		command, shown, ok := strings.Cut(strings.TrimPrefix(text, "$ "), "\n")
@@ -95,6 +100,33 @@ func TestPageOfJSON(t *testing.T) {
 	}
 	for prefix := range known {
 		t.Errorf("docs/json.md shows nothing of %s", prefix)
+	}
+}
+
+// TestPageOfGuarantees: the page lists every rule as `runs why` explains it, and
+// is where people look for it.
+func TestPageOfGuarantees(t *testing.T) {
+	t.Parallel()
+	_, table, _ := strings.Cut(page(t, "docs/guarantees.md"), "## The rules\n")
+	var rows []string
+	for line := range strings.Lines(table) {
+		if strings.HasPrefix(line, "| `") {
+			rows = append(rows, strings.TrimSpace(line))
+		}
+	}
+	var want []string
+	for _, rule := range workflow.Rules() {
+		want = append(want, fmt.Sprintf("| `%s` | %s |", rule, rule.Sentence()))
+	}
+	if diff := cmp.Diff(want, rows); diff != "" {
+		t.Errorf("rules of docs/guarantees.md (-want +got):\n%s", diff)
+	}
+	for file, link := range map[string]string{
+		"README.md": "(docs/guarantees.md)", "docs/workflows.md": "(guarantees.md)", "docs/semantics.md": "(guarantees.md)", "docs/architecture.md": "(guarantees.md)",
+	} {
+		if !strings.Contains(page(t, file), link) {
+			t.Errorf("%s does not lead to docs/guarantees.md", file)
+		}
 	}
 }
 
