@@ -14,6 +14,8 @@ SCHEDULES ?= 10000
 
 .PHONY: help build test race lint generate verify conformance fuzz bench bench-transfer crash protocol simulate crash-million transfers canary demo clean
 
+.PHONY: help build test race lint generate verify conformance fuzz bench bench-transfer crash protocol mutants transfers demo clean
+
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -71,6 +73,9 @@ simulate: ## go through SCHEDULES (10000) random schedules of kills and faults i
 
 crash-million: ## go through a million random schedules of kills and faults
 	$(GO) test -count=1 -v -timeout 0 -run TestSchedules ./internal/simulation -schedules 1000000 | grep -v '^ *\(=== \|--- PASS\)'
+
+mutants: ## plant 25 mistakes, one at a time, each of which a test must notice
+	@$(GO) test -count=1 -v -timeout 30m -parallel 2 -run TestMutants ./internal/mutants -mutants . | grep -v '^ *=== '
 
 transfers: ## move files TRANSFERS times (1000) while parts are lost, connections cut, programs killed
 	$(GO) test -count=1 -v -run TestTransfers ./internal/transfertest -transfers $(TRANSFERS) | grep -v '^ *\(=== \|--- PASS\)'

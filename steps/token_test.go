@@ -92,12 +92,13 @@ func (g *gate) copy() firecrest.JobID {
 	return id
 }
 
-// claim is the claim of the last submission's token; "" if there is none.
-func (g *gate) claim() string {
+// link is what a link of the last submission's token says: its claim, or with .x
+// its exit marker. It is "" if there is none.
+func (g *gate) link(suffix string) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	token, _, _ := strings.Cut(g.sent.StandardOutput, outputInfix)
-	text, _ := os.Readlink(token)
+	text, _ := os.Readlink(token + suffix)
 	return text
 }
 
@@ -173,7 +174,7 @@ func TestWhoClaimsFirstIsFollowed(t *testing.T) {
 					return &sandbox.Fault{DropRequest: true}
 				}
 				first = g.copy()
-				g.await("it has claimed the token", func() bool { return g.claim() == claimPrefix+string(first) })
+				g.await("it has claimed the token", func() bool { return g.link("") == claimPrefix+string(first) })
 				return nil
 			})
 			r := g.run(g.steps(false, "0"))
@@ -218,6 +219,46 @@ func TestNothingStartsAfterCancel(t *testing.T) {
 	r := g.drive(x)
 	if u := unit(t, r, "x"); u.State != workflow.Cancelled || !strings.HasPrefix(g.claimText(r, tokenOf(r, "x")), tombstonePrefix) || len(g.starts()) > 0 {
 		t.Errorf("the claim says %q; started: %v\n%s", g.claimText(r, tokenOf(r, "x")), g.starts(), states(r))
+	}
+}
+
+// TestCancelAfterTheClaim: the job has run while nobody could hear of it. It is too
+// late then to fence its token off, and what it did counts.
+func TestCancelAfterTheClaim(t *testing.T) {
+	t.Parallel()
+	var healed atomic.Bool
+	g := newGate(t, func(_ *gate, op string, post int) *sandbox.Fault {
+		switch {
+		case post > 0:
+			return &sandbox.Fault{DropReply: true}
+		case healed.Load() || !strings.HasPrefix(op, "GET /compute/") && !strings.HasSuffix(op, "/ops/ls"):
+			return nil
+		}
+		return &sandbox.Fault{Status: http.StatusBadGateway}
+	})
+	x := g.create(g.load(g.steps(false, "0")))
+	var once sync.Once
+	g.observe(func(r *workflow.Run) {
+		if !waiting(workflow.WaitOutage)(r) || !r.Steps[0].Units[0].Attempt().Submission.Doubtful() {
+			return
+		}
+		once.Do(func() {
+			go func() {
+				g.await("the job has left its exit marker", func() bool { return strings.HasPrefix(g.link(markerSuffix), markerPrefix+"0.") })
+				if err := x.Cancel(t.Context(), "test"); err != nil {
+					t.Error(err)
+				}
+				healed.Store(true)
+			}()
+		})
+	})
+	r := g.drive(x)
+	u := unit(t, r, "x")
+	if s := u.Attempt().Submission; u.State != workflow.Succeeded || s.Owner == nil || g.link("") != claimPrefix+s.Owner.JobID {
+		t.Errorf("the claim says %q, the owner is %+v\n%s", g.link(""), s.Owner, states(r))
+	}
+	if starts := g.starts(); len(starts) != 1 {
+		t.Errorf("started: %v", starts)
 	}
 }
 

@@ -59,6 +59,7 @@ var rules = map[string]rule{
 	"bench/figures":               {own: []string{"workflow"}},
 	"bench/transfer":              {own: []string{"firecrest", "sandbox", "store", "bench/figures"}},
 	"internal/gentletest":         {},
+	"internal/mutants":            {},
 	"internal/securitytest":       {},
 	"internal/canary":             {},
 	"internal/canary/scan":        {own: []string{"internal/canary"}},

@@ -18,7 +18,7 @@ var mutants = []mutant{
 	{"exit-79-is-a-failure", "takes the end of a job that came second for the end of the payload", "steps", "TestWhoClaimsFirstIsFollowed"},
 	{"replied-id-is-the-owner", "believes that the job of the answer owns the token", "steps", "TestWhoClaimsFirstIsFollowed"},
 	{"new-token-without-tombstone", "goes on to another token while a job of this one may still claim it", "steps", "TestCancelledInTheQueue"},
-	{"tombstone-overwrites", "fences a token off that a job has claimed", "steps", "TestCancelOfWhatSucceeded"},
+	{"tombstone-overwrites", "fences a token off that a job has claimed", "steps", "TestCancelAfterTheClaim"},
 	{"cancel-without-tombstone", "cancels a job and lets another of its token start", "steps", "TestNothingStartsAfterCancel"},
 
 	// What is on record when.
