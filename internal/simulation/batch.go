@@ -172,7 +172,7 @@ func (b *batch) foretell(j *job) {
 	takes, end := j.payload.takes, j.payload.end(j.attempt)
 	takes += b.dice("takes", j).between(0, takes/10)
 	part := func(d *dice) time.Duration { return d.between(takes/20, takes) }
-	if d, hit := b.troubled(nodeFail, j); hit {
+	if d, hit := b.troubled(nodeFail, j); hit && d.hits(0.7) {
 		b.later(j, part(d), func() { b.world.strike(nodeFail); b.end(j, nodeDied, 1, 0, "") })
 	}
 	if d, hit := b.troubled(requeued, j); hit && j.round == 0 && !noRequeue.MatchString(j.script) {
@@ -218,7 +218,16 @@ func (b *batch) exit(j *job, with string) {
 	if code != 0 {
 		state = failed
 	}
-	b.later(j, b.dice("epilogue", j).between(10*time.Millisecond, 3*time.Second), func() { b.end(j, state, code, 0, "") })
+	if j.ending {
+		return
+	}
+	d := b.dice("epilogue", j)
+	if _, hit := b.troubled(nodeFail, j); hit && d.hits(0.3) { // just when all was done
+		b.world.strike(nodeFail)
+		b.later(j, d.between(0, time.Second), func() { b.end(j, nodeDied, 1, 0, "") })
+		return
+	}
+	b.later(j, d.between(10*time.Millisecond, 3*time.Second), func() { b.end(j, state, code, 0, "") })
 }
 
 // requeue puts a job whose node died back into the queue. For a moment it may
@@ -235,13 +244,19 @@ func (b *batch) requeue(j *job) {
 }
 
 // stop asks a running job to end: by TERM, and half a minute later for good. A
-// payload that is just ready ends by itself.
+// payload that heeds TERM may end by itself, and well; the job is cancelled all
+// the same.
 func (b *batch) stop(j *job, by string) {
 	if j.ending {
 		return
 	}
 	j.ending, j.by = true, by
-	b.later(j, b.dice("stop", j).between(100*time.Millisecond, 30*time.Second), func() { b.end(j, cancelled, 0, 15, by) })
+	d := b.dice("stop", j)
+	wait := d.between(100*time.Millisecond, 30*time.Second)
+	if heeds := d.between(50*time.Millisecond, wait); j.paid && !j.done && d.hits(0.25) {
+		b.later(j, heeds, func() { b.exit(j, "0") })
+	}
+	b.later(j, wait, func() { b.end(j, cancelled, 0, 15, by) })
 }
 
 // end ends a job.
@@ -271,6 +286,7 @@ func (b *batch) cancel(id string) *answer {
 	case j.state == pending:
 		b.end(j, cancelled, 0, 0, "1000")
 	default:
+		b.world.judgeStop(j)
 		b.stop(j, "1000")
 	}
 	return &answer{status: 204, signed: true}

@@ -135,6 +135,8 @@ func (o op) troubles() []Fault {
 		return []Fault{refused, LostReply, tokenDown}
 	case opSubmit:
 		return append([]Fault{lateEffect, twice, jobLimit}, everything...)
+	case opSymlink, opCancel:
+		return append([]Fault{lateEffect}, everything...)
 	case opJobs, opJob:
 		return append([]Fault{listFails}, everything...)
 	}
@@ -160,7 +162,7 @@ func trouble(kind Fault, r *request, d *dice) fate {
 	case silentReply:
 		return fate{mute: true}
 	case lateEffect:
-		a := pick(d, []*answer{failure(408, commandTimeout), gatewayAnswer(504), failure(500, "Unable to submit new job")})
+		a := pick(d, []*answer{failure(408, commandTimeout), gatewayAnswer(504), serverErrorAnswer(r, d)})
 		return fate{replace: a, late: d.between(time.Second, 300*time.Second)}
 	case twice:
 		return fate{copied: d.between(time.Millisecond, 45*time.Second)}

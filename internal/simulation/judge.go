@@ -21,6 +21,7 @@ const (
 	Invented   Rule = "invented"   // and nothing else is
 	AfterEnd   Rule = "after end"  // when the work is over, nothing of it starts
 	Orphan     Rule = "orphan"     // nor runs on
+	Harm       Rule = "harm"       // the program ends no payload that nobody wants it to
 	Stuck      Rule = "stuck"      // the work ends
 )
 
@@ -63,6 +64,16 @@ func (w *World) judgeStart(j *job) {
 	if w.account != nil {
 		w.wrong(AfterEnd, "%s starts in job %s when the work is over", j.unit, j.id)
 	}
+}
+
+// judgeStop looks at a job that the program has cancelled while it runs. Nobody
+// wants that who has not cancelled the work, or given the task a time.
+func (w *World) judgeStop(j *job) {
+	i := slices.IndexFunc(w.schedule.Plan.Tasks, func(t Task) bool { return t.Unit == j.unit })
+	if i < 0 || w.schedule.Plan.Tasks[i].Timeout > 0 || w.schedule.Cancel > 0 || !j.paid || j.done {
+		return
+	}
+	w.wrong(Harm, "job %s of %s is cancelled while it does its work", j.id, j.name)
 }
 
 // succeeded reports whether the payload of a unit has ended with 0.
