@@ -147,16 +147,11 @@ func (e ending) seenEnd() time.Time {
 	return e.job.Time.End
 }
 
-// mayBeMarked reports whether a job ended in a way in which it leaves a marker.
-// PBS tells so little that any end may be one.
+// mayBeMarked reports whether a job that claimed its token may have left a marker
+// that does not show yet. A payload may end well while its job is being ended, or
+// right before its node dies; only a job that says that it ran nothing has none.
 func mayBeMarked(j firecrest.Job) bool {
-	switch j.Status.State.Name() {
-	case "COMPLETED", "F":
-		return true
-	case "FAILED":
-		return j.Status.ExitCode != nil && *j.Status.ExitCode != 0 && *j.Status.ExitCode != exitUnusable
-	}
-	return false
+	return j.Status.State != "" && (j.Status.ExitCode == nil || *j.Status.ExitCode != exitUnusable)
 }
 
 // shortCut reports whether the job must be the owner of its token without
