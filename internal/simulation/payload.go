@@ -50,9 +50,10 @@ func readPayload(script string) payload {
 func (p payload) end(n int) string { return p.ends[min(n, len(p.ends))-1] }
 
 var (
-	fenceLine = regexp.MustCompile(`fcflow_at=('(?:[^']|'\\'')*')`)
-	limitLine = regexp.MustCompile(`(?m)^#SBATCH --time=(?:(\d+)-)?(\d+):(\d+):(\d+)`)
-	noRequeue = regexp.MustCompile(`(?m)^#SBATCH --no-requeue`)
+	fenceLine   = regexp.MustCompile(`fcflow_at=('(?:[^']|'\\'')*')`)
+	payloadLine = regexp.MustCompile(`(?m)^cat >('(?:[^']|'\\'')*') <<`)
+	limitLine   = regexp.MustCompile(`(?m)^#SBATCH --time=(?:(\d+)-)?(\d+):(\d+):(\d+)`)
+	noRequeue   = regexp.MustCompile(`(?m)^#SBATCH --no-requeue`)
 )
 
 // fenceOf is the path at which a script claims its token; "" if it does not.
@@ -94,7 +95,7 @@ const (
 func (w *World) prologue(j *job) (code int, runs bool) {
 	at := fenceOf(j.script)
 	if at == "" {
-		return 0, true
+		return w.withoutFence(j)
 	}
 	dir := path.Dir(at)
 	if blind := "mkdir -p -- " + quote(dir); strings.Contains(beforeFence(j.script), blind) && w.disk.mkdirAll(dir) != "" {
@@ -117,6 +118,17 @@ func (w *World) prologue(j *job) (code int, runs bool) {
 		return exitDirectory, false
 	}
 	return exitDuplicate, false
+}
+
+// withoutFence is the beginning of a script that claims nothing: it may need a
+// place for its payload.
+func (w *World) withoutFence(j *job) (code int, runs bool) {
+	if m := payloadLine.FindStringSubmatch(j.script); m != nil {
+		if n := w.disk.follow(path.Dir(unquote(m[1]))); n == nil || n.kind != isDir {
+			return exitDirectory, false
+		}
+	}
+	return 0, true
 }
 
 // beforeFence is what a script does before it says where its claim is.
@@ -148,4 +160,41 @@ func (w *World) epilogue(j *job, code int) {
 			w.slow(j, at+".x")
 		}
 	}
+}
+
+// Trial is what a job script came to that was tried out by itself.
+type Trial struct {
+	Code          int
+	Ran           bool   // its payload ran
+	Claim, Marker string // what the links say then
+}
+
+// Try executes a job script as a job of the world, alone in a control directory
+// that may hold a claim and an exit marker, so that it can be compared with what
+// a shell makes of it. The claim "dir" is a directory in its place.
+func Try(script, control, token, id string, there bool, claim, marker string) Trial {
+	w := newWorld(Schedule{}, false)
+	at := path.Join(control, token)
+	if there {
+		w.disk.mkdirAll(control)
+	}
+	switch claim {
+	case "":
+	case "dir":
+		w.disk.mkdirAll(at)
+	default:
+		w.disk.link(at, claim)
+	}
+	if marker != "" {
+		w.disk.link(at+".x", marker)
+	}
+	j := &job{id: id, token: token, script: script, payload: readPayload(script)}
+	var t Trial
+	t.Code, t.Ran = w.prologue(j)
+	if t.Ran {
+		t.Code, _ = strconv.Atoi(j.payload.end(1)) // a number here
+		w.epilogue(j, t.Code)
+	}
+	t.Claim, t.Marker = w.disk.readlink(at), w.disk.readlink(at+".x")
+	return t
 }
