@@ -23,6 +23,9 @@ var (
 	workers   = flag.Int("workers", 2, "how many schedules go on at a time")
 )
 
+// progress is after how many schedules TestSchedules says how far it is.
+const progress = 20_000
+
 // controls is how many schedules the controls go through, the first ones.
 const controls = 1000
 
@@ -105,6 +108,9 @@ func TestSchedules(t *testing.T) {
 			t.Run("worker", func(t *testing.T) {
 				t.Parallel()
 				for n := next.Add(1) - 1; n < int64(*schedules); n = next.Add(1) - 1 {
+					if n > 0 && n%progress == 0 {
+						t.Logf("%d schedules in %s", n, time.Since(began).Round(time.Second))
+					}
 					s := c.schedule(first + simulation.Seed(n))
 					ours.add(s, c.run(t, s, false))
 					if n < controls {
@@ -121,6 +127,7 @@ func TestSchedules(t *testing.T) {
 	ours.judge(t)
 	bare.judgeControl(t)
 	naive.judgeControl(t)
+	t.Log(ours.verdict(first))
 }
 
 // show goes through one schedule and prints all that happens.

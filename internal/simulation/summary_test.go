@@ -92,6 +92,17 @@ func (s *summary) String() string {
 	return b.String()
 }
 
+// verdict is the last line.
+func (s *summary) verdict(first simulation.Seed) string {
+	bad := 0
+	for _, seeds := range s.broken {
+		bad += len(seeds)
+	}
+	return fmt.Sprintf("%d schedules from seed %d, %d kills: %d double executions, %d lost results, %d without an end, %d rules broken in all",
+		s.all, first, s.kills, len(s.broken[simulation.Once])+len(s.broken[simulation.OneAttempt]), len(s.broken[simulation.Lost]),
+		len(s.broken[simulation.Stuck])+len(s.attended), bad)
+}
+
 // judge fails the test for what must never happen, and if too little happened
 // for that to mean anything.
 func (s *summary) judge(t *testing.T) {
