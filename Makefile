@@ -12,9 +12,7 @@ KILLS    ?= 200
 TRANSFERS ?= 1000
 SCHEDULES ?= 10000
 
-.PHONY: help build test race lint generate verify conformance fuzz bench bench-transfer crash protocol simulate crash-million transfers canary demo clean
-
-.PHONY: help build test race lint generate verify conformance fuzz bench bench-transfer crash protocol mutants transfers demo clean
+.PHONY: help build test race lint generate verify conformance fuzz bench bench-transfer crash protocol simulate crash-million mutants transfers canary demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
