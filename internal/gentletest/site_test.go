@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,23 +24,33 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // site is a sandbox that takes any number of jobs, and the wire to it.
 type site struct {
-	t      *testing.T
-	server *sandbox.Server
-	wire   *wire
-	logs   string
-	dir    string
+	t       *testing.T
+	server  *sandbox.Server
+	wire    *wire
+	systems []string
+	logs    string
+	dir     string
+	closed  atomic.Bool // no job starts
 }
 
 // newSite opens a sandbox with some systems. It must be called in a bubble.
 func newSite(t *testing.T, systems ...string) *site {
 	t.Helper()
+	s := &site{t: t, systems: systems, logs: t.TempDir(), dir: t.TempDir()}
+	none := 0
 	server, err := sandbox.Open(sandbox.Config{Root: t.TempDir(), Systems: systems, Batch: func(c *batch.Config) {
 		c.Runner, c.Slots, c.Interval = newPayloads(), 1<<30, 10*time.Second
+		c.Cluster = func(string) batch.Cluster {
+			if s.closed.Load() {
+				return batch.Cluster{MaxJobsPerUser: &none}
+			}
+			return batch.Cluster{}
+		}
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, server: server, logs: t.TempDir(), dir: t.TempDir()}
+	s.server = server
 	s.wire = &wire{handler: server.Handler(), latency: 300 * time.Millisecond}
 	t.Cleanup(func() {
 		time.Sleep(time.Minute) // a token may be on its way, for nobody any more
@@ -108,15 +119,12 @@ type job struct {
 func source(jobs []job) []byte {
 	var b bytes.Buffer
 	b.WriteString("version: 1\nname: gentle\nsteps:\n")
-	for i, j := range jobs {
-		fmt.Fprintf(&b, "  - id: j%d\n    uses: job\n    with:\n      system: %s\n", i, j.system)
-		if j.exits != 0 {
-			b.WriteString("      keep_output: failed\n")
-		}
+	for i, j := range jobs { // in short: a workflow has at most 1 MiB
+		fmt.Fprintf(&b, "- {id: j%d, uses: job, with: {system: %s, ", i, j.system)
 		if j.output {
-			b.WriteString("      outputs: { answer: { from: stdout, regex: 'answer=(\\d+)', type: integer } }\n")
+			b.WriteString(`outputs: {answer: {from: stdout, regex: 'answer=(\d+)', type: integer}}, `)
 		}
-		fmt.Fprintf(&b, "      script: |\n        #!/bin/bash\n        # takes %s, exits %d\n", j.takes, j.exits)
+		fmt.Fprintf(&b, "script: \"#!/bin/sh\\n# takes %s, exits %d\\n\"}}\n", j.takes, j.exits)
 	}
 	return b.Bytes()
 }
