@@ -20,8 +20,9 @@ type JobReader interface {
 // PollSettings are the intervals of a [Poller]. Zero fields take the defaults,
 // which are for a real site.
 type PollSettings struct {
-	// First are the pauses before the first lists after the poller was idle.
-	// Default 2, 5, 10, 20 s, each at most Max.
+	// First are the pauses before the first lists after the poller was idle, for
+	// jobs that are new; when all are older than a minute, only the first of them
+	// is. Default 2, 5, 10, 20 s, each at most Max.
 	First []time.Duration
 	// Min is the pause while things change or an end is expected, default 20 s.
 	// While nothing happens it grows by half each time, up to Max, default
@@ -248,7 +249,7 @@ func (p *Poller) poll() {
 		if p.ask(watches) || p.starved {
 			interval = p.settings.Min
 		}
-		if len(first) > 1 {
+		if len(first) > 1 && anyNew(watches) {
 			first = first[1:]
 			next = time.Now().Add(p.jitter(first[0]))
 			continue
@@ -275,6 +276,11 @@ func (p *Poller) pause(d time.Duration) bool {
 	case <-p.context.Done():
 		return false
 	}
+}
+
+// anyNew reports whether a job was submitted in the last minute.
+func anyNew(watches []*watch) bool {
+	return slices.ContainsFunc(watches, func(w *watch) bool { return time.Since(w.query.Since) < time.Minute })
 }
 
 // untilExpectedEnd is when the first job is at its wall time limit. Jobs long

@@ -38,8 +38,9 @@ func (p *Poller) ask(watches []*watch) (changed bool) {
 	}
 	rows := make([][]Job, len(watches))
 	witness := false
+	index := indexed(list.rows)
 	for i, w := range watches {
-		rows[i] = w.query.match(list.rows)
+		rows[i] = index.match(w.query)
 		witness = witness || len(rows[i]) > 0
 	}
 	for i, w := range watches {
@@ -229,24 +230,39 @@ func isOutputLimit(err error) bool {
 		slices.ContainsFunc(failure.CausedBy, func(s string) bool { return strings.Contains(s, text) })
 }
 
+// index finds the rows of a job among thousands.
+type index struct {
+	byID   map[JobID][]Job // by the id without the part of an array
+	byName []Job           // sorted
+}
+
+func indexed(rows []Job) index {
+	x := index{byID: map[JobID][]Job{}, byName: slices.Clone(rows)}
+	for _, row := range rows {
+		if row.ID != "" {
+			x.byID[row.ID.Base()] = append(x.byID[row.ID.Base()], row)
+		}
+	}
+	slices.SortStableFunc(x.byName, func(a, b Job) int { return strings.Compare(a.Name, b.Name) })
+	return x
+}
+
 // match picks the rows of a list that belong to the job. Without an id, of
 // several jobs whose names fit the one submitted first is meant.
-func (q Query) match(rows []Job) []Job {
+func (x index) match(q Query) []Job {
 	id := q.ID
 	if id == "" {
-		for _, row := range rows {
-			if base := row.ID.Base(); q.fits(row) && (id == "" || base.Compare(id) < 0) {
+		first, _ := slices.BinarySearchFunc(x.byName, q.Token, func(row Job, token string) int { return strings.Compare(row.Name, token) })
+		for _, row := range x.byName[first:] {
+			if !q.fits(row) {
+				break
+			}
+			if base := row.ID.Base(); base != "" && (id == "" || base.Compare(id) < 0) {
 				id = base
 			}
 		}
 	}
-	var matched []Job
-	for _, row := range rows {
-		if row.ID != "" && row.ID.Base() == id && q.fits(row) {
-			matched = append(matched, row)
-		}
-	}
-	return matched
+	return q.matchAnswer(x.byID[id])
 }
 
 // matchAnswer picks rows of an answer that was asked for by id. Tasks of
