@@ -115,14 +115,14 @@ type Poller struct {
 
 	mu      sync.Mutex
 	watches map[*watch]struct{}
-	added   int // watches ever, to tell their order
+	added   int         // watches ever, to tell their order
+	lookups []time.Time // when a job was asked for by id, in the last minute
 	running bool
 	wake    chan struct{} // a watch was added: do not sleep on
 
 	// Of the goroutine alone.
-	lookups   []time.Time // when a job was asked for by id, in the last minute
-	starved   bool        // lookups had to be left for later in this round
-	maxWindow int         // widest window whose list the server can give; -1: none
+	starved   bool // lookups had to be left for later in this round
+	maxWindow int  // widest window whose list the server can give; -1: none
 }
 
 // NewPoller returns a poller for one system. Use [Client.Poller] to share one.
@@ -183,6 +183,21 @@ func (p *Poller) Watch(ctx context.Context, query Query, notify func(Observation
 	}
 	p.running = true
 	p.done.Go(p.poll)
+}
+
+// MayLookup reports whether the caller may ask for a job by its id now, and
+// counts that as one of the LookupsPerMinute. Who may not waits for what the
+// lists tell.
+func (p *Poller) MayLookup() bool {
+	const late = 3 * time.Second // some requests arrive later than the next
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lookups = slices.DeleteFunc(p.lookups, func(t time.Time) bool { return time.Since(t) >= time.Minute+late })
+	if len(p.lookups) >= p.settings.LookupsPerMinute {
+		return false
+	}
+	p.lookups = append(p.lookups, time.Now())
+	return true
 }
 
 // Close ends all watches, without further observations, and waits for the

@@ -103,7 +103,6 @@ func (p *Poller) updateUnlisted(w *watch, at time.Time) (changed bool) {
 // lookup asks for one job by id.
 func (p *Poller) lookup(w *watch, id JobID) (Job, error) {
 	w.looked = time.Now()
-	p.lookups = append(p.lookups, w.looked)
 	rows, err := p.reader.Get(withoutRetry(p.context), p.system, id)
 	if err != nil {
 		return Job{}, err
@@ -115,10 +114,9 @@ func (p *Poller) lookup(w *watch, id JobID) (Job, error) {
 	return job, nil
 }
 
-// mayLookup reports whether one more lookup fits into the minute.
+// mayLookup reports whether one more lookup fits into the minute, and counts it.
 func (p *Poller) mayLookup() bool {
-	p.lookups = slices.DeleteFunc(p.lookups, func(t time.Time) bool { return time.Since(t) >= time.Minute })
-	fits := len(p.lookups) < p.settings.LookupsPerMinute
+	fits := p.MayLookup()
 	p.starved = p.starved || !fits
 	return fits
 }
