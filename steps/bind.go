@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/firecrest"
@@ -88,32 +89,42 @@ func bindError(err error) error {
 // system returns what the service says of a system. Systems are asked for once
 // per process, and again for a name that is not among them.
 func (l *Library) system(ctx context.Context, name string) (*firecrest.System, error) {
-	if found := l.knownSystem(name); found != nil {
-		return found, nil
+	now, answers := time.Now(), l.systems.reading("")
+	ask := func(ctx context.Context) *systemList {
+		began := time.Now()
+		all, err := l.config.Client.Status.Systems(ctx)
+		return &systemList{began, all, err}
 	}
-	list, err := l.config.Client.Status.Systems(ctx)
-	if err != nil {
-		return nil, err
+	list := answers.get(ctx, time.Time{}, ask)
+	if list.err == nil && list.find(name) == nil && list.began.Before(now) { // it may be new since then
+		list = answers.get(ctx, now, ask)
 	}
-	l.mu.Lock()
-	l.systems = list
-	l.mu.Unlock()
-	if found := l.knownSystem(name); found != nil {
+	if list.err != nil {
+		return nil, list.err
+	}
+	if found := list.find(name); found != nil {
 		return found, nil
 	}
 	var names []string
-	for _, s := range list {
+	for _, s := range list.all {
 		names = append(names, s.Name)
 	}
 	return nil, fmt.Errorf("system %q: %w; the service offers %s", name, firecrest.ErrNotFound, strings.Join(names, ", "))
 }
 
-func (l *Library) knownSystem(name string) *firecrest.System {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i := range l.systems {
-		if strings.EqualFold(l.systems[i].Name, name) {
-			return &l.systems[i]
+// systemList is what systems the service told of.
+type systemList struct {
+	began time.Time
+	all   []firecrest.System
+	err   error
+}
+
+func (l *systemList) since() (time.Time, bool) { return l.began, l.err == nil }
+
+func (l *systemList) find(name string) *firecrest.System {
+	for i := range l.all {
+		if strings.EqualFold(l.all[i].Name, name) {
+			return &l.all[i]
 		}
 	}
 	return nil

@@ -68,9 +68,10 @@ type Library struct {
 
 	killGrace time.Duration // see killGrace
 
-	mu      sync.Mutex
-	systems []firecrest.System   // as the service told, once per process
-	lives   map[string]time.Time // when this process first met an owner of a run
+	systems readings[*systemList] // as the service told, once per process
+
+	mu    sync.Mutex
+	lives map[string]time.Time // when this process first met an owner of a run
 }
 
 // Catalogue returns the step types without the means to execute them: for
