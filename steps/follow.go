@@ -24,6 +24,9 @@ type watched struct {
 	ours func(firecrest.Job) bool
 }
 
+// own reports whether it is a job of the run, which must end with the step.
+func (w watched) own() bool { return w.submission != nil && w.ours == nil }
+
 // follow looks at a job. It returns what was seen once the job has ended, and
 // else nil and what the attempt does until then. It asks for nothing that the
 // poller will tell anyway.
@@ -33,7 +36,11 @@ func (c *call) follow(ctx context.Context, w watched) (*firecrest.Observation, e
 	if !told {
 		seen, told = c.library.jobs.ended(topic)
 	}
-	if !told && (c.Stopping() || w.token == "" && c.Reason == workflow.WakeStart || c.endsAgain(w.id)) {
+	switch {
+	case told:
+	case c.Stopping() && w.own() && !c.library.jobs.mayLookup(c.system()):
+		told = true // whatever it does, it is cancelled; thousands may be
+	case c.Stopping(), w.token == "" && c.Reason == workflow.WakeStart, c.endsAgain(w.id):
 		seen, told = c.observe(ctx, topic, w), true
 	}
 	since, err := c.missedSince()
@@ -322,7 +329,10 @@ func (c *call) cancel(ctx context.Context, topic string, w watched, seen firecre
 		again.Message += ": " + err.Error()
 		return nil, engine.Suspend(again)
 	}
-	after := c.observe(ctx, topic, w)
+	after := seen
+	if !w.own() || c.library.jobs.mayLookup(c.system()) {
+		after = c.observe(ctx, topic, w)
+	}
 	switch {
 	case after.Job.ID != "" && after.Job.Status.State.IsTerminal():
 		if err := c.Observed(ctx, c.observation(after, w)); err != nil {

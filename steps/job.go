@@ -67,12 +67,13 @@ func (c *call) wholeJob(ctx context.Context, in jobIn) engine.Outcome {
 		return *out
 	}
 	stdout := jobOutput(c.Submission().Intent.Control, c.Token, string(job.ID))
+	asked := end.cause == workflow.CauseKilled && c.cancelled()
 	var tail string
-	if in.KeepOutput == "always" || in.KeepOutput == "failed" && end.cause != "" {
+	if in.KeepOutput == "always" || in.KeepOutput == "failed" && end.cause != "" && !asked {
 		tail = c.fetchLog(ctx, stdout, "job.log")
 	}
 	switch {
-	case end.cause == workflow.CauseKilled && c.cancelled():
+	case asked:
 		return engine.Ended(end.evidence).WithRule(end.rule)
 	case end.cause != "":
 		return engine.Failure(end.cause, end.message).WithEvidence(end.evidence).WithRule(end.rule).WithTail(tail)

@@ -29,13 +29,15 @@ type sight struct {
 // freshness is how old a reading may be that an attempt shares with others.
 const freshness = time.Second
 
-// look asks the witnesses of a token once: the claim where there is one, and the
-// list of jobs, unless the poller has just told what that shows.
-func (c *call) look(ctx context.Context, s *workflow.Submission, since time.Time) sight {
+// look asks the witnesses of a token once: the list of jobs, and the claim where
+// there is one. What the poller has told of the list is not asked for again.
+func (c *call) look(ctx context.Context, s *workflow.Submission, told *firecrest.Observation, since time.Time, list bool) sight {
 	see := sight{at: time.Now()}
-	if told, ok := c.library.jobs.take(c.topic("")); ok {
-		see.told(told)
-	} else {
+	switch {
+	case told != nil:
+		see.told(*told)
+		since = told.At // others that were told of the same list read the claims, too
+	case list:
 		c.list(ctx, s, since, &see)
 	}
 	if s.Intent.Fence != workflow.FenceClaim {
@@ -174,7 +176,7 @@ func (c *call) thin(ctx context.Context, jobs []firecrest.Job) {
 // an earlier life of it may have sent that its history does not tell: it may be
 // a copy, or a backup. The attempts of a run share the requests.
 func (c *call) lookBack(ctx context.Context) (id firecrest.JobID, out engine.Outcome, done bool) {
-	see := c.look(ctx, c.Submission(), c.library.since(c.Run.ID, c.Epoch))
+	see := c.look(ctx, c.Submission(), nil, c.library.since(c.Run.ID, c.Epoch), true)
 	switch {
 	case see.gone:
 		return "", c.goneDirectory(c.Submission()), true
@@ -186,7 +188,8 @@ func (c *call) lookBack(ctx context.Context) (id firecrest.JobID, out engine.Out
 
 // resolve looks for the job of a submission whose fate is not known. Nothing of
 // this gives up by itself: a failed attempt could be followed by another, and by
-// a second job.
+// a second job. The list of jobs is the poller's, one for all who look; without
+// its news only the claim is read, and not even that by who has just taken over.
 func (c *call) resolve(ctx context.Context) (firecrest.JobID, engine.Outcome) {
 	s := c.Submission()
 	if s.InFlight() {
@@ -197,7 +200,13 @@ func (c *call) resolve(ctx context.Context) (firecrest.JobID, engine.Outcome) {
 	if ctx.Err() != nil {
 		return "", c.searching("")
 	}
-	see := c.look(ctx, s, time.Now().Add(-freshness))
+	var told *firecrest.Observation
+	if news, ok := c.library.jobs.take(c.topic("")); ok {
+		told = &news
+	} else if c.Reason == workflow.WakeReopened {
+		return "", c.searching("")
+	}
+	see := c.look(ctx, s, told, time.Now().Add(-freshness), false)
 	if id, out, done := c.take(ctx, &see); done {
 		return id, out
 	}

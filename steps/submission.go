@@ -168,7 +168,7 @@ func (c *call) send(ctx context.Context) (firecrest.JobID, engine.Outcome) {
 	case workflow.Accepted:
 		return id, engine.Outcome{}
 	case workflow.Ambiguous:
-		return c.resolve(ctx)
+		return "", c.searching("")
 	}
 	return c.refused(ctx, err)
 }
