@@ -39,7 +39,7 @@ func newSite(t *testing.T, systems ...string) *site {
 	s := &site{t: t, systems: systems, logs: t.TempDir(), dir: t.TempDir()}
 	none := 0
 	server, err := sandbox.Open(sandbox.Config{Root: t.TempDir(), Systems: systems, Batch: func(c *batch.Config) {
-		c.Runner, c.Slots, c.Interval = newPayloads(), 1<<30, 10*time.Second
+		c.Runner, c.Slots, c.Interval, c.NoSync = newPayloads(), 1<<30, 10*time.Second, true
 		c.Cluster = func(string) batch.Cluster {
 			if s.closed.Load() {
 				return batch.Cluster{MaxJobsPerUser: &none}
@@ -122,7 +122,7 @@ func source(jobs []job) []byte {
 	for i, j := range jobs { // in short: a workflow has at most 1 MiB
 		fmt.Fprintf(&b, "- {id: j%d, uses: job, with: {system: %s, ", i, j.system)
 		if j.output {
-			b.WriteString(`outputs: {answer: {from: stdout, regex: 'answer=(\d+)', type: integer}}, `)
+			b.WriteString(`outputs: {answer: {from: stdout, regex: 'answer=(\d+)', type: int}}, `)
 		}
 		fmt.Fprintf(&b, "script: \"#!/bin/sh\\n# takes %s, exits %d\\n\"}}\n", j.takes, j.exits)
 	}

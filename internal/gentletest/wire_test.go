@@ -1,6 +1,7 @@
 package gentletest
 
 import (
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -54,8 +55,9 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	answer := httptest.NewRecorder()
 	at := time.Now()
+	whole := true
 	if !api || w.limit == nil || !w.limit.refuses(at, answer) {
-		serve(w.handler, answer, req)
+		whole = serve(w.handler, answer, req)
 	}
 	if api {
 		w.keep(request{at, operation, system, answer.Code, asked(answer.Header(), at)})
@@ -63,18 +65,28 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := w.pause(req, w.latency-w.latency/2); err != nil {
 		return nil, err
 	}
+	if !whole {
+		return nil, io.ErrUnexpectedEOF
+	}
 	resp := answer.Result()
 	resp.Request = req
 	return resp, nil
 }
 
-func serve(handler http.Handler, answer http.ResponseWriter, req *http.Request) {
+// serve reports false if the handler cut the connection.
+func serve(handler http.Handler, answer http.ResponseWriter, req *http.Request) (whole bool) {
 	got := req.Clone(req.Context())
 	got.RequestURI, got.RemoteAddr = req.URL.RequestURI(), "127.0.0.1:1"
 	if got.Body == nil {
 		got.Body = http.NoBody
 	}
+	defer func() {
+		if p := recover(); p != nil && p != http.ErrAbortHandler {
+			panic(p)
+		}
+	}()
 	handler.ServeHTTP(answer, got)
+	return true
 }
 
 func (w *wire) pause(req *http.Request, d time.Duration) error {

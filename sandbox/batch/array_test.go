@@ -194,7 +194,7 @@ func TestLargeArray(t *testing.T) {
 // record holds.
 func TestArrayFiles(t *testing.T) {
 	t.Parallel()
-	d := disk{t.TempDir()}
+	d := disk{t.TempDir(), true}
 	var parts []*record
 	for task, id := range []string{"6", "7", "5"} {
 		parts = append(parts, &record{Job: Job{ID: id, Spec: Spec{Script: "#!/bin/sh\n"}, Array: &ArrayTask{Job: "5", Task: task}, State: Pending}})

@@ -156,6 +156,9 @@ type Config struct {
 	// end of a job of an earlier process, a time limit or a KillWait is noticed;
 	// 0 stands for 100 ms.
 	Interval time.Duration
+	// NoSync leaves it to the machine when to write what to its disk. Nothing is
+	// lost by it unless the machine goes down.
+	NoSync bool
 	// Now is the clock; nil stands for time.Now.
 	Now func() time.Time
 }

@@ -18,7 +18,10 @@ import (
 // thousand files take seconds to write, and a part gets a file of its own when it
 // is written alone. Files are never deleted, so the highest one says which ids
 // were given out.
-type disk struct{ dir string }
+type disk struct {
+	dir  string
+	sync bool // what is written is on disk when it is said to be
+}
 
 // stored is the form of a record on disk. A script need not be UTF-8, as
 // strings in JSON must.
@@ -67,10 +70,10 @@ func (d disk) saveArray(parts []*record) error {
 
 func (d disk) write(name string, data []byte) error {
 	path := filepath.Join(d.dir, name)
-	if err := writeSynced(path+".tmp", data); err != nil {
+	if err := d.writeFile(path+".tmp", data); err != nil {
 		return err
 	}
-	if err := os.Rename(path+".tmp", path); err != nil {
+	if err := os.Rename(path+".tmp", path); err != nil || !d.sync {
 		return err
 	}
 	dir, err := os.Open(d.dir)
@@ -80,13 +83,15 @@ func (d disk) write(name string, data []byte) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-func writeSynced(path string, data []byte) error {
+func (d disk) writeFile(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
-	return errors.Join(err, f.Sync(), f.Close())
+	if _, err = f.Write(data); err == nil && d.sync {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }
 
 // load reads all records, by ascending id. What a crash left of a file that was

@@ -58,7 +58,7 @@ func Open(cfg Config) (*Table, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	d := disk{filepath.Join(cfg.Dir, "jobs")}
+	d := disk{filepath.Join(cfg.Dir, "jobs"), !cfg.NoSync}
 	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("batch table: %w", err)
 	}
