@@ -115,8 +115,8 @@ type Poller struct {
 
 	mu      sync.Mutex
 	watches map[*watch]struct{}
-	added   int         // watches ever, to tell their order
-	lookups []time.Time // when a job was asked for by id, in the last minute
+	added   int          // watches ever, to tell their order
+	lookups []*time.Time // when the answers came of the last minute; zero: not yet
 	running bool
 	wake    chan struct{} // a watch was added: do not sleep on
 
@@ -185,19 +185,24 @@ func (p *Poller) Watch(ctx context.Context, query Query, notify func(Observation
 	p.done.Go(p.poll)
 }
 
-// MayLookup reports whether the caller may ask for a job by its id now, and
-// counts that as one of the LookupsPerMinute. Who may not waits for what the
-// lists tell.
-func (p *Poller) MayLookup() bool {
-	const late = 3 * time.Second // some requests arrive later than the next
+// BeginLookup reports whether the caller may ask for a job by its id now, which is
+// one of the LookupsPerMinute; end must be called when the answer is there. Who
+// may not waits for what the lists tell.
+func (p *Poller) BeginLookup() (end func(), ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.lookups = slices.DeleteFunc(p.lookups, func(t time.Time) bool { return time.Since(t) >= time.Minute+late })
+	// A minute from the answer on: the request itself may have waited for its turn.
+	p.lookups = slices.DeleteFunc(p.lookups, func(t *time.Time) bool { return !t.IsZero() && time.Since(*t) >= time.Minute })
 	if len(p.lookups) >= p.settings.LookupsPerMinute {
-		return false
+		return nil, false
 	}
-	p.lookups = append(p.lookups, time.Now())
-	return true
+	ended := new(time.Time)
+	p.lookups = append(p.lookups, ended)
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		*ended = time.Now()
+	}, true
 }
 
 // Close ends all watches, without further observations, and waits for the

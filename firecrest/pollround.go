@@ -64,11 +64,12 @@ func (p *Poller) update(w *watch, list listing, rows []Job, witness bool) (chang
 		return p.updateUnlisted(w, at)
 	case job.Status.State.IsTerminal() && job.Status.ExitCode == nil && !w.confirmed:
 		// Only the queue knows of the end as yet; the rest may be had by id.
-		if !p.mayLookup() {
+		found, err := p.lookup(w, job.ID)
+		if err == errStarved {
 			return false
 		}
 		w.confirmed = true
-		if found, err := p.lookup(w, job.ID); err == nil {
+		if err == nil {
 			job, at = found, w.looked
 		}
 	}
@@ -78,15 +79,17 @@ func (p *Poller) update(w *watch, list listing, rows []Job, witness bool) (chang
 func (p *Poller) updateUnlisted(w *watch, at time.Time) (changed bool) {
 	listless := p.maxWindow < 0
 	due := w.looked.IsZero() || time.Since(w.looked) >= p.settings.LookupEvery
-	if !due || !p.mayLookup() {
+	job, err := Job{}, errStarved
+	if due {
+		job, err = p.lookup(w, w.query.ID)
+	}
+	switch {
+	case p.context.Err() != nil:
+		return false
+	case err == errStarved:
 		if !listless {
 			p.tellNoOutage(w, at)
 		}
-		return false
-	}
-	job, err := p.lookup(w, w.query.ID)
-	switch {
-	case p.context.Err() != nil:
 		return false
 	case err == nil:
 		return p.tell(w, w.looked, job)
@@ -100,8 +103,17 @@ func (p *Poller) updateUnlisted(w *watch, at time.Time) (changed bool) {
 	return false
 }
 
+// errStarved is what a lookup ends with that has to be left for later.
+var errStarved = errors.New("too many jobs were asked for by id in this minute")
+
 // lookup asks for one job by id.
 func (p *Poller) lookup(w *watch, id JobID) (Job, error) {
+	end, ok := p.BeginLookup()
+	if !ok {
+		p.starved = true
+		return Job{}, errStarved
+	}
+	defer end()
 	w.looked = time.Now()
 	rows, err := p.reader.Get(withoutRetry(p.context), p.system, id)
 	if err != nil {
@@ -112,13 +124,6 @@ func (p *Poller) lookup(w *watch, id JobID) (Job, error) {
 		return Job{}, ErrNotFound // PBS answers with no rows, or the id is somebody else's by now
 	}
 	return job, nil
-}
-
-// mayLookup reports whether one more lookup fits into the minute, and counts it.
-func (p *Poller) mayLookup() bool {
-	fits := p.MayLookup()
-	p.starved = p.starved || !fits
-	return fits
 }
 
 // tell reports a job if something about it is new, and ends the watch of one

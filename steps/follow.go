@@ -38,8 +38,8 @@ func (c *call) follow(ctx context.Context, w watched) (*firecrest.Observation, e
 	}
 	switch {
 	case told:
-	case c.Stopping() && w.own() && !c.library.jobs.mayLookup(c.system()):
-		told = true // whatever it does, it is cancelled; thousands may be
+	case c.Stopping() && w.own():
+		seen, told = c.observeIfFew(ctx, topic, w, seen), true
 	case c.Stopping(), w.token == "" && c.Reason == workflow.WakeStart, c.endsAgain(w.id):
 		seen, told = c.observe(ctx, topic, w), true
 	}
@@ -173,6 +173,21 @@ func (c *call) lastSeen(id firecrest.JobID) string {
 func (c *call) endsAgain(id firecrest.JobID) bool {
 	j := c.Job()
 	return c.Reason == workflow.WakeDue && j != nil && j.JobID == string(id) && j.Terminal
+}
+
+// observeIfFew asks the server now, unless many do. Thousands of jobs may be
+// cancelled at once: of most of them it is the poller that tells, soon.
+func (c *call) observeIfFew(ctx context.Context, topic string, w watched, seen firecrest.Observation) firecrest.Observation {
+	poller := c.library.jobs.poller(c.system())
+	if poller == nil {
+		return seen
+	}
+	end, ok := poller.BeginLookup()
+	if !ok {
+		return seen
+	}
+	defer end()
+	return c.observe(ctx, topic, w)
 }
 
 // observe asks the server now.
@@ -329,8 +344,10 @@ func (c *call) cancel(ctx context.Context, topic string, w watched, seen firecre
 		again.Message += ": " + err.Error()
 		return nil, engine.Suspend(again)
 	}
-	after := seen
-	if !w.own() || c.library.jobs.mayLookup(c.system()) {
+	var after firecrest.Observation
+	if w.own() {
+		after = c.observeIfFew(ctx, topic, w, seen)
+	} else {
 		after = c.observe(ctx, topic, w)
 	}
 	switch {

@@ -85,13 +85,6 @@ func (w *jobWatcher) poller(system string) *firecrest.Poller {
 	return p
 }
 
-// mayLookup reports whether a job of a system may be asked for by its id; where
-// not, the poller will tell.
-func (w *jobWatcher) mayLookup(system string) bool {
-	p := w.poller(system)
-	return p != nil && p.MayLookup()
-}
-
 // told keeps an observation and reports whether it is news to the attempt.
 func (w *jobWatcher) told(topic string, o firecrest.Observation) bool {
 	w.mu.Lock()
