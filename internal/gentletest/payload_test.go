@@ -107,4 +107,3 @@ func (p *payloads) Kill(_ batch.Job, dir string, _ batch.Target, sig syscall.Sig
 	}
 	return nil
 }
-

@@ -20,6 +20,7 @@ type scene struct {
 	job     func(i int, j *job)
 	faults  []string // of the sandbox
 	cancel  bool     // the run, once every job is submitted
+	restart bool     // the process then
 
 	ends workflow.RunState
 	// extra is how many requests more a job may cost than its submission.
@@ -70,6 +71,12 @@ var scenes = map[string]scene{
 		ends:    workflow.RunSucceeded,
 		extra:   func(job) int { return 1 },
 	},
+	"restart": {
+		systems: []string{"alps"},
+		restart: true,
+		ends:    workflow.RunSucceeded,
+		extra:   func(job) int { return 1 }, // how it ended, by its claim
+	},
 	"cancel": {
 		systems: []string{"alps"},
 		cancel:  true,
@@ -91,12 +98,16 @@ func TestRows(t *testing.T) {
 					t.Fatal(err)
 				}
 				list := sc.jobs()
-				p := s.start(nil)
-				x := s.create(p, memory.New(), s.load(p, source(list)))
-				if sc.cancel {
+				began, kept, p := time.Now(), memory.New(), s.start()
+				x := s.create(p, kept, s.load(p, source(list)))
+				switch {
+				case sc.cancel:
 					time.AfterFunc(5*time.Minute, func() { cancelRun(t, x) })
+				case sc.restart:
+					s.driveFor(p, 5*time.Minute, x)
+					p = s.start()
+					x = s.reopen(p, kept, x.ID(), s.load(p, source(list)))
 				}
-				began := time.Now()
 				s.drive(t.Context(), x)
 				p.end()
 				if state := x.Run().State; state != sc.ends {
@@ -166,4 +177,3 @@ func (s *site) checkExtra(seen requests, list []job, extra func(job) int) {
 		s.t.Errorf("%d submissions of %d jobs", len(posts), len(list))
 	}
 }
-

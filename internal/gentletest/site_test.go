@@ -85,19 +85,14 @@ type process struct {
 	engine  *engine.Engine
 }
 
-// start begins a life of fcflow. observe is told of the run after each commit.
-func (s *site) start(observe func(*workflow.Run), options ...firecrest.Option) *process {
+// start begins a life of fcflow.
+func (s *site) start(options ...firecrest.Option) *process {
 	s.t.Helper()
 	p := &process{client: s.client(options...)}
 	p.library = steps.New(steps.Config{Client: p.client})
 	p.engine = engine.New(engine.Config{
 		Library: p.library, Binder: p.library.Binder(), Watcher: p.library.Watcher(), JobsPerSystem: 1 << 20,
 		LogDir: func(workflow.RunID) string { return s.logs },
-		Observe: func(run *workflow.Run, _ []workflow.Event, _ []*workflow.Unit) {
-			if observe != nil {
-				observe(run)
-			}
-		},
 	})
 	return p
 }
@@ -116,10 +111,10 @@ type job struct {
 }
 
 // source is a workflow of jobs that do not depend on each other.
-func source(jobs []job) []byte {
+func source(list []job) []byte {
 	var b bytes.Buffer
 	b.WriteString("version: 1\nname: gentle\nsteps:\n")
-	for i, j := range jobs { // in short: a workflow has at most 1 MiB
+	for i, j := range list { // in short: a workflow has at most 1 MiB
 		fmt.Fprintf(&b, "- {id: j%d, uses: job, with: {system: %s, ", i, j.system)
 		if j.output {
 			b.WriteString(`outputs: {answer: {from: stdout, regex: 'answer=(\d+)', type: int}}, `)
@@ -153,17 +148,31 @@ func (s *site) create(p *process, store workflow.Store, w *workflow.Workflow) *e
 	return x
 }
 
-// drive executes a run to its end, or for as long as ctx lasts.
+// drive executes a run to its end, or until ctx ends for errStop.
 func (s *site) drive(ctx context.Context, x *engine.Execution) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeoutCause(ctx, 48*time.Hour, errors.New("the run does not come to its end"))
 	defer cancel()
 	if err := x.Drive(ctx); err != nil && !errors.Is(err, errStop) {
-		s.t.Fatal(err)
+		s.t.Error(err)
 	}
 	if err := x.Close(); err != nil {
+		s.t.Error(err)
+	}
+}
+
+// reopen takes a run over.
+func (s *site) reopen(p *process, from workflow.Store, id workflow.RunID, w *workflow.Workflow) *engine.Execution {
+	s.t.Helper()
+	h, err := from.Open(s.t.Context(), id)
+	if err != nil {
 		s.t.Fatal(err)
 	}
+	x, err := p.engine.Open(s.t.Context(), h, w, workflow.Owner{}, "test")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return x
 }
 
 // errStop ends a process that is told to.

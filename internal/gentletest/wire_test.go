@@ -20,6 +20,7 @@ type request struct {
 	system    string
 	status    int
 	asked     time.Duration // to wait, by the answer
+	clock     time.Duration // of the machine
 }
 
 // wire carries requests to a handler, each of which takes latency, and keeps
@@ -60,7 +61,7 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		whole = serve(w.handler, answer, req)
 	}
 	if api {
-		w.keep(request{at, operation, system, answer.Code, asked(answer.Header(), at)})
+		w.keep(request{at, operation, system, answer.Code, asked(answer.Header(), at), realTime()})
 	}
 	if err := w.pause(req, w.latency-w.latency/2); err != nil {
 		return nil, err
@@ -221,4 +222,3 @@ func (all requests) refused() int {
 	}
 	return n
 }
-
