@@ -75,7 +75,7 @@ func New(baseURL string, options ...Option) (*Client, error) {
 		return nil, err
 	}
 	c.settings.retry = s.retry.withDefaults()
-	c.do = withRetry(c.settings.retry, c.settings.chance, withLimits(c.limits, withToken(c.tokens, c.limits, c.send)))
+	c.do = withRetry(c.settings.retry, c.settings.chance, withLimits(c.limits, withToken(c.tokens, withPace(c.limits, c.send))))
 	c.Status = &StatusService{c}
 	c.Compute = &ComputeService{c}
 	c.Filesystem = &FilesystemService{c}

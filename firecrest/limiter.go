@@ -47,24 +47,26 @@ func pace(perMinute int) time.Duration {
 // would be longer, it fails and says for how long.
 const maxGateWait = time.Minute
 
-// acquire waits for a turn. The caller gives it back with release.
+// acquire waits for a slot. The caller gives it back with release.
 func (l *Limiter) acquire(ctx context.Context, bulk bool) (wait time.Duration, err error) {
+	if wait, err := l.pass(ctx); err != nil {
+		return wait, err
+	}
+	return 0, l.take(ctx, bulk)
+}
+
+// start waits until the holder of a slot may start.
+func (l *Limiter) start(ctx context.Context) (wait time.Duration, err error) {
 	for {
 		if wait, err := l.pass(ctx); err != nil {
 			return wait, err
 		}
-		if err := l.take(ctx, bulk); err != nil {
-			return 0, err
-		}
-		// With a slot in hand: those that have waited for the rate start at once.
 		if err := l.keepPace(ctx); err != nil {
-			l.release(bulk)
 			return 0, err
 		}
 		if l.closedFor() <= 0 {
 			return 0, nil
 		}
-		l.release(bulk) // the gate was closed in the meantime
 	}
 }
 
@@ -156,14 +158,12 @@ func (l *Limiter) letIn() {
 	}
 }
 
-// withLimits holds a request until it may start, and closes the gate for all
+// withLimits holds a request until it has a slot, and closes the gate for all
 // when the service says that there are too many.
 func withLimits(l *Limiter, next exchange) exchange {
 	return func(ctx context.Context, c *call) *Error {
 		if wait, err := l.acquire(ctx, c.bulk); err != nil {
-			failure := c.fail(err)
-			failure.retryAfter, failure.local = wait, wait == 0
-			return failure
+			return c.held(wait, err)
 		}
 		defer l.release(c.bulk)
 		failure := next(ctx, c)
@@ -175,6 +175,24 @@ func withLimits(l *Limiter, next exchange) exchange {
 		}
 		return failure
 	}
+}
+
+// withPace holds a request that has all it needs until it may start: nothing must
+// come between, or those that had to wait would start at once.
+func withPace(l *Limiter, next exchange) exchange {
+	return func(ctx context.Context, c *call) *Error {
+		if wait, err := l.start(ctx); err != nil {
+			return c.held(wait, err)
+		}
+		return next(ctx, c)
+	}
+}
+
+// held is the failure of a request that was not let go.
+func (c *call) held(wait time.Duration, err error) *Error {
+	failure := c.fail(err)
+	failure.retryAfter, failure.local = wait, wait == 0
+	return failure
 }
 
 // sleep waits for d or for the end of the context.

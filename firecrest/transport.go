@@ -15,8 +15,9 @@ import (
 )
 
 // A call goes through layers, outermost first: withRetry repeats it, withLimits
-// waits for its turn, withToken puts the token on it, send makes one request
-// of it and reads the answer. Each layer is a function around the next.
+// waits for a slot, withToken puts the token on it, withPace waits until it may
+// start, send makes one request of it and reads the answer. Each layer is a
+// function around the next.
 
 // exchange makes one try of a call, or with its retries, all of them. The
 // error is always an *Error.
@@ -219,7 +220,7 @@ func (c *Client) request(ctx context.Context, call *call, id string) (*http.Requ
 
 // withToken puts a token on every request. A refused token is replaced and the
 // request sent again, once; requests that must not be repeated are not.
-func withToken(tokens *tokenCache, limits *Limiter, next exchange) exchange {
+func withToken(tokens *tokenCache, next exchange) exchange {
 	if tokens == nil {
 		return next
 	}
@@ -245,9 +246,6 @@ func withToken(tokens *tokenCache, limits *Limiter, next exchange) exchange {
 				return failure
 			}
 			refused = token
-			if limits.keepPace(ctx) != nil {
-				return failure
-			}
 		}
 	}
 }
