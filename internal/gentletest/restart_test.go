@@ -23,8 +23,9 @@ const runs = 2
 // TestRestart: a process that takes runs over whose jobs are in the queues asks
 // for one list of each system, and for nothing else about any job, before
 // something happens to one.
+//
+// It runs alone, for the time that it prints.
 func TestRestart(t *testing.T) {
-	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, "alps", "eiger", "daint", "santis", "tasna")
 		s.closed.Store(true)
