@@ -36,6 +36,7 @@ type app struct {
 	logFormat choice
 
 	catalogue *steps.Library
+	limits    limiters
 	log       *logSink
 	logWriter io.WriteCloser
 }

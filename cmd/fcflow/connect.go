@@ -49,8 +49,7 @@ func (a *app) connect(ctx context.Context, s *settings.Settings, p workflow.Prof
 	poll := firecrest.PollSettings{Min: s.Duration("poll.min"), Max: s.Duration("poll.max")}
 	options := []firecrest.Option{
 		firecrest.WithUserAgent("fcflow/" + releaseName()),
-		firecrest.WithMaxInFlight(max(1, s.Count("limits.in_flight"))),
-		firecrest.WithRequestsPerMinute(s.Count("limits.requests_per_minute")),
+		firecrest.WithLimiter(a.limits.of(p, s)),
 		firecrest.WithObserver(logRequests(a.logger(), observers)),
 	}
 	var base string
