@@ -23,7 +23,10 @@ type effect struct {
 	owner    *workflow.SubmissionOwner
 	job      *workflow.JobObserved
 	finished *workflow.AttemptFinished
-	waits    *workflow.AttemptWaiting // for a person again, or for the job
+	// woken: the attempt was entered after that. What it waited for before it did
+	// not know the word.
+	woken bool
+	waits *workflow.AttemptWaiting
 }
 
 func newEffect(id workflow.RunID, u *workflow.Unit, word workflow.SubmissionResolved) *effect {
@@ -65,7 +68,7 @@ func (f *effect) note(e workflow.Event) {
 	case *workflow.AttemptWaiting:
 		f.waits = p
 	case *workflow.AttemptWoken:
-		f.waits = nil
+		f.woken, f.waits = true, nil
 	}
 }
 
@@ -76,7 +79,7 @@ func (f *effect) done() bool {
 	if f.finished != nil || f.owner != nil && f.owner.JobID != "" {
 		return true
 	}
-	return f.waits != nil && (f.waits.Reason == workflow.WaitAttention || f.waits.Reason == workflow.WaitJob)
+	return f.woken && f.waits != nil && (f.waits.Reason == workflow.WaitAttention || f.waits.Reason == workflow.WaitJob)
 }
 
 // report says what followed.

@@ -45,6 +45,44 @@ func TestJudgeWord(t *testing.T) {
 	}
 }
 
+// TestEffect: what happens before the word is on record, or before the attempt
+// can know of it, is not its effect.
+func TestEffect(t *testing.T) {
+	t.Parallel()
+	said := &workflow.SubmissionResolved{As: workflow.ResolvedNeverRan, By: "ada"}
+	attention, job := &workflow.AttemptWaiting{Reason: workflow.WaitAttention}, &workflow.AttemptWaiting{Reason: workflow.WaitJob}
+	outage, woken := &workflow.AttemptWaiting{Reason: workflow.WaitOutage}, &workflow.AttemptWoken{}
+	for _, c := range []struct {
+		name   string
+		events []workflow.Payload
+		done   bool
+	}{
+		{"nothing", nil, false},
+		{"waits, not told", []workflow.Payload{woken, attention}, false},
+		{"told", []workflow.Payload{attention, said}, false},
+		{"told while it looked", []workflow.Payload{woken, said, attention}, false},
+		{"entered", []workflow.Payload{said, attention, woken}, false},
+		{"cannot tell", []workflow.Payload{said, woken, attention}, true},
+		{"follows", []workflow.Payload{said, woken, job}, true},
+		{"cannot act", []workflow.Payload{said, woken, outage}, false},
+		{"fenced off", []workflow.Payload{said, woken, &workflow.SubmissionOwner{}}, false},
+		{"claimed", []workflow.Payload{said, woken, &workflow.SubmissionOwner{JobID: "12"}}, true},
+		{"over", []workflow.Payload{said, woken, &workflow.SubmissionOwner{}, &workflow.AttemptFinished{}}, true},
+		{"another word", []workflow.Payload{&workflow.SubmissionResolved{As: workflow.ResolvedFailed, By: "ada"}, woken, attention}, false},
+	} {
+		unit := &workflow.Unit{Step: &workflow.StepRun{Step: &workflow.Step{ID: "simulate"}}, Attempts: make([]*workflow.Attempt, 2)}
+		f := newEffect("R", unit, *said)
+		for _, p := range c.events {
+			f.note(workflow.Event{Step: "simulate", Attempt: 2, Data: p})
+			f.note(workflow.Event{Step: "other", Attempt: 2, Data: &workflow.AttemptFinished{}})
+			f.note(workflow.Event{Step: "simulate", Attempt: 1, Data: &workflow.AttemptFinished{}})
+		}
+		if got := f.done(); got != c.done {
+			t.Errorf("%s: in effect %v", c.name, got)
+		}
+	}
+}
+
 // TestWordOfFlags: exactly one of three.
 func TestWordOfFlags(t *testing.T) {
 	t.Parallel()
