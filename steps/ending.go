@@ -114,16 +114,16 @@ func (c *call) settleByClaim(ctx context.Context, e ending) verdict {
 			})
 		}
 	}
-	if !k.marked && comesBack(e.job.Status.State.Name()) && c.runsAgain(ctx, e) {
-		return pause(engine.Wait{
-			Reason: workflow.WaitJob, Topic: jobTopic(c.system(), s.Intent.Token, e.job.ID),
-			Message: fmt.Sprintf("job %s was shown as %s, and is not", e.job.ID, e.job.Status.State),
-		})
-	}
 	if !k.marked && mayBeMarked(e.job) && time.Since(e.seenEnd()) < c.library.fence.Visible {
 		return pause(engine.Wait{
 			Reason: workflow.WaitJob, Until: time.Now().Add(c.library.fence.Visible / 10),
 			Message: fmt.Sprintf("job %s is %s; its exit marker does not show yet", e.job.ID, e.job.Status.State),
+		})
+	}
+	if !k.marked && comesBack(e.job.Status.State.Name()) && c.runsAgain(ctx, e) {
+		return pause(engine.Wait{
+			Reason: workflow.WaitJob, Topic: jobTopic(c.system(), s.Intent.Token, e.job.ID),
+			Message: fmt.Sprintf("job %s was shown as %s, and is not", e.job.ID, e.job.Status.State),
 		})
 	}
 	return c.own(e, workflow.RuleClaim, k.words(s.Intent.Token), calls, k)

@@ -336,6 +336,10 @@ func (c *call) cancel(ctx context.Context, topic string, w watched, seen firecre
 			return nil, out
 		}
 	}
+	if s := c.Submission(); s != nil && !c.carries(string(w.id)) {
+		again.Message = fmt.Sprintf("job %s was not seen to be that of this step; it is not cancelled before", w.id)
+		return nil, engine.Suspend(again)
+	}
 	if err := c.keep(ctx, cancelKey, true); err != nil {
 		return nil, lost(err)
 	}

@@ -223,7 +223,7 @@ func (c *call) resolve(ctx context.Context) (firecrest.JobID, engine.Outcome) {
 	case !absent:
 		return "", c.searching("")
 	case c.Stopping(), s.Resolved != nil:
-		if err := c.fenced(ctx, workflow.RuleAbsent, fmt.Sprintf("looked for %d times, and found nowhere", s.Votes), see.calls); err != nil {
+		if err := c.fenced(ctx, workflow.RuleAbsent, fmt.Sprintf("found nowhere in %d looks", s.Votes), see.calls); err != nil {
 			return "", lost(err)
 		}
 		return "", c.fencedOff(ctx)
@@ -244,14 +244,19 @@ func (c *call) resolve(ctx context.Context) (firecrest.JobID, engine.Outcome) {
 // that makes the verdict.
 func (c *call) vote(ctx context.Context, see *sight) (absent bool, err error) {
 	s, f := c.Submission(), c.library.fence
+	enough := func() bool {
+		return (s.Witnessed >= f.Votes || s.Votes >= f.VotesBlind) && see.at.Sub(s.SentAt) >= f.Quiet
+	}
+	if enough() { // and was not acted on: a person is asked
+		return see.listed, nil
+	}
 	if !see.listed || see.at.Before(s.SentAt) || !s.VotedAt.IsZero() && see.at.Sub(s.VotedAt) < f.Between {
 		return false, nil
 	}
 	if err := c.Note(ctx, &workflow.SubmissionLooked{Vote: true, Witness: see.witness, Calls: see.calls}); err != nil {
 		return false, err
 	}
-	enough := s.Witnessed >= f.Votes || s.Votes >= f.VotesBlind
-	return enough && see.at.Sub(s.SentAt) >= f.Quiet, nil
+	return enough(), nil
 }
 
 // searching waits for the next look. The poller calls for it with each list.
@@ -262,7 +267,7 @@ func (c *call) searching(trouble string) engine.Outcome {
 	case trouble != "":
 		message += "; it cannot be looked for now: " + trouble
 	case s.Votes > 0:
-		message += fmt.Sprintf("; looked for %d times, not found yet", s.Votes)
+		message += fmt.Sprintf("; not found so far, looks: %d", s.Votes)
 	default:
 		message += "; it is being looked for"
 	}

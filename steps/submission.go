@@ -288,6 +288,9 @@ func (c *call) fenced(ctx context.Context, rule workflow.Rule, evidence string, 
 func (c *call) fencedOff(ctx context.Context) engine.Outcome {
 	s := c.Submission()
 	for _, id := range s.Candidates {
+		if !c.carries(id) {
+			continue
+		}
 		if err := c.client().Compute.Cancel(ctx, c.system(), firecrest.JobID(id)); err != nil {
 			return c.outageSoon(ctx, err)
 		}
@@ -307,6 +310,13 @@ func (c *call) fencedOff(ctx context.Context) engine.Outcome {
 		return engine.Failure(workflow.CauseRejected, s.Outcomes[last].Message).WithEvidence(evidence).WithRule(s.Owner.Rule)
 	}
 	return engine.Failure(workflow.CauseLost, "the token of the job is fenced off, and nobody here asked for that").WithEvidence(evidence).WithRule(s.Owner.Rule)
+}
+
+// carries reports whether a job was seen to carry the token. What a person says
+// may be wrong, and somebody else's job must not be cancelled over that.
+func (c *call) carries(id string) bool {
+	s, j := c.Submission(), c.Job()
+	return s.Resolved == nil || s.Resolved.JobID != id || j != nil && j.JobID == id
 }
 
 // resolvedByPerson does what somebody said: it fences the token off, so that the

@@ -86,7 +86,7 @@ steps:
       secret_files: { KEY: "${{ secrets.KEY }}" }
       script: |
         #!/bin/sh
-        kill -KILL $PPID $$
+        kill -KILL $$
     continue_on_error: true
 outputs:
   printed: ${{ steps.prints.outputs.stdout }}

@@ -198,6 +198,7 @@ var unsynced = map[string]string{
 	"firecrest/datatransfer.ReceiveWormhole": "the download that asked for it verifies and syncs it",
 	"sandbox.transferJob.move":               "what mv does",
 	"sandbox.writeJSON":                      "of the sandbox, which a power failure may cost its last change",
+	"sandbox/batch.disk.write":               "syncs both, unless whoever opened the table asked for none",
 	"sandbox/batch.writeStandIns":            "written anew with each sandbox",
 	"sandbox/objects.writeJSON":              "of the sandbox, which a power failure may cost its last change",
 	"steps.call.spool":                       "an intermediate copy; without it the object is fetched again",
