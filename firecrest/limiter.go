@@ -84,6 +84,7 @@ func (l *Limiter) keepPace(ctx context.Context) error {
 }
 
 // take waits for a slot, and for one that a file may have if it is for a file.
+// Who is gone when his turn comes gets none.
 func (l *Limiter) take(ctx context.Context, bulk bool) error {
 	if bulk {
 		select {
@@ -94,13 +95,16 @@ func (l *Limiter) take(ctx context.Context, bulk bool) error {
 	}
 	select {
 	case l.slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		if bulk {
-			<-l.bulk
+		if ctx.Err() == nil {
+			return nil
 		}
-		return context.Cause(ctx)
+		<-l.slots
+	case <-ctx.Done():
 	}
+	if bulk {
+		<-l.bulk
+	}
+	return context.Cause(ctx)
 }
 
 // pass waits until the gate is open. If that would take too long it fails at

@@ -33,6 +33,8 @@ func (s *shared[R]) get(ctx context.Context, since time.Time, read func(context.
 	case <-s.turn:
 		defer func() { s.turn <- struct{}{} }()
 	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
 		return read(ctx) // which fails at once
 	}
 	if s.any {
