@@ -228,7 +228,7 @@ func (x *Execution) invocation(u *workflow.Unit, why workflow.WakeReason) *Invoc
 		inv.checkpoints[key] = value
 	}
 	inv.submission = a.Submission.Clone()
-	inv.owner = &attemptRecorder{x: x, unit: u, number: a.Number}
+	inv.owner = &attemptRecorder{x: x, unit: u, number: a.Number, token: inv.Token}
 	return inv
 }
 
@@ -237,9 +237,13 @@ type attemptRecorder struct {
 	x      *Execution
 	unit   *workflow.Unit
 	number int
+	token  string
 }
 
 func (r *attemptRecorder) record(ctx context.Context, payloads []workflow.Payload, blobs []workflow.Blob) error {
+	if f := r.x.engine.cfg.Turn; f != nil {
+		f(r.token)
+	}
 	// A fact that is about to be acted on is stored even while the attempt is being
 	// told to stop.
 	return r.x.ask(context.WithoutCancel(ctx), func() {

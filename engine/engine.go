@@ -39,6 +39,10 @@ type Config struct {
 	// Observe is called after each commit on the goroutine that owns the run: it
 	// must be quick and must not keep the run.
 	Observe func(run *workflow.Run, events []workflow.Event, changed []*workflow.Unit)
+	// Turn is called by an attempt, which a token names, before it hands something
+	// to the owner of its run. It may hold the attempt for a moment: a simulation
+	// puts what would happen at one instant in an order that way.
+	Turn func(token string)
 	// Progress is called for passing facts of attempts, from any goroutine.
 	Progress func(workflow.RunID, workflow.UnitRef, Progress)
 }
