@@ -41,6 +41,10 @@ var opNames = map[op]string{
 // String names the operation in traces.
 func (o op) String() string { return opNames[o] }
 
+// shared reports whether one request may serve several callers: then it does not
+// matter which of them it is from.
+func (o op) shared() bool { return o == opToken || o == opJobs || o == opList }
+
 func (o op) files() bool   { return o >= opList }
 func (o op) compute() bool { return o >= opSubmit && o <= opCancel }
 

@@ -57,3 +57,6 @@ func (d *dice) text(n int) string {
 
 // Text draws a name that follows from the seed, n letters and digits long.
 func (s Seed) Text(what string, n int) string { return s.about(what).text(n) }
+
+// Number draws a number that follows from the seed and some words.
+func (s Seed) Number(words ...string) uint64 { return s.about(words...).next() }

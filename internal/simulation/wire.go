@@ -80,7 +80,10 @@ func (w *World) read(r *http.Request) (*request, error) {
 	case req.op.files():
 		subject = req.filePath()
 	}
-	req.key = strings.Join([]string{req.op.String(), subject, callerOf(r.Context())}, " ")
+	req.key = req.op.String() + " " + subject
+	if !req.op.shared() {
+		req.key += " " + callerOf(r.Context())
+	}
 	return req, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -67,7 +68,7 @@ func (p *Program) Run(ctx context.Context, host *simulation.Host) error {
 		// Whoever may go first of those that wait for a slot depends on the
 		// scheduler of this machine, so there is a slot for everybody.
 		firecrest.WithMaxInFlight(1000),
-		firecrest.WithRandom(rand.New(rand.NewPCG(uint64(p.seed), 0))),
+		firecrest.WithRandom(rand.New(&momentary{seed: p.seed})),
 		firecrest.WithTokenSource(firecrest.ClientCredentials{TokenURL: site + "/token", ClientID: "ada", ClientSecret: "secret"}),
 	)
 	if err != nil {
@@ -90,14 +91,32 @@ func (p *Program) Run(ctx context.Context, host *simulation.Host) error {
 	return err
 }
 
+// momentary is a source whose numbers follow from the instant, so that those who
+// draw at the same instant, in whatever order, draw the same. It changes only
+// for who draws very often, until he likes what he gets.
+type momentary struct {
+	seed  simulation.Seed
+	at    int64
+	draws int
+}
+
+// Uint64 implements rand.Source.
+func (m *momentary) Uint64() uint64 {
+	if now := time.Now().UnixNano(); now != m.at {
+		m.at, m.draws = now, 0
+	}
+	m.draws++
+	return m.seed.Number("moment", strconv.FormatInt(m.at, 10), strconv.Itoa(m.draws/100))
+}
+
 func (p *Program) engine(host *simulation.Host, library *steps.Library) *engine.Engine {
 	var private func(workflow.RunID) string
 	if p.private != "" {
 		private = func(workflow.RunID) string { return p.private }
 	}
 	return engine.New(engine.Config{
-		PrivateDir: private,
-		Library:    pausing{library, host}, Binder: binder{library.Binder()}, Watcher: watcher{library.Watcher(), host},
+		PrivateDir: private, Turn: host.Pause,
+		Library: pausing{library, host}, Binder: binder{library.Binder()}, Watcher: watcher{library.Watcher(), host},
 		Observe: func(r *workflow.Run, _ []workflow.Event, _ []*workflow.Unit) {
 			host.Attention(len(r.Summarize().Attention) > 0)
 		},
@@ -171,11 +190,26 @@ func (p pausing) Lookup(uses string) (*engine.Step, bool) {
 	paused := *step
 	paused.Run = func(ctx context.Context, inv *engine.Invocation, with any) engine.Outcome {
 		p.host.Pause(inv.Token)
-		out := step.Run(simulation.WithCaller(ctx, inv.Token), inv, with)
+		ctx = unhurried{simulation.WithCaller(ctx, inv.Token), func() { p.host.Pause(inv.Token) }}
+		out := step.Run(ctx, inv, with)
 		p.host.Pause(inv.Token)
 		return out
 	}
 	return &paused, true
+}
+
+// unhurried is the context of an attempt, which is held for a moment each time it
+// looks whether it is over, as it does before it waits for anything: attempts
+// that were let go together by something that they share do not compete then.
+type unhurried struct {
+	context.Context
+	pause func()
+}
+
+// Done implements context.Context.
+func (u unhurried) Done() <-chan struct{} {
+	u.pause()
+	return u.Context.Done()
 }
 
 // watcher tells the news of each topic at a moment of its own.
