@@ -154,8 +154,11 @@ func (w *World) hopeless(lives int) Ending {
 // program again.
 func (w *World) pause(h *Host, err error) Ending {
 	w.mu.Lock()
-	w.note("life %d ends: %v", h.life, err)
 	gaveUp := !h.isDead
+	if !gaveUp {
+		err = ErrKilled // whatever it says
+	}
+	w.note("life %d ends: %v", h.life, err)
 	w.end(h)
 	if w.account != nil {
 		w.took = w.now()
