@@ -23,10 +23,6 @@ type shared[R reading] struct {
 	any  bool
 }
 
-// handOver is the time between two attempts that get the same reading, so that
-// they go on in the order in which they asked, and not all at once.
-const handOver = time.Microsecond
-
 // get returns a reading that began at an instant or later.
 func (s *shared[R]) get(ctx context.Context, since time.Time, read func(context.Context) R) R {
 	select {
@@ -39,7 +35,6 @@ func (s *shared[R]) get(ctx context.Context, since time.Time, read func(context.
 	}
 	if s.any {
 		if began, ok := s.last.since(); ok && !began.Before(since) {
-			time.Sleep(handOver)
 			return s.last
 		}
 	}
