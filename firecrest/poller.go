@@ -121,8 +121,9 @@ type Poller struct {
 	wake    chan struct{} // a watch was added: do not sleep on
 
 	// Of the goroutine alone.
-	starved   bool // lookups had to be left for later in this round
-	maxWindow int  // widest window whose list the server can give; -1: none
+	next      time.Time // of the next list, also while nobody waits
+	starved   bool      // lookups had to be left for later in this round
+	maxWindow int       // widest window whose list the server can give; -1: none
 }
 
 // NewPoller returns a poller for one system. Use [Client.Poller] to share one.
@@ -248,7 +249,12 @@ func (p *Poller) poll() {
 	p.maxWindow = len(windows) - 1
 	first, interval := p.settings.First, p.settings.Min
 	next := time.Now().Add(p.jitter(first[0]))
+	if p.next.After(next) && !p.awaitsNew() {
+		// Who was told something watches again: that is no reason to ask sooner.
+		next, first = p.next, first[len(first)-1:]
+	}
 	for {
+		p.next = next
 		watches := p.current()
 		if watches == nil {
 			return
@@ -296,6 +302,13 @@ func (p *Poller) pause(d time.Duration) bool {
 	case <-p.context.Done():
 		return false
 	}
+}
+
+// awaitsNew is anyNew of all watches.
+func (p *Poller) awaitsNew() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return anyNew(slices.Collect(maps.Keys(p.watches)))
 }
 
 // anyNew reports whether a job was submitted in the last minute.

@@ -532,3 +532,26 @@ func TestClientSharesPollers(t *testing.T) {
 		t.Errorf("pause %s", got)
 	}
 }
+
+// TestPollerKeepsItsPace: those who watch again after they were told something
+// have the next list come no sooner.
+func TestPollerKeepsItsPace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &scheduler{rows: []Job{{ID: "7", Name: "ftoken-x", Status: JobStatus{State: "RUNNING"}}}}
+		p := NewPoller(s, "one", PollSettings{})
+		defer p.Close()
+		began := time.Now()
+		for time.Since(began) < time.Minute {
+			ctx, cancel := context.WithCancel(t.Context())
+			told := make(chan struct{})
+			p.Watch(ctx, Query{Token: "ftoken", ID: "7", Since: began.Add(-time.Hour)}, func(Observation) { close(told) })
+			<-told
+			cancel()
+			synctest.Wait() // nobody watches
+		}
+		if n := len(s.lists); n > 4 {
+			t.Errorf("%d lists in a minute", n)
+		}
+	})
+}
