@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -210,13 +211,10 @@ func TestCancelledUpload(t *testing.T) {
 	s.file("large.bin", large(5))
 	x := s.create(s.load("- { id: x, uses: upload, with: { from: large.bin } }"))
 	cancelled := make(chan error, 1)
+	var once sync.Once
 	s.observe(func(r *workflow.Run) {
-		if waiting(workflow.WaitJob)(r) && r.CancelRequests == 0 {
-			select {
-			case cancelled <- nil:
-				go func() { <-cancelled; cancelled <- x.Cancel(t.Context(), "test") }()
-			default:
-			}
+		if waiting(workflow.WaitJob)(r) {
+			go once.Do(func() { cancelled <- x.Cancel(t.Context(), "test") })
 		}
 	})
 	r := s.drive(x)
