@@ -25,7 +25,7 @@ var (
 )
 
 // progress is after how many schedules TestSchedules says how far it is.
-const progress = 20_000
+const progress = 5_000
 
 // enough is from how many schedules on TestSchedules vouches for every fault.
 const enough = 10_000
@@ -107,7 +107,7 @@ func TestSchedules(t *testing.T) {
 				t.Parallel()
 				for n := next.Add(1) - 1; n < int64(*schedules); n = next.Add(1) - 1 {
 					if n > 0 && n%progress == 0 {
-						t.Logf("%d schedules in %s", n, time.Since(began).Round(time.Second))
+						t.Logf("after %s: %s", time.Since(began).Round(time.Second), ours.verdict(first))
 					}
 					s := c.schedule(first + simulation.Seed(n))
 					ours.add(s, c.run(t, s, false))

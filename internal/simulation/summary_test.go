@@ -92,8 +92,10 @@ func (s *summary) String() string {
 	return b.String()
 }
 
-// verdict is the last line.
+// verdict is one line of it, which a long campaign says now and then.
 func (s *summary) verdict(first simulation.Seed) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	bad := 0
 	for _, seeds := range s.broken {
 		bad += len(seeds)
