@@ -31,7 +31,7 @@ func job() stepType {
 		Name: "job", Group: groupJobs,
 		Summary: "Submits a batch job and waits for its end",
 		Doc: "The script is sent as part of a batch script that makes `workdir`, exports `env`, runs the script by its own interpreter, " +
-			"passes TERM, INT, USR1, USR2 and CONT on to it and ends with its exit code; 78 also says that the directory could not be used. " +
+			"passes TERM, INT, USR1 and USR2 on to it and ends with its exit code; 78 also says that the directory could not be used. " +
 			"A remote script is submitted as it is, in `workdir`, without a fence.\n\n" +
 			"The script runs at most once for each attempt, whatever fails. The first thing a job does is to claim the attempt's token in the " +
 			"run's remote directory, which only one can: a job that comes second ends with 79 and runs nothing. If nobody knows whether a submission " +

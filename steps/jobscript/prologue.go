@@ -98,25 +98,35 @@ esac
 
 // catchSignals passes signals on to the payload. Those that come before it is
 // there to get them wait for it: a new process of a shell loses what it is sent
-// before its own traps are gone, so it says by URG that they are. No signal is
-// lost if the handler of another interrupts a handler. The names are unlikely to
-// be those of exported variables, which the payload would inherit changed.
+// before its own traps are gone, so it says by URG that they are. The handler of
+// a signal may interrupt that of another: so what a handler is about to do is in
+// its arguments, which nobody else changes. CONT is not among them: Slurm sends it
+// together with its warnings, and of two signals that come at once bash loses one
+// while it waits, and may lose the exit code of the payload. The names are unlikely
+// to be those of exported variables, which the payload would inherit changed.
 const catchSignals = `fcflow_pid= fcflow_signals=
 fcflow_send() {
 fcflow_woken=1
-[ -n "$fcflow_pid" ] || return 0
-fcflow_now=$fcflow_signals
+if [ -n "$fcflow_pid" ]; then
+kill -s "$1" "$fcflow_pid" 2>/dev/null
+else
+fcflow_signals="$fcflow_signals $1"
+fi
+}
+fcflow_flush() {
+set -- $fcflow_signals
 fcflow_signals=
-for fcflow_name in $fcflow_now; do
-kill -s "$fcflow_name" "$fcflow_pid" 2>/dev/null
+while [ $# -gt 0 ]; do
+kill -s "$1" "$fcflow_pid" 2>/dev/null
+shift
 done
 }
-for fcflow_name in TERM INT USR1 USR2 CONT; do
-trap "fcflow_signals=\"\$fcflow_signals $fcflow_name\"; fcflow_send" "$fcflow_name"
+for fcflow_name in TERM INT USR1 USR2; do
+trap "fcflow_send $fcflow_name" "$fcflow_name"
 done
-trap 'fcflow_pid=$!; fcflow_send' URG
+trap 'fcflow_pid=$!; fcflow_flush' URG
 (
-trap - TERM INT QUIT USR1 USR2 CONT URG
+trap - TERM INT QUIT USR1 USR2 URG
 kill -s URG $$
 `
 
@@ -131,7 +141,7 @@ const waitForPayload = `for fcflow_pause in 0 0 0 0 0 0 0 0 1 1 2 4; do
 sleep "$fcflow_pause"
 done
 fcflow_pid=$!
-fcflow_send
+fcflow_flush
 fcflow_code=255
 while :; do
 fcflow_woken=
@@ -147,7 +157,7 @@ done
 // job, so signals are ignored, also by ln. It is written once: whatever marker
 // is there stays.
 const mark = `fcflow_pid=
-trap '' TERM INT USR1 USR2 CONT
+trap '' TERM INT USR1 USR2
 for fcflow_pause in 0 1 2 4; do
 sleep "$fcflow_pause"
 [ -d "$fcflow_at.x" ] || fcflow_why=$(ln -s "x-$fcflow_code.$fcflow_me" "$fcflow_at.x" 2>&1)

@@ -57,7 +57,7 @@ type Script struct {
 // the token writes any file but its own output.
 //
 // The payload runs in the background of the batch shell, which passes TERM INT
-// USR1 USR2 and CONT on to it and ends with its exit code: a scheduler may
+// USR1 and USR2 on to it and ends with its exit code: a scheduler may
 // signal the batch shell alone, and a shell that waits in the foreground does
 // not react before the payload has ended. Shells start background commands with
 // INT ignored, hence the `trap -`. The environment is exported in the subshell

@@ -315,7 +315,7 @@ func TestTruncated(t *testing.T) {
 func TestSignals(t *testing.T) {
 	t.Parallel()
 	const payload = `#!/bin/bash
-for s in TERM INT USR1 USR2 CONT; do trap "echo got $s" $s; done
+for s in TERM INT USR1 USR2; do trap "echo got $s" $s; done
 echo ready
 until [ -e stop ]; do sleep 0.02; done
 exit 5
@@ -332,7 +332,6 @@ exit 5
 			{"USR2", syscall.SIGUSR2},
 			{"INT", syscall.SIGINT},
 			{"TERM", syscall.SIGTERM},
-			{"CONT", syscall.SIGCONT},
 			{"USR1", syscall.SIGUSR1},
 		} {
 			if signal.name == "INT" && shell != "bash" {
@@ -348,6 +347,45 @@ exit 5
 		}
 		if code := exitCode(cmd.Wait()); code != 5 {
 			t.Errorf("%s: the payload exited with 5, the job with %d", shell, code)
+		}
+	}
+}
+
+// TestSignalsTogether sends signals at the same moment, as Slurm does: with its
+// warning to the batch shell comes CONT, so that a stopped one sees it. The
+// payload must get each, and its own exit code be that of the job.
+func TestSignalsTogether(t *testing.T) {
+	t.Parallel()
+	const payload = `#!/bin/bash
+trap 'echo saved; exit 6' USR1 TERM
+echo ready
+sleep 600 & wait
+`
+	for _, shell := range shells {
+		for _, signals := range [][]syscall.Signal{
+			{syscall.SIGUSR1, syscall.SIGCONT},
+			{syscall.SIGCONT, syscall.SIGUSR1},
+			{syscall.SIGTERM, syscall.SIGCONT},
+			{syscall.SIGCONT, syscall.SIGTERM},
+		} {
+			t.Run(fmt.Sprint(shell, signals), func(t *testing.T) {
+				t.Parallel()
+				s := script(t, payload)
+				for round := range 10 {
+					s.Token = fmt.Sprintf("f%d", round)
+					cmd, lines := startLines(t, shell, render(t, s))
+					expect(t, lines, "ready")
+					for _, signal := range signals {
+						if err := cmd.Process.Signal(signal); err != nil {
+							t.Fatal(err)
+						}
+					}
+					expect(t, lines, "saved")
+					if code := exitCode(cmd.Wait()); code != 6 || s.link(s.Token+".x") != "x-6.101" {
+						t.Fatalf("round %d: the payload exited with 6, the job with %d, marker %q", round, code, s.link(s.Token+".x"))
+					}
+				}
+			})
 		}
 	}
 }

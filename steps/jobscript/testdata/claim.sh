@@ -50,19 +50,26 @@ mkdir -p -- '/scratch/it'\''s' && cd -- '/scratch/it'\''s' || return 78
 fcflow_pid= fcflow_signals=
 fcflow_send() {
 fcflow_woken=1
-[ -n "$fcflow_pid" ] || return 0
-fcflow_now=$fcflow_signals
+if [ -n "$fcflow_pid" ]; then
+kill -s "$1" "$fcflow_pid" 2>/dev/null
+else
+fcflow_signals="$fcflow_signals $1"
+fi
+}
+fcflow_flush() {
+set -- $fcflow_signals
 fcflow_signals=
-for fcflow_name in $fcflow_now; do
-kill -s "$fcflow_name" "$fcflow_pid" 2>/dev/null
+while [ $# -gt 0 ]; do
+kill -s "$1" "$fcflow_pid" 2>/dev/null
+shift
 done
 }
-for fcflow_name in TERM INT USR1 USR2 CONT; do
-trap "fcflow_signals=\"\$fcflow_signals $fcflow_name\"; fcflow_send" "$fcflow_name"
+for fcflow_name in TERM INT USR1 USR2; do
+trap "fcflow_send $fcflow_name" "$fcflow_name"
 done
-trap 'fcflow_pid=$!; fcflow_send' URG
+trap 'fcflow_pid=$!; fcflow_flush' URG
 (
-trap - TERM INT QUIT USR1 USR2 CONT URG
+trap - TERM INT QUIT USR1 USR2 URG
 kill -s URG $$
 export A='it'\''s'
 export B='two'
@@ -73,7 +80,7 @@ for fcflow_pause in 0 0 0 0 0 0 0 0 1 1 2 4; do
 sleep "$fcflow_pause"
 done
 fcflow_pid=$!
-fcflow_send
+fcflow_flush
 fcflow_code=255
 while :; do
 fcflow_woken=
@@ -84,7 +91,7 @@ fcflow_code=$?
 [ -n "$fcflow_woken" ] || break
 done
 fcflow_pid=
-trap '' TERM INT USR1 USR2 CONT
+trap '' TERM INT USR1 USR2
 for fcflow_pause in 0 1 2 4; do
 sleep "$fcflow_pause"
 [ -d "$fcflow_at.x" ] || fcflow_why=$(ln -s "x-$fcflow_code.$fcflow_me" "$fcflow_at.x" 2>&1)
