@@ -177,6 +177,8 @@ func (t *Table) follow(rec *record) *record {
 		if t.kill(rec, rec.Warning.Target, rec.Warning.Signal) != nil {
 			return rec // its processes are only just coming up
 		}
+		// As Slurm does, so that a process that is stopped sees it.
+		_ = t.kill(rec, rec.Warning.Target, syscall.SIGCONT)
 		next.Warning.Sent = true
 	default:
 		return rec
