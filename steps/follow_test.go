@@ -366,6 +366,36 @@ func TestJobCauses(t *testing.T) {
 	}
 }
 
+// TestCheckpointBeforeTimeLimit: a script asks to be warned before its time is
+// over, saves its work when it is, and ends well.
+func TestCheckpointBeforeTimeLimit(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	r := s.run(`
+	- id: x
+	  uses: job
+	  with:
+	    workdir: out
+	    resources: { time: 8s }
+	    script: |
+	      #!/bin/bash
+	      #SBATCH --signal=B:USR1@5
+	      trap 'echo "step 42" >checkpoint; exit 0' USR1
+	      sleep 600 & wait
+	- id: saved
+	  uses: view
+	  needs: [x]
+	  with: { path: out/checkpoint }`)
+	if out := s.outputs(r, "saved"); out["content"] != "step 42\n" {
+		t.Errorf("the checkpoint holds %q", out["content"])
+	}
+	a := unit(t, r, "x").Attempt()
+	marker, err := os.Readlink(filepath.Join(a.Submission.Intent.Control, a.Submission.Intent.Token+".x"))
+	if err != nil || marker != "x-0."+a.Submission.JobID {
+		t.Errorf("marker %q, %v", marker, err)
+	}
+}
+
 func TestTopics(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ token, id string }{{"ftoken", ""}, {"ftoken", "12"}, {"", "12"}} {
