@@ -280,6 +280,40 @@ func TestRequeue(t *testing.T) {
 	}
 }
 
+// TestRequeueByTerm asks a job to end before it is run again, as Slurm does when a
+// person requeues it or it is preempted: however it ends then is no end.
+func TestRequeueByTerm(t *testing.T) {
+	t.Parallel()
+	for _, shell := range shells {
+		for name, first := range map[string]string{
+			"dies":     "exec sleep 600",
+			"saves":    "trap 'exit 0' TERM; sleep 600 & wait",
+			"gives up": "trap 'exit 9' TERM; sleep 600 & wait",
+		} {
+			t.Run(shell+" "+name, func(t *testing.T) {
+				t.Parallel()
+				s := counting(t, "[ -e again ] || { touch again; echo ready; "+first+"; }\nexit 4")
+				s.Requeue = true
+				text := render(t, s)
+				cmd, lines := startLines(t, shell, text)
+				expect(t, lines, "ready")
+				if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM); err != nil {
+					t.Fatal(err)
+				}
+				_ = cmd.Wait()
+				if s.link("ftoken") != ".o-101" || s.link("ftoken.x") != "" {
+					t.Fatalf("claim %q, marker %q", s.link("ftoken"), s.link("ftoken.x"))
+				}
+				for range 2 { // once more after its own end
+					if code, out := finish(t, shell, "101", text); code != 4 || s.ran(t) != 2 || s.link("ftoken.x") != "x-4.101" {
+						t.Errorf("exit %d, %d runs, marker %q: %s", code, s.ran(t), s.link("ftoken.x"), out)
+					}
+				}
+			})
+		}
+	}
+}
+
 // TestBlind makes the directory that is not there.
 func TestBlind(t *testing.T) {
 	t.Parallel()

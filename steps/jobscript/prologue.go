@@ -104,9 +104,10 @@ esac
 // together with its warnings, and of two signals that come at once bash loses one
 // while it waits, and may lose the exit code of the payload. The names are unlikely
 // to be those of exported variables, which the payload would inherit changed.
-const catchSignals = `fcflow_pid= fcflow_signals=
+const catchSignals = `fcflow_pid= fcflow_signals= fcflow_told=
 fcflow_send() {
 fcflow_woken=1
+[ "$1" != TERM ] || fcflow_told=1
 if [ -n "$fcflow_pid" ]; then
 kill -s "$1" "$fcflow_pid" 2>/dev/null
 else
@@ -151,6 +152,12 @@ fcflow_code=$?
 [ "$fcflow_code" -ge 0 ] || fcflow_woken= fcflow_code=$fcflow_last
 [ -n "$fcflow_woken" ] || break
 done
+`
+
+// unlessTold leaves no exit marker if the job was told to end: Slurm does so also
+// before it runs the job again, and the next start must not take how the payload
+// came down for its result. 143 is a payload that was hit before the batch shell.
+const unlessTold = `[ -z "$fcflow_told" ] && [ "$fcflow_code" -ne 143 ] || return "$fcflow_code"
 `
 
 // mark leaves the exit code beside the claim. The scheduler may be ending the

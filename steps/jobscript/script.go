@@ -62,7 +62,8 @@ type Script struct {
 // not react before the payload has ended. Shells start background commands with
 // INT ignored, hence the `trap -`. The environment is exported in the subshell
 // alone, so that no variable changes what the wrapper does. At last the job
-// leaves its exit code as a link Token.x to "x-<code>.<id>", and ends with it.
+// leaves its exit code as a link Token.x to "x-<code>.<id>", and ends with it. One
+// that may be run again leaves none if it was told to end.
 //
 // The result depends on nothing but s.
 func Render(s Script) ([]byte, error) {
@@ -96,6 +97,9 @@ func Render(s Script) ([]byte, error) {
 	b.WriteString(waitForPayload)
 	if s.Secrets != "" && !s.Requeue {
 		fmt.Fprintf(&b, "rm -rf -- %s\n", quote(s.Secrets))
+	}
+	if s.Requeue && !s.PBS {
+		b.WriteString(unlessTold)
 	}
 	if s.Fence != FenceOff {
 		b.WriteString(mark)

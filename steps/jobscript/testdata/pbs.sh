@@ -55,9 +55,10 @@ srun ./model
 END_fe2f21d1e14e7f8cc076b6bebcbbe7b7
 chmod u+x '/scratch/it'\''s/.fcflow/000/ftoken.sh' || return 78
 mkdir -p -- '/scratch/it'\''s' && cd -- '/scratch/it'\''s' || return 78
-fcflow_pid= fcflow_signals=
+fcflow_pid= fcflow_signals= fcflow_told=
 fcflow_send() {
 fcflow_woken=1
+[ "$1" != TERM ] || fcflow_told=1
 if [ -n "$fcflow_pid" ]; then
 kill -s "$1" "$fcflow_pid" 2>/dev/null
 else
