@@ -168,7 +168,10 @@ func (c *call) own(e ending, rule workflow.Rule, evidence string, calls []workfl
 		out := lost(err)
 		return verdict{wait: &out}
 	}
-	end := c.judge(&e.job, k, rule != workflow.RuleClaim)
+	// A job that may be run again leaves no marker if it was told to end, not even
+	// for a warning that it asked for itself.
+	unmarked := e.requeue && !c.pbs()
+	end := c.judge(&e.job, k, rule != workflow.RuleClaim || unmarked)
 	if rule == workflow.RuleShortCut {
 		end.rule = rule
 	}

@@ -396,6 +396,34 @@ func TestCheckpointBeforeTimeLimit(t *testing.T) {
 	}
 }
 
+// TestWarnedByTerm: the same with the signal by which a scheduler ends a job, and a
+// job that may be run again. It leaves no exit marker; the scheduler's word counts,
+// also where it must be seen that the job is the one that owns the token.
+func TestWarnedByTerm(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	x := s.create(s.load(`
+	- id: x
+	  uses: job
+	  with:
+	    requeue: true
+	    resources: { time: 8s }
+	    script: |
+	      #!/bin/bash
+	      #SBATCH --signal=B:TERM@5
+	      trap 'echo saved; exit 0' TERM
+	      sleep 600 & wait`))
+	s.driveUntil(x, jobRuns)
+	r := s.drive(s.reopen(x))
+	a := unit(t, r, "x").Attempt()
+	if u := unit(t, r, "x"); u.State != workflow.Succeeded || a.Submission.Owner.Rule != workflow.RuleClaim {
+		t.Errorf("%+v\n%s", a.Submission.Owner, states(r))
+	}
+	if _, err := os.Readlink(filepath.Join(a.Submission.Intent.Control, a.Submission.Intent.Token+".x")); err == nil {
+		t.Error("there is a marker")
+	}
+}
+
 func TestTopics(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ token, id string }{{"ftoken", ""}, {"ftoken", "12"}, {"", "12"}} {
