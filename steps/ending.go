@@ -47,6 +47,12 @@ func (c *call) settle(ctx context.Context, e ending) verdict {
 			Message: fmt.Sprintf("job %s is %s; the scheduler may run it again", e.job.ID, e.job.Status.State),
 		})
 	}
+	if e.submission.Intent.Fence != workflow.FenceClaim && maySurvive(e.job) && time.Since(e.job.Time.End) < c.library.fence.Confirm {
+		return pause(engine.Wait{
+			Reason: workflow.WaitJob, Until: e.job.Time.End.Add(c.library.fence.Confirm),
+			Message: fmt.Sprintf("job %s is %s; its processes are given time to end", e.job.ID, e.job.Status.State),
+		})
+	}
 	switch e.submission.Intent.Fence {
 	case workflow.FenceClaim:
 		return c.settleByClaim(ctx, e)
@@ -62,6 +68,15 @@ func (c *call) settle(ctx context.Context, e ending) verdict {
 // comesBack reports whether a job that may be requeued can leave a state.
 func comesBack(state string) bool {
 	return slices.Contains([]string{"NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "FAILED", "REQUEUED"}, state)
+}
+
+// maySurvive reports whether processes of a job may be alive that is shown as
+// ended. Slurm's accounting shows the end of a job that it stops at once, and its
+// processes have half a minute or so after TERM. With a claim, the time in which a
+// marker may show covers that.
+func maySurvive(j firecrest.Job) bool {
+	return !j.Time.Start.IsZero() && !j.Time.End.IsZero() &&
+		slices.Contains([]string{"TIMEOUT", "DEADLINE", "CANCELLED", "PREEMPTED", "REVOKED"}, j.Status.State.Name())
 }
 
 func pause(w engine.Wait) verdict {

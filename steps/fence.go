@@ -29,7 +29,8 @@ type FenceSettings struct {
 	// default 300 s.
 	Visible time.Duration
 	// Confirm is how long the end of a job that the scheduler may run again must
-	// last to be believed, default 60 s.
+	// last to be believed, and how long the processes of one that it stopped may
+	// live on, default 60 s.
 	Confirm time.Duration
 	// Margin is how long past its time limit a job that nobody knows any more
 	// counts as running, default 10 min. Limit stands for the limit of jobs that
