@@ -109,7 +109,11 @@ func (c *call) pastLimit(ctx context.Context, w watched, topic string) (*firecre
 	}
 	if w.submission.Intent.Fence == workflow.FenceClaim {
 		l := c.readPart(ctx, w.submission.Intent.Control, time.Now().Add(-freshness))
-		if k := readClaim(l.entries, w.submission.Intent.Token); l.err == nil && k.claimed() && (k.marked || k.owner != w.id) {
+		k := readClaim(l.entries, w.submission.Intent.Token)
+		// Of a failure the scheduler may yet say more than the marker: that it was
+		// the time limit.
+		late := time.Since(c.limitOf(w.submission, c.Job().StartedAt)) > c.library.fence.Margin
+		if l.err == nil && k.claimed() && (k.owner != w.id || k.marked && (k.code == 0 || late)) {
 			return &firecrest.Observation{At: time.Now(), Job: firecrest.Job{ID: w.id, Name: w.submission.Intent.JobName}}, engine.Outcome{}
 		}
 	}
