@@ -176,6 +176,7 @@ func dayOfWork(l *lab) {
 	l.run(0, "run", "w.yaml", "--verbose", "--log-format", "json", "--output", "json")
 	for _, args := range [][]string{
 		{"runs", "show", "last"},
+		{"runs", "why", "last", "hello"},
 		{"runs", "show", "last", "--output", "json"},
 		{"runs", "logs", "last"},
 		{"runs", "events", "last", "--output", "json"},
