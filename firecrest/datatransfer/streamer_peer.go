@@ -87,8 +87,12 @@ func (p *streamPeer) connect(ctx context.Context, pongs bool) (*websocket.Conn, 
 		HTTPHeader:     http.Header{"Authorization": {"Bearer " + string(p.secret)}},
 		OnPingReceived: func(context.Context, []byte) bool { return pongs },
 	}
+	var last error
 	for wait := minDialPause; ; wait = min(wait*3/2, maxDialPause) {
-		conn, last := p.round(ctx, opts)
+		conn, err := p.round(ctx, opts)
+		if last == nil || ctx.Err() == nil { // a round that was cut short tells nothing
+			last = err
+		}
 		if conn != nil {
 			conn.SetReadLimit(streamMessage)
 			return conn, nil
