@@ -70,7 +70,7 @@ simulate: ## go through SCHEDULES (10000) random schedules of kills and faults i
 	$(GO) test -count=1 -v -timeout 2h ./internal/simulation -schedules $(SCHEDULES) -every 1 | grep -v '^ *\(=== \|--- PASS\)'
 
 crash-million: ## go through a million random schedules of kills and faults
-	GOGC=400 $(GO) test -count=1 -v -timeout 0 -run TestSchedules ./internal/simulation -schedules 1000000 | grep -v '^ *\(=== \|--- PASS\)'
+	GOGC=2000 GOMEMLIMIT=8GiB $(GO) test -count=1 -v -timeout 0 -run TestSchedules ./internal/simulation -schedules 1000000 | grep -v '^ *\(=== \|--- PASS\)'
 
 mutants: ## plant 25 mistakes, one at a time, each of which a test must notice
 	@$(GO) test -count=1 -v -timeout 30m -parallel 2 -run TestMutants ./internal/mutants -mutants . | grep -v '^ *=== '

@@ -7,6 +7,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Releases differ in how they write the same fact: job ids became strings in
@@ -20,6 +21,9 @@ func (t *text) UnmarshalJSON(b []byte) error {
 	switch {
 	case bytes.Equal(b, []byte("null")):
 		*t = ""
+		return nil
+	case len(b) > 1 && b[0] == '"' && bytes.IndexByte(b, '\\') < 0 && utf8.Valid(b):
+		*t = text(b[1 : len(b)-1]) // job lists hold thousands of them
 		return nil
 	case len(b) > 0 && b[0] == '"':
 		return json.Unmarshal(b, (*string)(t))
@@ -40,6 +44,10 @@ type number struct {
 }
 
 func (n *number) UnmarshalJSON(b []byte) error {
+	if i, err := strconv.ParseInt(string(b), 10, 64); err == nil {
+		*n = number{i, true}
+		return nil
+	}
 	var t text
 	if err := t.UnmarshalJSON(b); err != nil {
 		return err

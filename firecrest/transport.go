@@ -58,7 +58,8 @@ func (c *call) operation() string { return c.method + " " + c.template }
 
 // path is the escaped path below the base URL.
 func (c *call) path() string {
-	return strings.NewReplacer("{system_name}", url.PathEscape(c.system), "{job_id}", url.PathEscape(c.jobID)).Replace(c.template)
+	path := strings.ReplaceAll(c.template, "{job_id}", url.PathEscape(c.jobID))
+	return strings.ReplaceAll(path, "{system_name}", url.PathEscape(c.system))
 }
 
 func (c *call) fail(cause error) *Error {

@@ -14,8 +14,12 @@ import (
 	"github.com/fcflow/fcflow/workflow"
 )
 
-// types is the one list of step types, in the order of the documentation.
-func types() []stepType {
+// types are the step types, described once: that takes longer than all else at
+// the start of a command.
+var types = sync.OnceValue(allTypes)
+
+// allTypes is the one list of step types, in the order of the documentation.
+func allTypes() []stepType {
 	return []stepType{
 		liveness(), systems(), nodes(), reservations(), partitions(), userinfo(), serverVersion(),
 		listFiles(), stat(), mkdir(), symlink(), view(), head(), tail(), checksum(), typeOfFile(), chmod(), chown(), compress(), extract(), mv(), cp(), rm(),
