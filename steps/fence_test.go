@@ -547,3 +547,36 @@ func TestPBS(t *testing.T) {
 		t.Errorf("started: %v", starts)
 	}
 }
+
+// TestLostPastItsLimit: the attempt learns by itself, when the job must be over,
+// that nobody knows it any more.
+func TestLostPastItsLimit(t *testing.T) {
+	t.Parallel()
+	c := newSite(t).counted()
+	c.library.fence.Margin = 300 * time.Millisecond
+	c.library.jobs.settings.LookupEvery = time.Hour // so that the poller does not tell
+	hidden := false
+	c.mu.Lock()
+	c.fault = func(op string, _ *http.Request) *sandbox.Fault {
+		switch {
+		case !hidden:
+		case op == "GET /compute/{system_name}/jobs":
+			return &sandbox.Fault{Status: http.StatusOK, Header: http.Header{"F7T-AppVersion": {"2.5.6"}}, Body: `{"jobs":[]}`}
+		case op == "GET /compute/{system_name}/jobs/{job_id}":
+			return signed(http.StatusNotFound, "Job not found.")
+		}
+		return nil
+	}
+	c.mu.Unlock()
+	c.whenJobRuns(func(firecrest.JobID) {
+		c.mu.Lock()
+		hidden = true
+		c.mu.Unlock()
+		c.open()
+	})
+	steps := strings.ReplaceAll(c.steps(true, "0", "\n    resources: { time: 2s }"), "exit 0", "kill -9 $PPID $$")
+	r := c.run(steps)
+	if u := unit(t, r, "x"); u.Cause != workflow.CauseLost || u.Attempt().End.Rule != workflow.RuleGone {
+		t.Errorf("decided by %s\n%s", u.Attempt().End.Rule, states(r))
+	}
+}

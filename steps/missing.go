@@ -104,8 +104,11 @@ func (c *call) overdue(w watched) bool {
 // limit, and if that stays so, its exit marker.
 func (c *call) pastLimit(ctx context.Context, w watched, topic string) (*firecrest.Observation, engine.Outcome) {
 	seen := c.observe(ctx, topic, w)
-	if seen.Job.Status.State.IsTerminal() {
+	switch {
+	case seen.Job.Status.State.IsTerminal():
 		return &seen, engine.Outcome{}
+	case seen.Unknown:
+		return c.missing(ctx, w, topic)
 	}
 	if w.submission.Intent.Fence == workflow.FenceClaim {
 		l := c.readPart(ctx, w.submission.Intent.Control, time.Now().Add(-freshness))
