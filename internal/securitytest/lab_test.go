@@ -70,9 +70,10 @@ func lookAtSources() error {
 
 // lab is everything that processes of one test may write to.
 type lab struct {
-	t   *testing.T
-	dir string
-	bin string
+	t       *testing.T
+	dir     string
+	bin     string
+	sockets string // of these processes alone, with a short path
 
 	environment []string // besides the usual variables
 	umask       string   // of the processes, if set
@@ -91,7 +92,11 @@ func newLab(t *testing.T) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lab{t: t, dir: dir, bin: bin}
+	sockets, err := os.MkdirTemp(shared, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &lab{t: t, dir: dir, bin: bin, sockets: sockets}
 	for _, name := range []string{"home/.config/fcflow/secrets", "tmp", "work", "output"} {
 		if err := os.MkdirAll(l.path(name), 0o700); err != nil {
 			t.Fatal(err)
@@ -202,7 +207,7 @@ func (l *lab) start(variables []string, args ...string) *process {
 	p.cmd.Dir = l.path("work")
 	p.cmd.Env = append(append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + l.path("home"), "TMPDIR=" + l.path("tmp"),
-		"XDG_RUNTIME_DIR=" + shared, "FCFLOW_STATE_DIR=" + l.path("state"),
+		"XDG_RUNTIME_DIR=" + l.sockets, "FCFLOW_STATE_DIR=" + l.path("state"),
 	}, l.environment...), variables...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.cmd.Cancel = func() error { return syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) }

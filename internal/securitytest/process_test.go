@@ -31,7 +31,7 @@ steps:
   - id: sockets
     uses: run
     with:
-      env: { DIR: "`+shared+`/fcflow" }
+      env: { DIR: "`+l.sockets+`/fcflow" }
       script: |
         ls -ld "$DIR" "$DIR"/*.sock
         find $LAB/state $LAB/sandbox -name owner.json -o -name address | xargs ls -ld
