@@ -122,7 +122,7 @@ func (c *call) settleByClaim(ctx context.Context, e ending) verdict {
 			out := lost(err)
 			return verdict{wait: &out}
 		}
-		if !time.Now().After(c.limitOf(s, since)) {
+		if !time.Now().After(c.silentBy(s, since)) {
 			return pause(engine.Wait{
 				Reason: workflow.WaitJob, Topic: jobTopic(c.system(), s.Intent.Token, e.job.ID), Until: time.Now().Add(c.library.outages.longest),
 				Message: fmt.Sprintf("the scheduler does not know job %s; %s", e.job.ID, k.words(s.Intent.Token)),

@@ -177,6 +177,50 @@ func TestCancelOfWhatSucceeded(t *testing.T) {
 	}
 }
 
+// TestCancelOfAHiddenClaim: the job has ended well, nobody knows it any more, and
+// its claim is there but not listed yet. However long that lasts, it is no proof
+// that nothing ran.
+func TestCancelOfAHiddenClaim(t *testing.T) {
+	t.Parallel()
+	c := newSite(t).counted()
+	x := c.create(c.load(c.steps(true, "0")))
+	var hidden time.Time // since when
+	c.mu.Lock()
+	c.fault = func(op string, _ *http.Request) *sandbox.Fault {
+		empty := func(body string) *sandbox.Fault {
+			return &sandbox.Fault{Status: http.StatusOK, Header: http.Header{"F7T-AppVersion": {"2.5.6"}}, Body: body}
+		}
+		switch {
+		case hidden.IsZero():
+		case op == "GET /compute/{system_name}/jobs":
+			return empty(`{"jobs":[]}`)
+		case op == "GET /compute/{system_name}/jobs/{job_id}":
+			return signed(http.StatusNotFound, "Job not found.")
+		case strings.HasSuffix(op, "/ops/ls") && time.Since(hidden) < 1500*time.Millisecond:
+			return empty(`{"output":[]}`)
+		}
+		return nil
+	}
+	c.mu.Unlock()
+	asked := make(chan struct{})
+	c.whenJobRuns(func(id firecrest.JobID) {
+		defer close(asked)
+		c.open()
+		until(t, "the job is over", func() bool { return c.state(id) == "COMPLETED" })
+		c.mu.Lock()
+		hidden = time.Now()
+		c.mu.Unlock()
+		if err := x.Cancel(context.Background(), "test"); err != nil {
+			t.Error(err)
+		}
+	})
+	r := c.drive(x)
+	<-asked
+	if u := unit(t, r, "x"); u.State != workflow.Succeeded {
+		t.Errorf("decided by %s: %s\n%s", u.Attempt().End.Rule, u.Attempt().End.Evidence, states(r))
+	}
+}
+
 // TestCancelledInTheQueue: somebody else cancels a job that has not started. The
 // attempt ends only when no job of its token can start any more.
 func TestCancelledInTheQueue(t *testing.T) {

@@ -63,7 +63,7 @@ func (c *call) missing(ctx context.Context, w watched, topic string) (*firecrest
 		return &gone, engine.Outcome{}
 	case !k.claimed() && now.Sub(since) >= 2*c.library.lookupEvery():
 		return &gone, engine.Outcome{}
-	case k.claimed() && now.After(c.limitOf(s, since)):
+	case k.claimed() && now.After(c.silentBy(s, since)):
 		return &gone, engine.Outcome{}
 	}
 	again.Message = fmt.Sprintf("the scheduler does not know job %s; %s", w.id, k.words(s.Intent.Token))
@@ -78,6 +78,12 @@ func (c *call) limitOf(s *workflow.Submission, since time.Time) time.Time {
 		limit = c.library.fence.Limit
 	}
 	return since.Add(limit + c.library.fence.Margin)
+}
+
+// silentBy is when the exit marker of such a job must show if there is one: it
+// may have been left at the limit, and show late.
+func (c *call) silentBy(s *workflow.Submission, since time.Time) time.Time {
+	return c.limitOf(s, since).Add(c.library.fence.Visible)
 }
 
 // limitOfJob is when a job that is shown as running must be over, zero if that

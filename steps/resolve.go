@@ -240,6 +240,24 @@ func (c *call) resolve(ctx context.Context) (firecrest.JobID, engine.Outcome) {
 	return c.send(ctx)
 }
 
+// claimant looks whose the claim of a token is that is known to be there. However
+// often it does not show, nobody may conclude that there is none.
+func (c *call) claimant(ctx context.Context) (firecrest.JobID, engine.Outcome) {
+	see := c.look(ctx, c.Submission(), nil, time.Now().Add(-freshness), false)
+	switch id, out, done := c.take(ctx, &see); {
+	case done:
+		return id, out
+	case see.gone:
+		return "", c.goneDirectory(c.Submission())
+	case see.err != nil:
+		return "", c.searching(see.err.Error())
+	}
+	return "", engine.Suspend(engine.Wait{
+		Reason: workflow.WaitOutage, Until: time.Now().Add(c.library.outages.longest),
+		Message: "its token is claimed, and by which job does not show yet",
+	})
+}
+
 // vote counts a look that found nothing, if it may count, and reports whether
 // that makes the verdict.
 func (c *call) vote(ctx context.Context, see *sight) (absent bool, err error) {

@@ -270,7 +270,7 @@ func (c *call) fenceOff(ctx context.Context) (firecrest.JobID, engine.Outcome) {
 		}
 		return "", c.fencedOff(ctx)
 	case plantLost:
-		return c.resolve(ctx) // the claim says who it is
+		return c.claimant(ctx)
 	case plantGone:
 		// No job can claim the token there any more: they never make that directory.
 		return c.resolve(ctx)
@@ -339,7 +339,7 @@ func (c *call) resolvedByPerson(ctx context.Context) (firecrest.JobID, engine.Ou
 		case plantGone:
 			evidence += "; the control directory is gone"
 		case plantLost:
-			return c.resolve(ctx)
+			return c.claimant(ctx)
 		default:
 			return "", c.outageSoon(ctx, err)
 		}
