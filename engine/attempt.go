@@ -209,7 +209,7 @@ func (x *Execution) invocation(u *workflow.Unit, why workflow.WakeReason) *Invoc
 	inv := &Invocation{
 		Run: x.run.Created, Site: x.run.Sites[a.System], Unit: ref, Attempt: a.Number, Reason: why,
 		Token: workflow.Token(x.run.Created.Nonce, ref, a.Number),
-		Epoch: x.run.Epoch, Place: u.Step.Step.Index,
+		Epoch: x.run.Epoch, Place: x.run.Place(u),
 		StartedAt: a.StartedAt, GiveUpAfter: u.Step.Step.GiveUpAfter,
 		Cancelling: x.run.Cancelling(u.Step.Step), Expired: a.Expired,
 		Logger: x.logger.With().Str("step", ref.String()).Str("step_type", u.Step.Step.Uses).

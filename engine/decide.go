@@ -32,7 +32,8 @@ type input struct {
 // command is one thing to do: an event to append, and what to act on once it is
 // durable.
 type command struct {
-	unit    *workflow.Unit // nil for commands about the run
+	unit    *workflow.Unit    // nil for commands about a step or the run
+	step    *workflow.StepRun // of commands about a step
 	attempt int
 	payload workflow.Payload // nil when nothing is appended
 	blobs   []workflow.Blob
@@ -59,6 +60,7 @@ func decide(run *workflow.Run, in input) []command {
 	}
 	d.due(due)
 	d.wake()
+	d.expand()
 	if d.siteKnown() {
 		d.judge()
 		d.start()
@@ -74,7 +76,8 @@ type decision struct {
 	in       input
 	slots    int
 	woken    map[*workflow.Unit]bool
-	asked    map[string]bool // systems this decision binds
+	asked    map[string]bool            // systems this decision binds
+	failing  map[*workflow.StepRun]bool // steps whose other units this decision may skip
 	commands []command
 }
 
@@ -169,13 +172,41 @@ func (d *decision) enter(u *workflow.Unit, why workflow.WakeReason) {
 	d.add(command{unit: u, attempt: len(u.Attempts), payload: &workflow.AttemptWoken{Why: why}, enter: why})
 }
 
+// expand says which instances steps have.
+func (d *decision) expand() {
+	d.run.ToExpand(func(s *workflow.StepRun) bool {
+		for _, p := range d.run.Expand(s, d.in.blobs) {
+			d.add(command{step: s, payload: p})
+		}
+		return !d.full()
+	})
+}
+
 // judge settles units whose dependencies are met, in the order of
 // docs/semantics.md: a bad dependency, a missing value, the condition.
 func (d *decision) judge() {
 	d.run.ToJudge(func(u *workflow.Unit) bool {
-		d.add(command{unit: u, payload: d.verdict(u)})
+		if !d.failing[u.Step] {
+			d.settle(u, d.verdict(u))
+		}
 		return !d.full()
 	})
+}
+
+// settle adds what becomes of a unit that is not started. With fail_fast one that
+// is bad ends the others of its step, so nothing more is decided about these now.
+func (d *decision) settle(u *workflow.Unit, p workflow.Payload) {
+	d.add(command{unit: u, payload: p})
+	if skipped, ok := p.(*workflow.UnitSkipped); ok && skipped.Cause == workflow.CauseConditionFalse {
+		return
+	}
+	if _, ready := p.(*workflow.UnitReady); ready || !u.Step.Step.FailFast {
+		return
+	}
+	if d.failing == nil {
+		d.failing = map[*workflow.StepRun]bool{}
+	}
+	d.failing[u.Step] = true
 }
 
 func (d *decision) verdict(u *workflow.Unit) workflow.Payload {
@@ -193,7 +224,7 @@ func (d *decision) verdict(u *workflow.Unit) workflow.Payload {
 	yes, err := d.run.Workflow.EvalIf(step, d.run.Scope(u, d.in.blobs))
 	switch {
 	case err != nil:
-		return &workflow.UnitFailed{Cause: workflow.CauseExpression, Message: err.Error()}
+		return failed(workflow.CauseExpression, err)
 	case !yes:
 		return &workflow.UnitSkipped{Cause: workflow.CauseConditionFalse}
 	}
@@ -216,6 +247,9 @@ func (d *decision) start() {
 		for _, q := range queues {
 			if d.slots == 0 || d.full() {
 				return
+			}
+			if d.failing[q[0].Step] {
+				continue
 			}
 			d.startUnit(q[0])
 			if len(q) > 1 {
@@ -242,10 +276,11 @@ func (d *decision) startable(jobs map[string]int) [][]*workflow.Unit {
 			if len(q) >= room {
 				return false
 			}
-			if d.mayStart(u, jobs) {
+			may := d.mayStart(u, jobs)
+			if may {
 				q = append(q, u)
 			}
-			return true
+			return may || !s.Step.OneSystem() // where one finds no room, none does
 		})
 		if len(q) > 0 {
 			queues = append(queues, q)
@@ -299,16 +334,16 @@ func (d *decision) startUnit(u *workflow.Unit) {
 	step := u.Step.Step
 	system, err := d.run.SystemOf(u, d.in.blobs)
 	if err != nil {
-		d.add(failed(u, workflow.CauseExpression, err))
+		d.settle(u, failed(workflow.CauseExpression, err))
 		return
 	}
 	if err := d.in.unbindable[system]; err != nil {
-		d.add(failed(u, workflow.CauseRejected, err))
+		d.settle(u, failed(workflow.CauseRejected, err))
 		return
 	}
 	with, err := evalWith(d.run, u, d.run.Scope(u, d.in.blobs))
 	if err != nil {
-		d.add(failed(u, workflow.CauseExpression, err))
+		d.settle(u, failed(workflow.CauseExpression, err))
 		return
 	}
 	started := &workflow.AttemptStarted{System: system}
@@ -321,8 +356,8 @@ func (d *decision) startUnit(u *workflow.Unit) {
 	d.add(command{unit: u, attempt: len(u.Attempts) + 1, payload: started, blobs: blobs, enter: workflow.WakeStart})
 }
 
-func failed(u *workflow.Unit, cause workflow.Cause, err error) command {
-	return command{unit: u, payload: &workflow.UnitFailed{Cause: cause, Message: err.Error()}}
+func failed(cause workflow.Cause, err error) workflow.Payload {
+	return &workflow.UnitFailed{Cause: cause, Message: err.Error()}
 }
 
 // finish ends the run. Outputs belong to a run that succeeded; one that cannot

@@ -31,12 +31,17 @@ func newWorld(t *rapid.T, w *workflow.Workflow) *world {
 }
 
 func (w *world) apply(u *workflow.Unit, attempt int, p workflow.Payload) {
-	e := workflow.Event{Seq: w.run.Seq + 1, At: w.now, Epoch: w.epoch, Attempt: attempt, Data: p}
+	e := workflow.Event{Attempt: attempt, Data: p}
 	if u != nil {
 		e.Step, e.Instance = u.Step.Step.ID, u.Instance
 	}
+	w.append(e)
+}
+
+func (w *world) append(e workflow.Event) {
+	e.Seq, e.At, e.Epoch = w.run.Seq+1, w.now, w.epoch
 	if err := workflow.Apply(w.run, &e); err != nil {
-		w.t.Fatalf("apply %s: %v\n%s", p.Kind(), err, w.run.Workflow.Source)
+		w.t.Fatalf("apply %s: %v\n%s", e.Data.Kind(), err, w.run.Workflow.Source)
 	}
 	w.events = append(w.events, e)
 }
@@ -48,6 +53,10 @@ func (w *world) input(slots int) input {
 // carryOut applies commands; entering an attempt is only noted by its state.
 func (w *world) carryOut(commands []command) {
 	for _, c := range commands {
+		if c.step != nil {
+			w.append(workflow.Event{Step: c.step.Step.ID, Data: c.payload})
+			continue
+		}
 		w.apply(c.unit, c.attempt, c.payload)
 	}
 	w.fired = slices.DeleteFunc(w.fired, func(u *workflow.Unit) bool { return u.State != workflow.Waiting })
@@ -138,12 +147,23 @@ func withOf(u *workflow.Unit) json.RawMessage {
 }
 
 // printed is a command as text, to compare sets of them.
-func printed(commands []command) []string {
+func printed(run *workflow.Run, commands []command) []string {
 	lines := []string{}
+	fast := failsFast(commands)
 	for _, c := range commands {
+		switch c.payload.(type) {
+		case *workflow.UnitReady, *workflow.UnitSkipped, *workflow.UnitFailed, *workflow.AttemptStarted:
+			if fast[c.unit.Step] {
+				lines = append(lines, "fail_fast "+c.unit.Step.Step.ID)
+				continue
+			}
+		}
 		line := string(c.payload.Kind())
 		if c.unit != nil {
 			line += " " + c.unit.Ref().String()
+		}
+		if c.step != nil {
+			line += " " + c.step.Step.ID
 		}
 		switch p := c.payload.(type) {
 		case *workflow.AttemptWoken:
@@ -151,7 +171,10 @@ func printed(commands []command) []string {
 		case *workflow.AttemptExpired:
 			line += " " + string(p.Cause)
 		case *workflow.UnitSkipped:
-			line += fmt.Sprintf(" %s %v", p.Cause, p.Root)
+			line += " " + string(p.Cause)
+			if oneRoot(run, c.unit) {
+				line += fmt.Sprintf(" %v", p.Root)
+			}
 		case *workflow.UnitFailed:
 			line += " " + string(p.Cause)
 		case *workflow.RunFinished:
@@ -160,7 +183,27 @@ func printed(commands []command) []string {
 		lines = append(lines, line)
 	}
 	slices.Sort(lines)
-	return lines
+	return slices.Compact(lines)
+}
+
+// failsFast are the steps of which a unit is decided to be bad that ends the
+// others: which of them is found first does not matter.
+func failsFast(commands []command) map[*workflow.StepRun]bool {
+	steps := map[*workflow.StepRun]bool{}
+	for _, c := range commands {
+		skip, _ := c.payload.(*workflow.UnitSkipped)
+		_, fail := c.payload.(*workflow.UnitFailed)
+		if (fail || skip != nil && skip.Cause != workflow.CauseConditionFalse) && c.unit.Step.Step.FailFast {
+			steps[c.unit.Step] = true
+		}
+	}
+	return steps
+}
+
+// oneRoot reports whether a unit waits for single units only. Of many bad
+// instances the first in time is the root, which a look at states cannot tell.
+func oneRoot(run *workflow.Run, u *workflow.Unit) bool {
+	return !slices.ContainsFunc(u.Step.Step.Barriers, func(b int) bool { return len(run.Steps[b].Units) > 1 })
 }
 
 // TestDecideEqualsFullScan: on random histories, what decide reads from queues
@@ -170,11 +213,11 @@ func TestDecideEqualsFullScan(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		lib := newScripted()
-		w := newWorld(t, drawWorkflow(t, lib, shape{most: 9, uses: lib.Names(), scripts: []string{"ok"}, timeout: true}))
+		w := newWorld(t, drawWorkflow(t, lib, shape{most: 9, uses: lib.Names(), scripts: []string{"ok"}, timeout: true, fanOut: true, fast: true}))
 		for range rapid.IntRange(5, 60).Draw(t, "length") {
 			for {
 				commands := decide(w.run, w.input(1000))
-				if diff := cmp.Diff(scan(w), printed(commands)); diff != "" {
+				if diff := cmp.Diff(scan(w), printed(w.run, commands)); diff != "" {
 					t.Fatalf("full scan (-) against decide (+):\n%s\n%s", diff, w.run.Workflow.Source)
 				}
 				checkFewSlots(t, w, commands)
@@ -215,7 +258,7 @@ func checkFewSlots(t *rapid.T, w *world, all []command) {
 	few := decide(w.run, w.input(k))
 	entered := func(commands []command) (enter, other []string) {
 		for _, c := range commands {
-			line := printed([]command{c})[0]
+			line := printed(w.run, []command{c})[0]
 			if c.enter != "" {
 				enter = append(enter, line)
 			} else {

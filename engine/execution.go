@@ -258,7 +258,10 @@ func (x *Execution) emit(c command) {
 		Seq: x.run.Seq + 1, At: time.Now().UTC().Truncate(time.Millisecond), Epoch: x.history.Epoch(),
 		Attempt: c.attempt, Data: c.payload,
 	}
-	if c.unit != nil {
+	switch {
+	case c.step != nil:
+		e.Step = c.step.Step.ID
+	case c.unit != nil:
 		e.Step, e.Instance = c.unit.Step.Step.ID, c.unit.Instance
 	}
 	if err := workflow.Apply(x.run, &e); err != nil {

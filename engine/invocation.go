@@ -28,7 +28,8 @@ type Invocation struct {
 
 	// Epoch counts the owners of the run: 1 = the process that created it.
 	Epoch int64
-	// Place is the place of the step in its file, from 0.
+	// Place is that of the instance among all that its run can have; it follows
+	// from the workflow file and the place of the instance in its step.
 	Place int
 
 	StartedAt   time.Time

@@ -49,7 +49,7 @@ func TestEveryPrefixEndsTheSame(t *testing.T) {
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		lib := newScripted()
-		w := drawWorkflow(rt, lib, shape{most: 6, uses: []string{"act", "fenced"}, scripts: scripts, outputs: true})
+		w := drawWorkflow(rt, lib, shape{most: 6, uses: []string{"act", "fenced"}, scripts: scripts, outputs: true, fanOut: true})
 		var failure string
 		synctest.Test(t, func(t *testing.T) { failure = everyPrefix(t.Context(), w) })
 		if failure != "" {

@@ -16,11 +16,16 @@ type shape struct {
 	scripts []string
 	timeout bool // deadlines of all kinds
 	outputs bool
+	fanOut  bool
+	fast    bool // fail_fast, whose result depends on which end comes first
+
+	fanned map[string]bool // steps with many instances
 }
 
 // drawWorkflow writes a random workflow as YAML and loads it, so that random
 // tests take the same way as users do.
 func drawWorkflow(t *rapid.T, lib *scripted, s shape) *workflow.Workflow {
+	s.fanned = map[string]bool{}
 	var b strings.Builder
 	b.WriteString("version: 1\nname: random\n")
 	if s.timeout && rapid.IntRange(0, 4).Draw(t, "run timeout") == 0 {
@@ -37,7 +42,7 @@ func drawWorkflow(t *rapid.T, lib *scripted, s shape) *workflow.Workflow {
 			drawStep(t, &b, s, "f", i)
 		}
 	}
-	if s.outputs && rapid.Bool().Draw(t, "outputs") {
+	if s.outputs && !s.fanned["s0"] && rapid.Bool().Draw(t, "outputs") {
 		b.WriteString("outputs: { n: \"${{ steps.s0.outputs.n }}\" }\n")
 	}
 	w, problems := workflow.Load("random.yaml", []byte(b.String()), lib, workflow.CheckOptions{})
@@ -52,12 +57,18 @@ func drawStep(t *rapid.T, b *strings.Builder, s shape, prefix string, i int) {
 	fmt.Fprintf(b, "  - id: %s%d\n    uses: %s\n", prefix, i, uses)
 	var needs, values []string
 	for j := range i {
-		switch rapid.IntRange(0, 5).Draw(t, "edge") {
-		case 0, 1:
-			needs = append(needs, fmt.Sprintf("%s%d", prefix, j))
-		case 2:
-			values = append(values, fmt.Sprintf(`"${{ steps.%s%d.outputs.n }}"`, prefix, j))
+		id := fmt.Sprintf("%s%d", prefix, j)
+		switch edge := rapid.IntRange(0, 5).Draw(t, "edge"); {
+		case edge <= 1:
+			needs = append(needs, id)
+		case edge == 2 && !s.fanned[id]:
+			values = append(values, fmt.Sprintf(`"${{ steps.%s.outputs.n }}"`, id))
+		case edge == 2:
+			values = append(values, fmt.Sprintf(`"${{ len(steps.%s.instances) }}"`, id))
 		}
+	}
+	if s.fanOut {
+		drawFanOut(t, b, s, prefix, i)
 	}
 	if len(needs) > 0 {
 		fmt.Fprintf(b, "    needs: [%s]\n", strings.Join(needs, ", "))
@@ -70,6 +81,9 @@ func drawStep(t *rapid.T, b *strings.Builder, s shape, prefix string, i int) {
 		if c := rapid.SampledFrom(conditions).Draw(t, "if"); c != "" {
 			fmt.Fprintf(b, "    if: ${{ %s }}\n", c)
 		}
+	}
+	if s.fast && s.fanned[fmt.Sprintf("%s%d", prefix, i)] && rapid.IntRange(0, 3).Draw(t, "fast") == 0 {
+		b.WriteString("    fail_fast: true\n")
 	}
 	if rapid.IntRange(0, 5).Draw(t, "continue") == 0 {
 		b.WriteString("    continue_on_error: true\n")
@@ -94,4 +108,26 @@ func drawStep(t *rapid.T, b *strings.Builder, s shape, prefix string, i int) {
 	if len(values) > 0 {
 		fmt.Fprintf(b, "      from: [%s]\n", strings.Join(values, ", "))
 	}
+}
+
+// drawFanOut may give a step many instances: a matrix, a list, or a pair for each
+// instance of a step before it.
+func drawFanOut(t *rapid.T, b *strings.Builder, s shape, prefix string, i int) {
+	before := ""
+	if i > 0 {
+		before = fmt.Sprintf("%s%d", prefix, rapid.IntRange(0, i-1).Draw(t, "source"))
+	}
+	switch kind := rapid.IntRange(0, 7).Draw(t, "fan-out"); {
+	case kind == 0:
+		b.WriteString("    matrix: { x: [1, 2], y: [a, b], exclude: [{ x: 2, y: b }] }\n")
+	case kind == 1 && before != "" && !s.fanned[before]:
+		fmt.Fprintf(b, "    for_each: \"${{ [steps.%s.outputs.n, 1, 1] }}\"\n", before)
+	case kind == 2:
+		b.WriteString("    for_each: [x, y]\n")
+	case kind >= 3 && s.fanned[before]:
+		fmt.Fprintf(b, "    for_each: %s\n", before)
+	default:
+		return
+	}
+	s.fanned[fmt.Sprintf("%s%d", prefix, i)] = true
 }

@@ -23,6 +23,8 @@ func scan(w *world) []string {
 	var commands []command
 	done, mainDone := true, true
 	for _, step := range w.run.Steps {
+		done = done && step.Expanded()
+		mainDone = mainDone && (step.Expanded() || step.Step.Finally)
 		for _, u := range step.Units {
 			done = done && u.State.Done()
 			mainDone = mainDone && (u.State.Done() || step.Step.Finally)
@@ -35,6 +37,7 @@ func scan(w *world) []string {
 		return []string{"run.cancel_requested"}
 	}
 	for _, step := range w.run.Steps {
+		commands = append(commands, w.expansion(step, mainDone)...)
 		for _, u := range step.Units {
 			commands = append(commands, w.unit(u, mainDone)...)
 		}
@@ -42,7 +45,61 @@ func scan(w *world) []string {
 	if done {
 		commands = append(commands, command{payload: &workflow.RunFinished{State: w.end()}})
 	}
-	return printed(commands)
+	return printed(w.run, commands)
+}
+
+// about reports whether an event is about a unit.
+func about(e workflow.Event, u *workflow.Unit) bool {
+	return e.Step == u.Step.Step.ID && e.Instance == u.Instance
+}
+
+// expansion tells the instances of a step: of a matrix at once, of a list when
+// all that it waits for is done.
+func (w *world) expansion(step *workflow.StepRun, mainDone bool) []command {
+	s := step.Step
+	expanded := command{step: step, payload: &workflow.StepExpanded{}}
+	switch {
+	case step.Expanded(), s.Pair != nil:
+		return nil
+	case s.Matrix != nil:
+		return []command{expanded}
+	case s.Finally && !mainDone:
+		return nil
+	}
+	bad, missing, done := w.dependencies(step)
+	switch {
+	case !done:
+		return nil
+	case bad != nil && !s.StatusIf && !s.Finally, missing != nil:
+		return []command{expanded}
+	}
+	return []command{{step: step, payload: &workflow.StepItems{}}, expanded}
+}
+
+// dependencies looks at all units that a step waits for as a whole: the root of a
+// bad one, one whose value is missing, and whether all are done.
+func (w *world) dependencies(step *workflow.StepRun) (bad, missing *workflow.Unit, done bool) {
+	for _, b := range step.Step.Barriers {
+		if !w.run.Steps[b].Expanded() {
+			return nil, nil, false
+		}
+		for _, dep := range w.run.Steps[b].Units {
+			if !dep.State.Done() {
+				return nil, nil, false
+			}
+			if bad == nil && !w.good(dep) {
+				bad = root(dep)
+			}
+		}
+	}
+	for _, v := range step.Step.Values {
+		for _, dep := range w.run.Steps[v].Units {
+			if missing == nil && dep.State != workflow.Succeeded {
+				missing = root(dep)
+			}
+		}
+	}
+	return bad, missing, true
 }
 
 func (w *world) unit(u *workflow.Unit, mainDone bool) []command {
@@ -73,23 +130,16 @@ func (w *world) pending(u *workflow.Unit, mainDone bool) []command {
 	if step.Finally && !mainDone {
 		return nil
 	}
-	var bad, missing *workflow.Unit
-	for _, b := range step.Barriers {
-		for _, dep := range w.run.Steps[b].Units {
-			if !dep.State.Done() {
-				return nil
-			}
-			if bad == nil && !w.good(dep) {
-				bad = root(dep)
-			}
-		}
+	bad, missing, done := w.dependencies(u.Step)
+	source := u.Source()
+	if !done || source != nil && !source.State.Done() {
+		return nil
 	}
-	for _, v := range step.Values {
-		for _, dep := range w.run.Steps[v].Units {
-			if missing == nil && dep.State != workflow.Succeeded {
-				missing = root(dep)
-			}
-		}
+	if bad == nil && source != nil && !w.good(source) {
+		bad = root(source)
+	}
+	if missing == nil && source != nil && source.State != workflow.Succeeded && step.PairValue {
+		missing = root(source)
 	}
 	var p workflow.Payload = &workflow.UnitReady{}
 	switch {
@@ -136,7 +186,8 @@ func (w *world) good(u *workflow.Unit) bool {
 				}
 			}
 		}
-		return true
+		source := u.Source()
+		return source == nil || !u.Step.Step.PairValue || w.good(source)
 	}
 	return false
 }
@@ -162,7 +213,7 @@ func (w *world) waiting(u *workflow.Unit) []command {
 				why = workflow.WakeCancelled
 			}
 		case *workflow.AttemptExpired:
-			if e.Step == u.Step.Step.ID && why == "" {
+			if about(e, u) && why == "" {
 				why = workflow.WakeExpired
 			}
 		}
@@ -228,7 +279,7 @@ func (w *world) deadline(u *workflow.Unit) workflow.Cause {
 func (w *world) queueDeadline(u *workflow.Unit) time.Time {
 	var since time.Time
 	for _, e := range w.events[w.last(u, "attempt.started"):] {
-		if e.Step != u.Step.Step.ID {
+		if !about(e, u) {
 			continue
 		}
 		switch p := e.Data.(type) {
@@ -279,7 +330,7 @@ func (w *world) armed(u *workflow.Unit, deadline time.Time) (at time.Time, due b
 func (w *world) waitedFor(u *workflow.Unit, i int) workflow.WaitReason {
 	reason := workflow.WaitReason("")
 	for _, e := range w.events[:i] {
-		if e.Step != u.Step.Step.ID {
+		if !about(e, u) {
 			continue
 		}
 		switch p := e.Data.(type) {
@@ -296,7 +347,7 @@ func (w *world) waitedFor(u *workflow.Unit, i int) workflow.WaitReason {
 // -1 if there is none.
 func (w *world) next(u *workflow.Unit, kind workflow.EventKind, i int) int {
 	for j := i + 1; j < len(w.events); j++ {
-		if e := w.events[j]; e.Data.Kind() == kind && e.Step == u.Step.Step.ID {
+		if e := w.events[j]; e.Data.Kind() == kind && about(e, u) {
 			return j
 		}
 	}
@@ -306,7 +357,7 @@ func (w *world) next(u *workflow.Unit, kind workflow.EventKind, i int) int {
 // last is the index of the newest event of a kind about the unit, or 0.
 func (w *world) last(u *workflow.Unit, kind workflow.EventKind) int {
 	for i := len(w.events) - 1; i >= 0; i-- {
-		if e := w.events[i]; e.Data.Kind() == kind && e.Step == u.Step.Step.ID {
+		if e := w.events[i]; e.Data.Kind() == kind && about(e, u) {
 			return i
 		}
 	}

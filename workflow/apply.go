@@ -32,6 +32,7 @@ func Apply(r *Run, e *Event) error {
 // trim drops what is void from the heads of the queues, so that readers meet
 // live entries first.
 func (r *Run) trim() {
+	r.expand.trim((*StepRun).Expanded)
 	r.judge.trim(func(u *Unit) bool { return u.State != Pending })
 	r.wakes.trim(wake.void)
 	r.ring.trim(func(s *StepRun) bool {
@@ -55,6 +56,7 @@ func (p *RunCreated) apply(r *Run, e *Event) error {
 	for _, s := range r.Steps {
 		if s.Step.Matrix == nil && s.Step.ForEach == nil {
 			s.addUnit("", e.At)
+			s.expanded = true
 		}
 	}
 	return nil
@@ -77,12 +79,13 @@ func (r *Run) decodeInputs(given map[string]json.RawMessage) error {
 	return nil
 }
 
-func (s *StepRun) addUnit(instance string, at time.Time) {
-	u := &Unit{Step: s, Instance: instance, State: Pending, Since: at}
+func (s *StepRun) addUnit(instance string, at time.Time) *Unit {
+	u := &Unit{Step: s, Instance: instance, State: Pending, Since: at, place: len(s.Units)}
 	s.Units = append(s.Units, u)
 	s.byKey[instance] = u
 	s.counts[Pending]++
 	s.open++
+	return u
 }
 
 func (p *RunStarted) apply(r *Run, e *Event) error {
@@ -93,6 +96,7 @@ func (p *RunStarted) apply(r *Run, e *Event) error {
 	if t := r.Workflow.Timeout; t > 0 {
 		r.timers.add(Timer{At: e.At.Add(t), Kind: TimerRun, run: r})
 	}
+	r.begin()
 	for _, s := range r.Steps {
 		if s.unmet == 0 {
 			if err := r.met(s, e.At); err != nil {
@@ -101,6 +105,15 @@ func (p *RunStarted) apply(r *Run, e *Event) error {
 		}
 	}
 	return nil
+}
+
+// begin has the matrices expanded: they follow from the inputs alone.
+func (r *Run) begin() {
+	for _, s := range r.Steps {
+		if s.Step.Matrix != nil {
+			r.expand.push(s)
+		}
+	}
 }
 
 func (p *RunOpened) apply(r *Run, e *Event) error {
@@ -183,6 +196,7 @@ func (p *CancelRequested) apply(r *Run, e *Event) error {
 	}
 	if r.State == RunQueued {
 		r.State, r.StartedAt = RunRunning, e.At
+		r.begin()
 	}
 	if r.openMain == 0 && r.CancelRequests == 1 {
 		r.armFinally(e.At)
@@ -198,6 +212,11 @@ func (p *RunTimedOut) apply(r *Run, e *Event) error {
 // stopUnits does to the units what a cancel does: those that have nothing under
 // way are cancelled at once; the others are told, and end by evidence.
 func (r *Run) stopUnits(e *Event) error {
+	for _, s := range r.Steps {
+		if r.Cancelling(s.Step) && !s.expanded && s.Step.Pair == nil {
+			r.standAlone(s, e.At)
+		}
+	}
 	for _, s := range r.Steps {
 		if !r.Cancelling(s.Step) {
 			continue

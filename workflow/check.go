@@ -111,6 +111,7 @@ type edge struct {
 	// Instead of pos, the expression that names the step, and where in it.
 	in     *Expression
 	offset int
+	pair   bool // instance by instance
 }
 
 func newChecker(w *Workflow, c Catalogue, o CheckOptions) *checker {
@@ -128,7 +129,7 @@ func newChecker(w *Workflow, c Catalogue, o CheckOptions) *checker {
 	}
 	for i, s := range k.index.steps {
 		s.Index, s.spec = i, nil
-		s.Barriers, s.Values, s.StatusIf = nil, nil, false
+		s.Barriers, s.Values, s.StatusIf, s.Pair, s.PairValue = nil, nil, false, nil, false
 		s.plan = &plan{programs: programs{}}
 		k.steps = append(k.steps, &stepCheck{step: s})
 	}
@@ -309,12 +310,15 @@ func (c *checker) checkNeeds(s *stepCheck) {
 // derive fills what the engine reads of a step.
 func (c *checker) derive(s *stepCheck) {
 	for _, e := range s.edges {
-		s.step.Barriers = append(s.step.Barriers, e.to.step.Index)
+		if !e.pair {
+			s.step.Barriers = append(s.step.Barriers, e.to.step.Index)
+		}
 	}
 	slices.Sort(s.step.Barriers)
 	s.step.Barriers = slices.Compact(s.step.Barriers)
-	if source := c.pairedWith(s); source != nil && !s.step.StatusIf {
-		s.step.Values = append(s.step.Values, source.step.Index)
+	if source := c.pairedWith(s); source != nil {
+		s.step.Pair = source.step
+		s.step.PairValue = s.step.PairValue || !s.step.StatusIf
 	}
 	slices.Sort(s.step.Values)
 	s.step.Values = slices.Compact(s.step.Values)
@@ -331,6 +335,20 @@ func (s *Step) Spec() *StepSpec { return s.spec }
 // UsesSecrets reports whether an input of the step is made from a secret. It is
 // false before [Check].
 func (s *Step) UsesSecrets() bool { return s.plan != nil && s.plan.secrets }
+
+// OneSystem reports whether all instances of the step run on the same system.
+func (s *Step) OneSystem() bool {
+	m, ok := s.With.Member("system")
+	if !ok || m.Value.Template == nil || s.plan == nil {
+		return true
+	}
+	for _, part := range m.Value.Template.Parts {
+		if program := s.plan.programs[part.Expr]; program != nil && (program.refs.matrix || program.refs.each || program.refs.attempt) {
+			return false
+		}
+	}
+	return true
+}
 
 // place returns the place of a key of the step, or of the step.
 func (s *Step) place(key string) Pos {

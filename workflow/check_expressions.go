@@ -108,11 +108,7 @@ func (c *checker) depend(s *stepCheck, e *Expression, refs references) {
 			s.edges = append(s.edges, edge{to: target, in: e, offset: use.offset})
 		}
 	}
-	if refs.eachValue {
-		if source := c.pairedWith(s); source != nil {
-			s.step.Values = append(s.step.Values, source.step.Index)
-		}
-	}
+	s.step.PairValue = s.step.PairValue || refs.eachValue
 }
 
 func (c *checker) reportIn(e *Expression, err *expressionError) {

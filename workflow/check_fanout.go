@@ -208,7 +208,7 @@ func (c *checker) checkForEach(s *stepCheck) {
 	case !source.fansOut():
 		c.report(CodeUnavailableName, f.Pos, fmt.Sprintf("remove for_each, or give %q a matrix", f.Step), "step %q has no fan-out, so there is nothing to go through", f.Step)
 	default:
-		s.edges = append(s.edges, edge{to: source, pos: f.Pos})
+		s.edges = append(s.edges, edge{to: source, pos: f.Pos, pair: true})
 	}
 }
 

@@ -23,6 +23,8 @@ var samples = map[EventKind]string{
 	"run.cancel_requested": `{"by":"me@here"}`,
 	"run.timed_out":        ``,
 	"run.finished":         `{"state":"failed","cause":"timed_out","message":"m","outputs":{"json":{"a":1}}}`,
+	"step.items":           `{"items":[1,"a"]}`,
+	"step.expanded":        `{"count":1,"digest":"d","alone":true,"cause":"expression","message":"m"}`,
 	"unit.ready":           ``,
 	"unit.skipped":         `{"cause":"upstream_failed","root":{"step":"a","instance":"{}"},"message":"m"}`,
 	"unit.failed":          `{"cause":"expression","message":"m"}`,

@@ -138,7 +138,7 @@ func (w *Workflow) Levels() [][]int {
 		}
 		depth[i] = 0
 		deepest := -1
-		for _, b := range steps[i].Barriers {
+		for _, b := range steps[i].WaitsFor() {
 			deepest = max(deepest, of(b))
 		}
 		depth[i] = deepest + 1
@@ -164,6 +164,17 @@ func (w *Workflow) Levels() [][]int {
 	return levels
 }
 
+// WaitsFor lists the indexes of the steps that the step waits for, wholly or
+// instance by instance, sorted.
+func (s *Step) WaitsFor() []int {
+	if s.Pair == nil || slices.Contains(s.Barriers, s.Pair.Index) {
+		return s.Barriers
+	}
+	all := append(slices.Clone(s.Barriers), s.Pair.Index)
+	slices.Sort(all)
+	return all
+}
+
 // Unsupported lists what parses and is checked, and is not executed by this
 // version, each with its step and key. A workflow runs only without any.
 func Unsupported(w *Workflow) Problems {
@@ -176,12 +187,6 @@ func Unsupported(w *Workflow) Problems {
 		add(w.Concurrency.Pos, "the workflow uses concurrency")
 	}
 	for _, s := range w.AllSteps() {
-		if s.Matrix != nil {
-			add(s.Matrix.Pos, "step %q uses matrix", s.ID)
-		}
-		if s.ForEach != nil {
-			add(s.place("for_each"), "step %q uses for_each", s.ID)
-		}
 		if s.Uses == "workflow" || s.Uses == "approve" {
 			add(s.UsesPos, "step %q uses %s", s.ID, s.Uses)
 		}

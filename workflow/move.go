@@ -82,9 +82,39 @@ func (r *Run) done(u *Unit, at time.Time) error {
 	if u.State == Failed && !s.Step.ContinueOnError && !s.failedListed() {
 		r.failedSteps = append(r.failedSteps, s.Step.ID)
 	}
+	if !u.Good && s.Step.FailFast && s.bad == 1 {
+		if err := r.failFast(u, at); err != nil {
+			return err
+		}
+	}
+	for _, p := range s.pairs {
+		if p.unmet == 0 {
+			if err := r.metUnit(p.Units[u.place], at); err != nil {
+				return err
+			}
+		}
+	}
 	s.open--
 	if s.open == 0 {
 		return r.stepDone(s, at)
+	}
+	return nil
+}
+
+// failFast skips the units of a step that have not begun, once one is bad.
+func (r *Run) failFast(first *Unit, at time.Time) error {
+	for _, u := range first.Step.Units {
+		skip, err := u.moves(onFailFast, Skipped)
+		if err != nil {
+			return err
+		}
+		if !skip {
+			continue
+		}
+		u.Cause, u.Message, u.Root = CauseUpstreamFailed, "fail_fast: because "+first.Root.Ref().String()+" "+string(first.Root.State), first.Root
+		if err := r.move(u, onFailFast, Skipped, at); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -180,20 +210,32 @@ func (r *Run) armFinally(at time.Time) {
 	r.timers.add(Timer{At: at.Add(r.Workflow.FinallyTimeout), Kind: TimerFinally, run: r})
 }
 
-// met handles the units of a step whose dependencies are done. One that needs
-// no judgement becomes ready here; the others go to the queue of decide, which
-// evaluates conditions.
+// met handles the units of a step whose barriers are done. A list can be told
+// now.
 func (r *Run) met(s *StepRun, at time.Time) error {
+	if !s.expanded && s.Step.ForEach != nil && s.Step.Pair == nil {
+		r.expand.push(s)
+	}
 	for _, u := range s.Units {
-		switch {
-		case u.State.Done(): // cancelled meanwhile
-		case r.plain(u):
-			if err := r.move(u, onMet, Ready, at); err != nil {
+		if u.source == nil || u.source.State.Done() {
+			if err := r.metUnit(u, at); err != nil {
 				return err
 			}
-		default:
-			r.judge.push(u)
 		}
+	}
+	return nil
+}
+
+// metUnit handles a unit whose dependencies are done. One that needs no
+// judgement becomes ready here; the others go to the queue of decide, which
+// evaluates conditions.
+func (r *Run) metUnit(u *Unit, at time.Time) error {
+	switch {
+	case u.State != Pending: // cancelled meanwhile
+	case r.plain(u):
+		return r.move(u, onMet, Ready, at)
+	default:
+		r.judge.push(u)
 	}
 	return nil
 }

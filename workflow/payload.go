@@ -15,6 +15,8 @@ var payloads = map[EventKind]func() Payload{
 	"run.cancel_requested": func() Payload { return new(CancelRequested) },
 	"run.timed_out":        func() Payload { return new(RunTimedOut) },
 	"run.finished":         func() Payload { return new(RunFinished) },
+	"step.items":           func() Payload { return new(StepItems) },
+	"step.expanded":        func() Payload { return new(StepExpanded) },
 	"unit.ready":           func() Payload { return new(UnitReady) },
 	"unit.skipped":         func() Payload { return new(UnitSkipped) },
 	"unit.failed":          func() Payload { return new(UnitFailed) },

@@ -44,6 +44,7 @@ type Run struct {
 	badFinally  bool
 	cancelled   bool // a unit of `steps` is cancelled
 
+	expand queue[*StepRun] // instances can be told, and are not on record
 	judge  queue[*Unit]    // dependencies met, condition not judged
 	ring   queue[*StepRun] // steps with ready units, round robin
 	wakes  queue[wake]
@@ -57,6 +58,13 @@ type StepRun struct {
 	Step  *Step
 	Units []*Unit
 	byKey map[string]*Unit
+
+	expanded   bool // has all its units
+	dimensions []string
+	items      []any      // of its list, as far as they are on record
+	planned    *expansion // computed once
+	instances  []any      // as expressions see them, once the step is done
+	pairs      []*StepRun // steps that go through its units
 
 	counts     map[State]int
 	backoff    int // of the waiting ones
@@ -87,6 +95,10 @@ type Unit struct {
 	Wait     AttemptWaiting // meaningful while waiting
 	Attempts []*Attempt
 	Outputs  Body
+
+	place  int   // within its step
+	values []any // of the dimensions of the step, or the item of its list
+	source *Unit // that it is paired with
 
 	gen        int // rises with each move; older timers and wakes are void
 	unobserved bool
@@ -147,6 +159,10 @@ func NewRun(w *Workflow) *Run {
 		for _, b := range s.Barriers {
 			r.Steps[b].dependents = append(r.Steps[b].dependents, r.Steps[i])
 		}
+		if s.Pair != nil {
+			source := r.Steps[s.Pair.Index]
+			source.pairs = append(source.pairs, r.Steps[i])
+		}
 	}
 	return r
 }
@@ -190,6 +206,8 @@ func (s *StepRun) State() State {
 		return s.Units[0].State
 	}
 	switch {
+	case !s.expanded:
+		return Pending
 	case s.counts[Running] > 0:
 		return Running
 	case s.open > 0 && s.counts[Waiting] > 0:
@@ -202,7 +220,7 @@ func (s *StepRun) State() State {
 		return Skipped
 	case s.bad == 0:
 		return Succeeded
-	case s.badNotStop == 0 && s.bad == s.counts[Cancelled]:
+	case s.bad == s.counts[Cancelled]:
 		return Cancelled
 	}
 	return Failed
@@ -266,7 +284,18 @@ func (r *Run) TakeChanged() []*Unit {
 
 // Blocked returns the root cause of a bad dependency; nil if none is bad.
 func (r *Run) Blocked(u *Unit) *Unit {
-	for _, b := range u.Step.Step.Barriers {
+	if root := r.blockedBy(u.Step); root != nil {
+		return root
+	}
+	if u.source != nil && !u.source.Good {
+		return u.source.Root
+	}
+	return nil
+}
+
+// blockedBy looks at the barriers of a step.
+func (r *Run) blockedBy(s *StepRun) *Unit {
+	for _, b := range s.Step.Barriers {
 		if dep := r.Steps[b]; dep.bad > 0 {
 			return dep.badRoot
 		}
@@ -277,7 +306,19 @@ func (r *Run) Blocked(u *Unit) *Unit {
 // MissingValue returns the first unit whose outputs u needs and that did not
 // succeed; nil if there is none.
 func (r *Run) MissingValue(u *Unit) *Unit {
-	for _, v := range u.Step.Step.Values {
+	if source := r.missingBy(u.Step); source != nil {
+		return source
+	}
+	if u.needsSource() && u.source.State != Succeeded {
+		return u.source
+	}
+	return nil
+}
+
+// missingBy looks at the steps that a step takes values of; none of them fans
+// out.
+func (r *Run) missingBy(s *StepRun) *Unit {
+	for _, v := range s.Step.Values {
 		for _, source := range r.Steps[v].Units {
 			if source.State != Succeeded {
 				return source
@@ -286,6 +327,10 @@ func (r *Run) MissingValue(u *Unit) *Unit {
 	}
 	return nil
 }
+
+// needsSource reports whether the unit cannot run unless the one that it is
+// paired with has succeeded.
+func (u *Unit) needsSource() bool { return u.source != nil && u.Step.Step.PairValue }
 
 // valuesGood reports whether every missing value comes from a good unit.
 func (r *Run) valuesGood(u *Unit) bool {
@@ -296,7 +341,7 @@ func (r *Run) valuesGood(u *Unit) bool {
 			}
 		}
 	}
-	return true
+	return !u.needsSource() || u.source.Good
 }
 
 // holdsJobPlace reports whether a unit counts against the jobs of its system.

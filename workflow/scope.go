@@ -30,6 +30,7 @@ func (r *Run) Scope(u *Unit, blobs BlobReader) *Scope {
 	system := ""
 	if u != nil {
 		sc.Attempt = len(u.Attempts) + 1
+		sc.fanOut(u, blobs)
 		if !u.Step.Step.Finally {
 			system = u.system
 		}
@@ -52,6 +53,9 @@ func (r *Run) scheduledAt() time.Time {
 // dependencies says what success() and failure() come to for a unit of `steps`.
 func (r *Run) dependencies(u *Unit) (success, failure bool) {
 	success = true
+	if u.source != nil && !u.source.Good {
+		success, failure = false, u.source.Root.State != Cancelled
+	}
 	for _, b := range u.Step.Step.Barriers {
 		if dep := r.Steps[b]; dep.bad > 0 {
 			success = false
@@ -61,13 +65,17 @@ func (r *Run) dependencies(u *Unit) (success, failure bool) {
 	return success, failure
 }
 
-// stepFacts is what expressions see of a step without fan-out.
+// stepFacts is what expressions see of a step.
 func (r *Run) stepFacts(id string, blobs BlobReader) StepFacts {
 	s, ok := r.byID[id]
 	if !ok {
 		return StepFacts{}
 	}
 	facts := StepFacts{State: s.State()}
+	if s.Step.Matrix != nil || s.Step.ForEach != nil {
+		facts.Instances = s.describeInstances(blobs)
+		return facts
+	}
 	if u, ok := s.Unit(""); ok && u.State == Succeeded {
 		facts.Outputs = u.decodedOutputs(blobs)
 	}

@@ -82,16 +82,19 @@ type StepView struct {
 
 // UnitView is an instance of a step.
 type UnitView struct {
-	Step     string          `json:"step"`
-	Instance string          `json:"instance,omitempty"`
-	State    State           `json:"state"`
-	Since    time.Time       `json:"since"`
-	Cause    Cause           `json:"cause,omitempty"`
-	Message  string          `json:"message,omitempty"`
-	Root     *UnitRef        `json:"root,omitempty"` // the unit where the trouble began
-	Wait     *WaitView       `json:"wait,omitempty"`
-	Outputs  json.RawMessage `json:"outputs,omitempty"`
-	Attempts []AttemptView   `json:"attempts,omitempty"`
+	Step     string `json:"step"`
+	Instance string `json:"instance,omitempty"`
+	// Parameters are the values that make the instance what it is: those of its
+	// matrix by name, or item.
+	Parameters map[string]any  `json:"parameters,omitempty"`
+	State      State           `json:"state"`
+	Since      time.Time       `json:"since"`
+	Cause      Cause           `json:"cause,omitempty"`
+	Message    string          `json:"message,omitempty"`
+	Root       *UnitRef        `json:"root,omitempty"` // the unit where the trouble began
+	Wait       *WaitView       `json:"wait,omitempty"`
+	Outputs    json.RawMessage `json:"outputs,omitempty"`
+	Attempts   []AttemptView   `json:"attempts,omitempty"`
 	// Unknown: nobody knows what became of a submission; `fcflow resolve` takes the
 	// word of a person.
 	Unknown bool `json:"unknown,omitempty"`
@@ -154,7 +157,7 @@ func (r *Run) Describe() RunView {
 		step := StepView{
 			ID: s.Step.ID, Name: s.Step.Name, Uses: s.Step.Uses, Finally: s.Step.Finally, State: s.State(),
 		}
-		for _, b := range s.Step.Barriers {
+		for _, b := range s.Step.WaitsFor() {
 			step.Needs = append(step.Needs, r.Steps[b].Step.ID)
 		}
 		for _, u := range s.Units {
@@ -168,7 +171,7 @@ func (r *Run) Describe() RunView {
 // Describe derives the picture of one instance.
 func (u *Unit) Describe() UnitView {
 	v := UnitView{
-		Step: u.Step.Step.ID, Instance: u.Instance, State: u.State, Since: u.Since,
+		Step: u.Step.Step.ID, Instance: u.Instance, Parameters: u.Parameters(), State: u.State, Since: u.Since,
 		Cause: u.Cause, Message: u.Message, Outputs: u.Outputs.shown(), Unknown: u.Unknown(),
 	}
 	if u.Root != nil && u.Root != u {

@@ -130,6 +130,10 @@ type Step struct {
 	// finally reads of Steps, which is done before it starts.
 	Barriers []int
 	Values   []int
+	// Pair is the step whose instances this one goes through. It is no barrier: a
+	// unit waits for its own source. PairValue: that must have succeeded.
+	Pair      *Step
+	PairValue bool
 	// StatusIf is true when If names a status function.
 	StatusIf bool
 

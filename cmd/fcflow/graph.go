@@ -103,7 +103,7 @@ func (a *app) graphOfFile(file string) (*graph, error) {
 	}
 	g := &graph{name: w.Name}
 	for _, s := range w.AllSteps() {
-		g.nodes = append(g.nodes, graphNode{id: s.ID, name: s.Name, uses: s.Uses, finally: s.Finally, needs: s.Barriers})
+		g.nodes = append(g.nodes, graphNode{id: s.ID, name: s.Name, uses: s.Uses, finally: s.Finally, needs: s.WaitsFor()})
 	}
 	return g, nil
 }

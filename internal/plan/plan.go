@@ -105,7 +105,7 @@ func Make(w *workflow.Workflow, o Options) *Plan {
 // after fills in what a step waits for, directly and at all.
 func (s *Step) after(made []*Step) {
 	seen := map[*Step]bool{}
-	for _, b := range s.step.Barriers {
+	for _, b := range s.step.WaitsFor() {
 		dep := made[b]
 		s.Needs = append(s.Needs, dep.ID)
 		if dep.Runs != Yes && s.Runs == Yes {

@@ -53,6 +53,9 @@ func pendingFor(run *workflow.Run, u *workflow.Unit) string {
 			names = append(names, fmt.Sprintf("%s (%s)", s.Step.ID, s.State()))
 		}
 	}
+	if source := u.Source(); source != nil && !source.State.Done() {
+		names = append(names, fmt.Sprintf("%s (%s)", source.Ref(), source.State))
+	}
 	if len(names) == 0 {
 		return "for its condition to be judged"
 	}
