@@ -234,7 +234,9 @@ func (r *reader) value(name string) (any, bool) {
 func namesRun(v *workflow.Value) bool {
 	if v.Template != nil {
 		return slices.ContainsFunc(v.Template.Parts, func(part workflow.Part) bool {
-			return part.Expr != nil && (strings.Contains(part.Expr.Source, "steps.") || strings.Contains(part.Expr.Source, "run."))
+			return part.Expr != nil && slices.ContainsFunc([]string{"steps.", "run.", "matrix.", "each."}, func(name string) bool {
+				return strings.Contains(part.Expr.Source, name)
+			})
 		})
 	}
 	return slices.ContainsFunc(v.Items, namesRun) ||
