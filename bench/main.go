@@ -33,8 +33,8 @@ func main() {
 	flag.StringVar(&o.fcflow, "fcflow", "bin/fcflow", "the fcflow `program` to time")
 	flag.StringVar(&o.dir, "dir", ".", "`directory` to measure in; must not be in memory")
 	flag.StringVar(&o.save, "save", "bench/figures.json", "`file` with the figures of the last measurement")
-	flag.StringVar(&o.child, "child", "", "measure one shape in this process: chain or wide (used by bench itself)")
-	flag.IntVar(&o.steps, "steps", 0, "number of steps of -child")
+	flag.StringVar(&o.child, "child", "", "measure one shape in this process: chain, wide or wide64 (used by bench itself)")
+	flag.IntVar(&o.steps, "steps", 0, "number of steps or instances of -child")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

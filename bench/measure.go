@@ -37,14 +37,19 @@ func measure(ctx context.Context, o options, dir string) (figures.Figures, times
 	inside := commits.sum().Seconds()
 	got["chain_commits"] = float64(len(commits) - chain)
 	got["chain_overhead"] = max(0, m.Seconds-1.1*inside) / chain * 1000
-	for _, n := range []int{1000, 10000} {
+	for _, n := range []int{1000, 10_000, 100_000} {
+		name := fmt.Sprintf("wide_%d", n)
+		if m, err = inChild(o, "wide64", n); err != nil {
+			return nil, nil, err
+		}
+		got[name+"_64"] = m.Seconds
 		if m, err = inChild(o, "wide", n); err != nil {
 			return nil, nil, err
 		}
-		got[fmt.Sprintf("wide_%d", n)] = m.Seconds
-		got[fmt.Sprintf("wide_%d_rss", n)] = m.PeakMiB
-		got["fold"] = m.FoldMicro
+		got[name], got[name+"_rss"], got["fold"] = m.Seconds, m.PeakMiB, m.FoldMicro
+		got[name+"_each"] = m.Seconds / float64(n) * 1e6
 	}
+	got["wide_growth"] = got["wide_100000_each"] / got["wide_1000_each"]
 	if got["list"], err = measureList(ctx, o, dir); err != nil {
 		return nil, nil, err
 	}
@@ -71,8 +76,8 @@ func inChild(o options, shape string, steps int) (runMeasure, error) {
 	return m, json.Unmarshal(out, &m)
 }
 
-// measureRun executes no-op steps, all separate or one after the other, on a
-// real store. The time includes parsing, checking and creating the run.
+// measureRun executes no-op steps one after the other, or no-op instances of one
+// step, on a real store. The time includes parsing, checking and creating the run.
 func measureRun(ctx context.Context, dir, shape string, steps int) (runMeasure, error) {
 	s, err := store.Open(filepath.Join(dir, "state"), store.Options{})
 	if err != nil {
@@ -112,9 +117,16 @@ func measureRun(ctx context.Context, dir, shape string, steps int) (runMeasure, 
 func noopWorkflow(shape string, steps int) []byte {
 	var b strings.Builder
 	b.WriteString("version: 1\nname: bench\nsteps:\n")
+	if shape != "chain" {
+		fmt.Fprintf(&b, "  - id: s\n    uses: noop\n    matrix: { i: \"${{ 1..%d }}\" }\n", steps)
+		if shape == "wide64" {
+			b.WriteString("    max_parallel: 64\n")
+		}
+		return []byte(b.String())
+	}
 	for i := range steps {
 		fmt.Fprintf(&b, "  - id: s%d\n    uses: noop\n", i)
-		if shape == "chain" && i > 0 {
+		if i > 0 {
 			fmt.Fprintf(&b, "    needs: s%d\n", i-1)
 		}
 	}
