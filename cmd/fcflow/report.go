@@ -17,9 +17,7 @@ import (
 // needed to look into a failure, and on stdout the outputs of the workflow.
 func (a *app) printEnd(v *workflow.RunView, now time.Time) {
 	err := a.streams.Err
-	for _, u := range failures(v) {
-		a.printFailure(err, v, u)
-	}
+	a.printFailures(err, v, func() {})
 	took := ""
 	if !v.StartedAt.IsZero() {
 		end := v.EndedAt
@@ -110,9 +108,6 @@ func (a *app) printFailure(out *console.Stream, v *workflow.RunView, u *workflow
 	}
 	if len(u.Attempts) > 0 {
 		last := u.Attempts[len(u.Attempts)-1]
-		if u.Instance != "" {
-			fact("instance", u.Instance)
-		}
 		if len(u.Attempts) > 1 {
 			fact("attempts", fmt.Sprint(len(u.Attempts)))
 		}
@@ -169,6 +164,7 @@ func printTail(out *console.Stream, tail string) {
 // sayInterrupted says what goes on although this process stops.
 func (a *app) sayInterrupted(v *workflow.RunView) {
 	a.note("interrupted: run %s of %s stays as it is", shortID(v.ID), v.Workflow)
+	jobs := 0
 	for i := range v.Steps {
 		for j := range v.Steps[i].Instances {
 			u := &v.Steps[i].Instances[j]
@@ -176,9 +172,14 @@ func (a *app) sayInterrupted(v *workflow.RunView) {
 				continue
 			}
 			if last := u.Attempts[len(u.Attempts)-1]; last.JobID != "" && last.EndedAt.IsZero() {
-				a.note("  %s goes on: job %s", unitRef(u), jobFact(&last))
+				if jobs++; jobs <= shownOfFolded {
+					a.note("  %s goes on: job %s", unitRef(u), jobFact(&last))
+				}
 			}
 		}
+	}
+	if more := jobs - shownOfFolded; more > 0 {
+		a.note("  … and %d more jobs go on", more)
 	}
 	a.note("  continue it: fcflow resume %s", a.refer(v.ID))
 	a.note("  cancel it, with its jobs: fcflow cancel %s", a.refer(v.ID))

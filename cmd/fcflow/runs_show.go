@@ -17,6 +17,7 @@ import (
 
 type runsShowOptions struct {
 	run    string
+	all    bool
 	output output
 }
 
@@ -28,6 +29,7 @@ func newRunsShowCommand(a *app) *cobra.Command {
 		Example:           "  fcflow runs show last\n  fcflow runs show quickstart --output json",
 		ValidArgsFunction: a.completeRuns(nil),
 	}
+	c.Flags().BoolVar(&o.all, "all", false, "list every instance of steps that have many")
 	o.output.add(c)
 	return a.command(c, func(c *cobra.Command, args []string) error {
 		o.run = args[0]
@@ -49,7 +51,7 @@ func runRunsShow(ctx context.Context, a *app, o runsShowOptions) error {
 		return err
 	}
 	if o.output.format() == formatText {
-		a.printRun(&view, time.Now())
+		a.printRun(&view, o.all, time.Now())
 		return nil
 	}
 	return a.printShown(view, o.output.format())
@@ -81,7 +83,7 @@ func (a *app) printAllShown(views []shownRun, f format) error {
 	return nil
 }
 
-func (a *app) printRun(v *shownRun, now time.Time) {
+func (a *app) printRun(v *shownRun, all bool, now time.Time) {
 	out := a.streams.Out
 	fact := func(label string, text ...console.Text) {
 		if len(text) > 0 && text[0].S != "" {
@@ -113,13 +115,10 @@ func (a *app) printRun(v *shownRun, now time.Time) {
 	}
 	if len(v.Steps) > 0 {
 		out.Println()
-		out.Table([]string{"STEP", "USES", "STATE", "TOOK", "JOB", "NOTE"}, unitRows(v.Steps, v.Live, now))
+		out.Table([]string{"STEP", "USES", "STATE", "TOOK", "JOB", "NOTE"}, stepRows(v.Steps, all, v.Live, now))
 	}
 	a.printUnknown(v, now)
-	for _, u := range failures(&v.RunView) {
-		out.Println()
-		a.printFailure(out, &v.RunView, u)
-	}
+	a.printFailures(out, &v.RunView, func() { out.Println() })
 	if len(v.Outputs) > 0 {
 		out.Println()
 		a.printOutputs(&v.RunView)
@@ -154,26 +153,24 @@ func serviceName(p workflow.Profile) string {
 	return name
 }
 
-func unitRows(steps []workflow.StepView, live bool, now time.Time) [][]console.Text {
+func unitRows(s *workflow.StepView, units []workflow.UnitView, live bool, now time.Time) [][]console.Text {
 	var rows [][]console.Text
-	for _, s := range steps {
-		for _, u := range s.Instances {
-			job, length := "", ""
-			if n := len(u.Attempts); n > 0 {
-				last := u.Attempts[n-1]
-				job = last.JobID
-				switch {
-				case !last.EndedAt.IsZero():
-					length = console.Duration(last.EndedAt.Sub(last.StartedAt))
-				case live:
-					length = console.Duration(now.Sub(last.StartedAt))
-				}
+	for _, u := range units {
+		job, length := "", ""
+		if n := len(u.Attempts); n > 0 {
+			last := u.Attempts[n-1]
+			job = last.JobID
+			switch {
+			case !last.EndedAt.IsZero():
+				length = console.Duration(last.EndedAt.Sub(last.StartedAt))
+			case live:
+				length = console.Duration(now.Sub(last.StartedAt))
 			}
-			rows = append(rows, []console.Text{
-				console.Say(unitRef(&u).String()), console.Say(s.Uses), console.State(string(u.State)),
-				console.Say(length), console.Say(job), console.Say(unitNote(&u)),
-			})
 		}
+		rows = append(rows, []console.Text{
+			console.Say(unitRef(&u).String()), console.Say(s.Uses), console.State(string(u.State)),
+			console.Say(length), console.Say(job), console.Say(unitNote(&u)),
+		})
 	}
 	return rows
 }
