@@ -24,6 +24,7 @@ func bound(p workflow.Payload) {
 	case *workflow.RunBound:
 		cut(&p.Version, maxDetail)
 		cut(&p.Scheduler, maxDetail)
+		cut(&p.SchedulerVersion, maxDetail)
 	case *workflow.RunFinished:
 		cut(&p.Message, maxMessage)
 	case *workflow.UnitFailed:

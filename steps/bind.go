@@ -35,7 +35,7 @@ func (b binder) Bind(ctx context.Context, system, root string, run workflow.RunC
 	}
 	site := workflow.RunBound{
 		System: system, User: user.User.Name, RemoteDir: path.Join(root, run.Workflow, string(run.ID)),
-		Version: b.library.config.Client.ServerVersion(), Scheduler: facts.Scheduler.Type,
+		Version: b.library.config.Client.ServerVersion(), Scheduler: facts.Scheduler.Type, SchedulerVersion: facts.Scheduler.Version,
 	}
 	dir := path.Join(controlDir(site), partName(0))
 	_, err = b.library.config.Client.Filesystem.Mkdir(ctx, system, dir, true)

@@ -34,7 +34,10 @@ func TestBind(t *testing.T) {
 	}
 	want := &workflow.RunBound{
 		System: system, User: "demo", RemoteDir: s.root + "/home/demo/fcflow/test/01RUN", Version: sandbox.DefaultRelease, Scheduler: "slurm",
-		Fence: workflow.FenceClaim,
+		SchedulerVersion: got.SchedulerVersion, Fence: workflow.FenceClaim,
+	}
+	if got.SchedulerVersion == "" {
+		t.Error("the version of the scheduler is not recorded")
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

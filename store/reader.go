@@ -48,6 +48,25 @@ func (s *Store) Frozen(ctx context.Context, id workflow.RunID) (text []byte, err
 	return text, nil
 }
 
+// ViewBlobs calls f with a reader of the stored values of a run that nobody owns.
+// Nobody can take the run over while f runs.
+func (s *Store) ViewBlobs(ctx context.Context, id workflow.RunID, f func(workflow.BlobReader) error) error {
+	var failed error
+	err := s.read(ctx, id, func(tx *bolt.Tx) error {
+		failed = f(func(digest string) ([]byte, error) {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			return getBlob(tx, digest)
+		})
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("run %s: %w", id, err)
+	}
+	return failed
+}
+
 // read opens the history of a run that nobody owns, for as long as f takes.
 func (s *Store) read(ctx context.Context, id workflow.RunID, f func(*bolt.Tx) error) (err error) {
 	if err := s.find(ctx, id); err != nil {

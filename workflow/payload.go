@@ -65,6 +65,8 @@ type FileFacts struct {
 	Path       string    `json:"path"`
 	SizeBytes  int64     `json:"size_bytes"`
 	ModifiedAt time.Time `json:"modified_at"`
+	// SHA256 of a small file; that of a large one is taken when it is read.
+	SHA256 string `json:"sha256,omitempty"`
 }
 
 // Profile says which FirecREST server a run talks to. A run never changes it.
@@ -97,6 +99,8 @@ type RunBound struct {
 	RemoteDir string `json:"remote_dir"`
 	Version   string `json:"version,omitempty"` // of the server
 	Scheduler string `json:"scheduler,omitempty"`
+	// SchedulerVersion is its version, as the server tells it.
+	SchedulerVersion string `json:"scheduler_version,omitempty"`
 	// Fence says how jobs of the run make sure there that each runs once: claim
 	// if the control directory is claimed for the run, blind if links cannot be
 	// made or read there. Empty for runs from before there were fences.

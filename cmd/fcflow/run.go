@@ -191,6 +191,7 @@ func parseInputs(given []string) (map[string]string, error) {
 // change of one is noticed when it is read.
 func fileFacts(w *workflow.Workflow, inputs map[string]json.RawMessage) (map[string]workflow.FileFacts, error) {
 	facts := map[string]workflow.FileFacts{}
+	var small digests
 	for _, in := range w.Inputs {
 		paths := []string{""}
 		switch {
@@ -218,7 +219,11 @@ func fileFacts(w *workflow.Workflow, inputs map[string]json.RawMessage) (map[str
 			if in.Type.Kind == workflow.List {
 				key = fmt.Sprintf("%s[%d]", in.Name, i)
 			}
-			facts[key] = workflow.FileFacts{Path: path, SizeBytes: info.Size(), ModifiedAt: info.ModTime().UTC()}
+			fact := workflow.FileFacts{Path: path, SizeBytes: info.Size(), ModifiedAt: info.ModTime().UTC()}
+			if fact.SHA256, err = small.of(path, info.Size()); err != nil {
+				return nil, withHint(fmt.Errorf("input %q: %w", in.Name, invalidFile(path, err)), "give another file with -i %s=…", in.Name)
+			}
+			facts[key] = fact
 		}
 	}
 	return facts, nil
