@@ -12,5 +12,6 @@ workflow for its newest run.`,
 		`  fcflow runs list
   fcflow runs show last
   fcflow runs why last simulate`,
-		newRunsListCommand(a), newRunsShowCommand(a), newRunsWatchCommand(a), newRunsWhyCommand(a), newRunsLogsCommand(a), newRunsEventsCommand(a))
+		newRunsListCommand(a), newRunsShowCommand(a), newRunsWatchCommand(a), newRunsWhyCommand(a), newRunsLogsCommand(a), newRunsEventsCommand(a),
+		newRunsExportCommand(a))
 }

@@ -50,6 +50,7 @@ var rules = map[string]rule{
 	"internal/redact":             {},
 	"internal/netguard":           {},
 	"internal/why":                {own: []string{"workflow", "internal/console"}},
+	"internal/crate":              {own: []string{"workflow"}},
 	"internal/console":            {own: []string{"workflow", "internal/redact"}, mods: []string{"golang.org/x/term"}},
 	"internal/dagsvg":             {},
 	"internal/archtest":           {},
@@ -70,7 +71,7 @@ var rules = map[string]rule{
 	"cmd/fcflow": {
 		own: []string{
 			"workflow", "engine", "store", "firecrest", "firecrest/datatransfer", "steps", "scheduler", "server", "sandbox", "schema",
-			"internal/settings", "internal/console", "internal/dagsvg", "internal/plan", "internal/why",
+			"internal/settings", "internal/console", "internal/dagsvg", "internal/plan", "internal/why", "internal/crate",
 		},
 		mods: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/rs/zerolog", "golang.org/x/term"},
 	},
