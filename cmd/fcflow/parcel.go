@@ -43,7 +43,9 @@ func newParcel(to string, at time.Time) (*parcel, error) {
 // put adds a file.
 func (p *parcel) put(path string, content io.Reader) error {
 	if p.archive != nil {
-		w, err := p.archive.CreateHeader(&zip.FileHeader{Name: path, Method: zip.Deflate, Modified: p.at})
+		header := &zip.FileHeader{Name: path, Method: zip.Deflate, Modified: p.at}
+		header.SetMode(0o644)
+		w, err := p.archive.CreateHeader(header)
 		if err != nil {
 			return err
 		}

@@ -191,13 +191,11 @@ func (w *writer) delivered(e entity, unit *workflow.Unit, a *workflow.Attempt) e
 	var results []string
 	file := w.copied(unit, a, outputs)
 	for _, name := range names(outputs) {
-		id := toolParam(spec.Name, "outputs", name)
 		if name == "path" && file != "" {
-			w.toolOutput(spec, id, name, "File")
 			results = append(results, file)
 			continue
 		}
-		results = append(results, w.value(w.toolOutput(spec, id, name, kindOfValue(outputs[name])), outputs[name]))
+		results = append(results, w.value(w.toolOutput(spec, name, kindOfValue(outputs[name])), outputs[name]))
 	}
 	if len(results) > 0 {
 		e["@type"], e["result"] = "CreateAction", oneOrMore(refs(results))
@@ -205,8 +203,8 @@ func (w *writer) delivered(e entity, unit *workflow.Unit, a *workflow.Attempt) e
 	return nil
 }
 
-func (w *writer) toolOutput(spec *workflow.StepSpec, id, name, kind string) *param {
-	p := w.param(id, name, kind)
+func (w *writer) toolOutput(spec *workflow.StepSpec, name, kind string) *param {
+	p := w.param(toolParam(spec.Name, "outputs", name), name, kind)
 	for _, f := range spec.Outputs {
 		if f.Name == name {
 			p.description = f.Doc
@@ -238,7 +236,7 @@ func (w *writer) copied(unit *workflow.Unit, a *workflow.Attempt, outputs map[st
 	}
 	e := entity{
 		"@id": id, "@type": "File", "name": path.Base(where), "alternateName": where, "description": side,
-		"sha256": digest, "encodingFormat": mediaType(where), "exampleOfWork": ref{toolParam(spec.Name, "outputs", "path")},
+		"sha256": digest, "encodingFormat": mediaType(where), "exampleOfWork": ref{w.toolOutput(spec, "path", "File").id},
 	}
 	if size, ok := outputs["size_bytes"]; ok {
 		e["contentSize"] = plain(size)

@@ -76,7 +76,7 @@ type writer struct {
 
 	files    []string // ids of the files in the crate
 	inputs   []*inputFile
-	params   map[string]*param // by id
+	params   map[string]*param // by id and type
 	order    []*param
 	scripts  map[string]string // digest → id
 	tools    map[string]bool   // step types that ran
@@ -112,6 +112,9 @@ func (w *writer) everything() error {
 	}
 	for _, p := range w.order {
 		w.graph.add(p.entity())
+	}
+	if err := w.readme(); err != nil {
+		return err
 	}
 	w.root()
 	var text bytes.Buffer

@@ -204,7 +204,7 @@ func safe(name string) string {
 		return '_'
 	}, name)
 	kept = strings.TrimLeft(kept[:min(len(kept), longest)], ".")
-	if kept != name {
+	if kept != name || kept == "" {
 		kept += "-" + workflow.NewBlob([]byte(name)).Digest[:8]
 	}
 	return kept

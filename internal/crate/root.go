@@ -1,8 +1,10 @@
 package crate
 
 import (
+	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/fcflow/fcflow/workflow"
@@ -141,6 +143,38 @@ func (w *writer) root() {
 	})
 	w.graph.lead(e)
 	w.graph.head.WriteString(head)
+}
+
+const readmeName = "README.md"
+
+// readme puts a page for people into the crate.
+func (w *writer) readme() error {
+	r := w.Run
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Run %s of %s\n\n", r.ID, r.Workflow.Name)
+	if r.Workflow.Description != "" {
+		fmt.Fprintf(&b, "%s\n\n", r.Workflow.Description)
+	}
+	fmt.Fprintf(&b, "From %s to %s: %s.\n\n", instant(r.StartedAt), instant(r.EndedAt), r.State)
+	b.WriteString("This folder is a [Workflow Run RO-Crate](https://www.researchobject.org/workflow-run-crate/), written by\n")
+	fmt.Fprintf(&b, "[fcflow](%s). Programs read `%s`, which describes every step that ran.\n\n", home, metadataName)
+	fmt.Fprintf(&b, "- `%s` is the workflow as it was executed.\n", workflowName)
+	for _, dir := range []struct{ name, holds string }{
+		{"scripts", "holds the scripts as they ran."},
+		{"inputs", "holds the files that the run was given."},
+		{"logs", "holds what steps and jobs printed."},
+	} {
+		if slices.ContainsFunc(w.files, func(f string) bool { return strings.HasPrefix(f, dir.name+"/") }) {
+			fmt.Fprintf(&b, "- `%s/` %s\n", dir.name, dir.holds)
+		}
+	}
+	text := b.String()
+	w.files = append(w.files, readmeName)
+	w.graph.add(entity{
+		"@id": readmeName, "@type": "File", "name": readmeName, "about": ref{"./"}, "encodingFormat": "text/markdown",
+		"contentSize": strconv.Itoa(len(text)), "sha256": workflow.NewBlob([]byte(text)).Digest,
+	})
+	return w.put(readmeName, strings.NewReader(text))
 }
 
 // license describes the license of the crate and returns its id.

@@ -33,43 +33,40 @@ func plain(value any) string {
 	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 }
 
-// param is an input or output of the workflow or of a step type.
+// param is an input or output of the workflow or of a step type, with values of
+// one type.
 type param struct {
 	id, name    string
-	types       []string // as the values are represented, of all that were seen
+	kind        string
 	description string
 	required    bool
 	isInput     bool
 }
 
-// param finds or makes a parameter, and notes that a value of it is of a type.
+// param finds or makes the parameter for values of a type. One that has values of
+// several types is as many parameters of the same name.
 func (w *writer) param(id, name, kind string) *param {
-	p := w.params[id]
-	if p == nil {
-		p = &param{id: id, name: name}
-		w.params[id] = p
-		w.order = append(w.order, p)
+	key := id + " " + kind
+	if p := w.params[key]; p != nil {
+		return p
 	}
-	for _, t := range p.types {
-		if t == kind {
-			return p
-		}
+	if w.graph.has(id) {
+		id += "/" + kind
 	}
-	p.types = append(p.types, kind)
+	p := &param{id: id, name: name, kind: kind}
+	w.params[key] = p
+	w.order = append(w.order, p)
 	return p
 }
 
 func (p *param) entity() entity {
-	e := entity{"@id": p.id, "@type": "FormalParameter", "name": p.name}
-	e.set("additionalType", p.types)
+	e := entity{"@id": p.id, "@type": "FormalParameter", "name": p.name, "additionalType": p.kind}
 	e.set("description", p.description)
 	if p.isInput {
 		e["valueRequired"] = map[bool]string{true: "True", false: "False"}[p.required]
 	}
-	for _, t := range p.types {
-		if t == structured {
-			e["encodingFormat"] = "application/json"
-		}
+	if p.kind == structured {
+		e["encodingFormat"] = "application/json"
 	}
 	return e
 }
