@@ -183,6 +183,8 @@ func dayOfWork(l *lab) {
 		{"runs", "list"},
 		{"graph", "w.yaml"},
 		{"check", "--all"},
+		{"runs", "export", "last", "-o", "crate", "--logs", "--with-files"},
+		{"runs", "export", "last", "-o", "crate.zip", "--logs"},
 	} {
 		l.run(0, args...)
 	}
@@ -204,6 +206,7 @@ func dayOfWork(l *lab) {
 			}
 		}
 		l.run(0, "resume", "last", "--verbose")
+		l.run(0, "runs", "export", "last", "-o", "crate-"+at)
 	}
 	if kept == 0 {
 		l.t.Error("no kill left the addresses of a transfer: the test shows less than it should")
@@ -212,6 +215,7 @@ func dayOfWork(l *lab) {
 		l.t.Errorf("the process was not killed: exit %d", code)
 	}
 	l.run(4, "resume", "last", "--verbose")
+	l.run(0, "runs", "export", "last", "-o", "crate-of-a-failure", "--logs")
 	if files, _ := filepath.Glob(l.path("state/runs/*/private/*")); len(files) > 0 {
 		l.t.Errorf("private files are left: %q", files)
 	}
