@@ -23,6 +23,7 @@ type parcel struct {
 
 // newParcel begins a parcel; nothing may be where it is to be.
 func newParcel(to string, at time.Time) (*parcel, error) {
+	to = filepath.Clean(to)
 	if _, err := os.Lstat(to); err == nil {
 		return nil, withHint(fmt.Errorf("%s exists already: %w", to, fs.ErrExist), "name a new folder or archive with -o")
 	}
