@@ -82,8 +82,12 @@ func (w *writer) sites() {
 	for _, site := range w.sorted() {
 		var facts []string
 		for _, f := range [][2]string{
-			{"user", site.User}, {"remote_dir", site.RemoteDir}, {"scheduler", site.Scheduler}, {"scheduler_version", site.SchedulerVersion},
-			{"firecrest_version", site.Version}, {"firecrest_url", w.Run.Created.Profile.URL},
+			{"user", site.User},
+			{"remote_dir", site.RemoteDir},
+			{"scheduler", site.Scheduler},
+			{"scheduler_version", site.SchedulerVersion},
+			{"firecrest_version", site.Version},
+			{"firecrest_url", w.Run.Created.Profile.URL},
 		} {
 			if f[1] != "" {
 				facts = append(facts, w.property(f[0], f[1], ""))
