@@ -41,6 +41,7 @@ steps:
   - id: simulate
     needs: [prepare, send]
     uses: job
+    matrix: { dt: [30, 60], name: [a b] }
     with: { system: daint, resources: { time: 1h }, script: "#!/bin/sh\ntrue\n" }
     retry: [{ cause: walltime, max: 3 }]
   - id: fetch
@@ -83,6 +84,10 @@ func tell(t testing.TB) *story {
 		Profile: workflow.Profile{URL: "https://alps.example/firecrest/v2", System: "daint"},
 	})
 	s.add("", 0, &workflow.RunStarted{})
+	simulate, _ := s.run.Step("simulate")
+	for _, p := range s.run.Expand(simulate, s.blob) {
+		s.add("simulate", 0, p)
+	}
 	s.add("", 0, &workflow.RunBound{
 		System: "daint", User: "ada", RemoteDir: "/scratch/ada/heat", Version: "2.5.6", Scheduler: "slurm", SchedulerVersion: "24.11.0",
 	})
@@ -90,10 +95,11 @@ func tell(t testing.TB) *story {
 }
 
 // add appends an event, a second after the one before.
-func (s *story) add(step string, attempt int, p workflow.Payload) {
+func (s *story) add(unit string, attempt int, p workflow.Payload) {
 	s.t.Helper()
 	s.at = s.at.Add(time.Second)
-	e := workflow.Event{Seq: s.run.Seq + 1, At: s.at, Epoch: s.run.Epoch, Step: step, Attempt: attempt, Data: p}
+	step, key, _ := strings.Cut(unit, "/")
+	e := workflow.Event{Seq: s.run.Seq + 1, At: s.at, Epoch: s.run.Epoch, Step: step, Instance: key, Attempt: attempt, Data: p}
 	if err := workflow.Apply(s.run, &e); err != nil {
 		s.t.Fatal(err)
 	}
@@ -115,10 +121,15 @@ func (s *story) blob(digest string) ([]byte, error) {
 	return nil, workflow.ErrNotFound
 }
 
-// job is an attempt of simulate.
-func (s *story) job(attempt int, id string, end *workflow.AttemptFinished) {
+// The instances of simulate.
+const (
+	first  = `simulate/dt=30,name="a b"`
+	second = `simulate/dt=60,name="a b"`
+)
+
+// job is an attempt of an instance.
+func (s *story) job(step string, attempt int, id string, end *workflow.AttemptFinished) {
 	s.t.Helper()
-	const step = "simulate"
 	s.add(step, attempt, &workflow.AttemptStarted{System: "daint", With: body(
 		`{"env":{"KEY":{"secret":"TOKEN"},"DT":"0.5"},"resources":{"time":"1h0m0s","nodes":2},"script":"#!/bin/sh\ntrue\n","account":null}`)})
 	s.add(step, attempt, &workflow.SubmissionIntent{
@@ -145,21 +156,21 @@ func whole(t testing.TB) *story {
 	s.add("prepare", 1, &workflow.AttemptFinished{State: workflow.Succeeded, Outputs: body(`{"exit_code":0,"stdout":"ready <&>"}`)})
 	s.add("send", 1, &workflow.AttemptFinished{State: workflow.Succeeded, Outputs: body(
 		`{"path":"/scratch/ada/heat/in/mesh.txt","sha256":"` + workflow.NewBlob([]byte("mesh")).Digest + `","size_bytes":1073741824,"files":1}`)})
-	s.job(1, "41", &workflow.AttemptFinished{
+	s.job(first, 1, "41", &workflow.AttemptFinished{
 		State: workflow.Failed, Cause: workflow.CauseWalltime, Message: "job 41 on daint ran into its time limit",
 		Evidence: "the scheduler says TIMEOUT", Retry: &workflow.Retry{At: s.at.Add(time.Minute)},
 	})
-	s.add("simulate", 0, &workflow.BackoffEnded{})
-	s.job(2, "42", &workflow.AttemptFinished{State: workflow.Succeeded, Outputs: body(`{"job_id":"42","error":1e-4,"levels":[40,60]}`)})
+	s.add(first, 0, &workflow.BackoffEnded{})
+	s.job(second, 1, "42", &workflow.AttemptFinished{State: workflow.Succeeded, Outputs: body(`{"job_id":"42","error":2e-4,"levels":[40,60]}`)})
+	s.job(first, 2, "43", &workflow.AttemptFinished{State: workflow.Succeeded, Outputs: body(`{"job_id":"43","error":1e-4,"levels":[40,60]}`)})
 	s.add("fetch", 1, &workflow.AttemptStarted{System: "daint", With: body(`{"from":"/scratch/out.txt"}`)})
 	s.add("fetch", 1, &workflow.AttemptFinished{State: workflow.Succeeded, Outputs: body(
 		`{"path":"/home/ada/w/results/R/out.txt","sha256":"` + workflow.NewBlob([]byte("out")).Digest + `","size_bytes":3,"files":1}`)})
 	s.add("", 0, &workflow.RunFinished{State: workflow.RunSucceeded, Outputs: body(`{"error":0.001}`)})
-	s.fanOut("dt=30,levels=40", `name="a/b"`)
 	return s
 }
 
-// fanOut turns the instance of simulate into several, all with its attempts.
+// fanOut gives simulate many instances, all with the attempts of the first.
 func (s *story) fanOut(keys ...string) {
 	step, _ := s.run.Step("simulate")
 	first := step.Units[0]
@@ -230,14 +241,15 @@ func TestGolden(t *testing.T) {
 	if !json.Valid([]byte(got)) {
 		t.Error("the metadata is no JSON")
 	}
+	folder := "scripts/simulate/dt=30,name=_a_b_-" + workflow.NewBlob([]byte(`dt=30,name="a b"`)).Digest[:8]
 	wantFiles := []string{
-		"README.md", "logs/prepare.1.log", metadataName, "scripts/prepare.1.sh", "scripts/simulate/dt=30,levels=40.1.sh",
-		"scripts/simulate/dt=30,levels=40.2.sh", "workflow.yaml",
+		"README.md", "logs/prepare.1.log", metadataName, "scripts/prepare.1.sh", folder + ".1.sh", folder + ".2.sh",
+		"scripts/simulate/" + safe(`dt=60,name="a b"`) + ".1.sh", "workflow.yaml",
 	}
 	if diff := cmp.Diff(wantFiles, slices.Sorted(maps.Keys(files))); diff != "" {
 		t.Errorf("files, -want +got:\n%s", diff)
 	}
-	if files[workflowName] != flow || !strings.Contains(files["scripts/simulate/dt=30,levels=40.2.sh"], "# t42\n") {
+	if files[workflowName] != flow || !strings.Contains(files[folder+".2.sh"], "# t43\n") {
 		t.Error("the workflow or a script is not the one that ran")
 	}
 	if again := whole(t).written(logs); !maps.Equal(files, again) {
@@ -339,7 +351,7 @@ func TestFailed(t *testing.T) {
 	for _, step := range []string{"prepare", "send"} {
 		s.add(step, 0, &workflow.UnitFailed{Cause: workflow.CauseExpression, Message: "no such key"})
 	}
-	for _, step := range []string{"simulate", "fetch", "never"} {
+	for _, step := range []string{first, second, "fetch", "never"} {
 		s.add(step, 0, &workflow.UnitSkipped{Cause: workflow.CauseUpstreamFailed})
 	}
 	if _, err := s.crate(nil); err == nil || !strings.Contains(err.Error(), "is running") {
@@ -364,7 +376,7 @@ func TestMissing(t *testing.T) {
 	t.Parallel()
 	s := whole(t)
 	clear(s.blobs)
-	if _, err := s.crate(nil); !errors.Is(err, workflow.ErrNotFound) || !strings.Contains(err.Error(), "simulate/dt=30,levels=40, attempt 1: its script") {
+	if _, err := s.crate(nil); !errors.Is(err, workflow.ErrNotFound) || !strings.Contains(err.Error(), first+", attempt 1: its script") {
 		t.Errorf("without its scripts: %v", err)
 	}
 	broken := errors.New("disk full")
