@@ -108,7 +108,7 @@ func (w *writer) given(e entity, unit *workflow.Unit, a *workflow.Attempt) error
 	if err != nil {
 		return err
 	}
-	var objects []string
+	objects := w.parameters(unit)
 	if s := a.Submission; s != nil && s.Intent.Script != "" {
 		text, err := w.Blobs(s.Intent.Script)
 		if err != nil {
@@ -151,6 +151,16 @@ func (w *writer) given(e entity, unit *workflow.Unit, a *workflow.Attempt) error
 	}
 	e.set("object", refs(objects))
 	return nil
+}
+
+// parameters adds the values that make an instance what it is.
+func (w *writer) parameters(unit *workflow.Unit) []string {
+	values := unit.Parameters()
+	var ids []string
+	for _, name := range names(values) {
+		ids = append(ids, w.named("parameter", name, plain(values[name]), ""))
+	}
+	return ids
 }
 
 // toolInput finds or makes the parameter of a step type.

@@ -42,11 +42,24 @@ func (w *writer) jobID(system, id string) string {
 // property adds a value of a term that docs/crate.md explains, with the code of its
 // unit, once for all who share it.
 func (w *writer) property(name, value, unit string) string {
-	id := local("property/" + name + "/" + value)
+	return w.named(name, name, value, unit)
+}
+
+// named is property for a value that has a name beside its term.
+func (w *writer) named(kind, name, value, unit string) string {
+	id := "property/" + kind
+	if name != kind {
+		id += "/" + name
+	}
+	if len(value) <= longest {
+		id = local(id + "/" + value)
+	} else {
+		id = local(id + "/" + workflow.NewBlob([]byte(value)).Digest[:16])
+	}
 	if w.graph.has(id) {
 		return id
 	}
-	e := entity{"@id": id, "@type": "PropertyValue", "name": name, "propertyID": term(name), "value": value}
+	e := entity{"@id": id, "@type": "PropertyValue", "name": name, "propertyID": term(kind), "value": value}
 	e.set("unitCode", unit)
 	w.graph.add(e)
 	return id
