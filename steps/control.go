@@ -32,15 +32,15 @@ const (
 	outputInfix     = ".out."
 )
 
-// partSize is how many steps share a part. Each of their attempts leaves up to
+// partSize is how many instances share a part. Each of their attempts leaves up to
 // four names there.
 const partSize = 1000
 
 // controlDir is the control directory of a run.
 func controlDir(site workflow.RunBound) string { return path.Join(site.RemoteDir, controlName) }
 
-// partName is the part of the step at a place in its file. It must follow from
-// what a copy or a backup of the run knows, too: a token has one place.
+// partName is the part of the instance with a place. That must follow from what a
+// copy or a backup of the run knows, too: a token has one place.
 func partName(place int) string { return fmt.Sprintf("%03d", place/partSize) }
 
 // controlPart is the directory for the attempt's files of control.
