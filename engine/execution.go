@@ -420,6 +420,11 @@ func (x *Execution) Events(ctx context.Context, from int64, f func(workflow.Even
 	return x.history.Read(ctx, from, f)
 }
 
+// Blob returns a value that is kept apart from the events.
+func (x *Execution) Blob(ctx context.Context, digest string) ([]byte, error) {
+	return x.history.Blob(ctx, digest)
+}
+
 // Changed returns a channel that is closed at the next commit.
 func (x *Execution) Changed() <-chan struct{} { return x.changes.wait() }
 

@@ -69,6 +69,23 @@ func (c *Client) View(ctx context.Context, id workflow.RunID) (workflow.RunView,
 	return view, err
 }
 
+// Blob returns a value that a run keeps apart from its events.
+func (c *Client) Blob(ctx context.Context, id workflow.RunID, digest string) ([]byte, error) {
+	resp, err := c.send(ctx, http.MethodGet, runPath(id, "/blobs/")+url.PathEscape(digest), nil)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrGone, err)
+	}
+	if workflow.NewBlob(text).Digest != digest {
+		return nil, fmt.Errorf("the owner sent another value than the one asked for: %w", workflow.ErrCorrupt)
+	}
+	return text, nil
+}
+
 // Cancel asks for the end of a run. The request is durable when it returns.
 func (c *Client) Cancel(ctx context.Context, id workflow.RunID, by string) error {
 	return c.post(ctx, runPath(id, "/cancel"), cancelRequest{By: by})

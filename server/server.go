@@ -5,11 +5,12 @@
 // which other terminals see it live and cancel it; [Dial] is the other end. The
 // handlers know nothing of sockets.
 //
-//	GET  /v1/runs               summaries of the runs that are served, newest first
-//	GET  /v1/runs/{id}          the full picture of one
-//	GET  /v1/runs/{id}/events   its history, as JSON lines or server-sent events
-//	POST /v1/runs/{id}/cancel   asks for its end; durable when answered
-//	POST /v1/runs/{id}/resolve  says what became of a submission; durable when answered
+//	GET  /v1/runs                      summaries of the runs that are served, newest first
+//	GET  /v1/runs/{id}                 the full picture of one
+//	GET  /v1/runs/{id}/events          its history, as JSON lines or server-sent events
+//	GET  /v1/runs/{id}/blobs/{digest}  a value that is kept apart from its events
+//	POST /v1/runs/{id}/cancel          asks for its end; durable when answered
+//	POST /v1/runs/{id}/resolve         says what became of a submission; durable when answered
 //
 // An error is {"error":{"code":…,"message":…}} with a status of 4xx or 5xx.
 package server
@@ -35,6 +36,8 @@ type Run interface {
 	// Events calls f with each stored event from sequence number from on; it
 	// returns the error of f.
 	Events(ctx context.Context, from int64, f func(workflow.Event) error) error
+	// Blob returns a value that is kept apart from the events, by its digest.
+	Blob(ctx context.Context, digest string) ([]byte, error)
 	// Changed is closed when the next events are stored.
 	Changed() <-chan struct{}
 	// Cancel asks for the end of the run; the request is durable when it returns.
@@ -76,6 +79,7 @@ func routes() []route {
 		{"GET /v1/runs", (*Server).list},
 		{"GET /v1/runs/{id}", (*Server).show},
 		{"GET /v1/runs/{id}/events", (*Server).events},
+		{"GET /v1/runs/{id}/blobs/{digest}", (*Server).blob},
 		{"POST /v1/runs/{id}/cancel", (*Server).cancel},
 		{"POST /v1/runs/{id}/resolve", (*Server).resolve},
 	}
@@ -159,6 +163,20 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, view)
+}
+
+func (s *Server) blob(w http.ResponseWriter, r *http.Request) error {
+	run, err := s.find(r)
+	if err != nil {
+		return err
+	}
+	text, err := run.Blob(r.Context(), r.PathValue("digest"))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	_, _ = w.Write(text) // who asked went away: nobody is left to tell
+	return nil
 }
 
 func (s *Server) cancel(w http.ResponseWriter, r *http.Request) error {

@@ -28,6 +28,7 @@ type history struct {
 
 	mu      sync.Mutex
 	events  []workflow.Event
+	blobs   []workflow.Blob
 	changed chan struct{}
 	cancels []string
 	words   []resolveRequest
@@ -68,6 +69,17 @@ func (h *history) Events(_ context.Context, from int64, f func(workflow.Event) e
 		}
 	}
 	return nil
+}
+
+func (h *history) Blob(_ context.Context, digest string) ([]byte, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, b := range h.blobs {
+		if b.Digest == digest {
+			return b.Bytes, nil
+		}
+	}
+	return nil, workflow.ErrNotFound
 }
 
 func (h *history) Changed() <-chan struct{} {
@@ -159,6 +171,25 @@ func TestClientReads(t *testing.T) {
 	}
 	if _, err := c.View(t.Context(), "C"); !errors.Is(err, workflow.ErrNotFound) || err.Error() != `run "C": not found` {
 		t.Errorf("View of an unknown run: %v", err)
+	}
+}
+
+func TestBlob(t *testing.T) {
+	t.Parallel()
+	h := newHistory("A")
+	good, other := workflow.NewBlob([]byte("{\"a\":1}")), workflow.NewBlob([]byte("other"))
+	h.blobs = []workflow.Blob{good, {Digest: other.Digest, Bytes: []byte("changed")}}
+	c, _ := serve(t, h)
+	if text, err := c.Blob(t.Context(), "A", good.Digest); err != nil || string(text) != string(good.Bytes) {
+		t.Errorf("Blob = %q, %v", text, err)
+	}
+	if _, err := c.Blob(t.Context(), "A", other.Digest); !errors.Is(err, workflow.ErrCorrupt) {
+		t.Errorf("a value of another digest: %v", err)
+	}
+	for _, digest := range []string{"00", "", "../events"} {
+		if _, err := c.Blob(t.Context(), "A", digest); err == nil {
+			t.Errorf("Blob(%q) succeeded", digest)
+		}
 	}
 }
 

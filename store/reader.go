@@ -67,6 +67,22 @@ func (s *Store) ViewBlobs(ctx context.Context, id workflow.RunID, f func(workflo
 	return failed
 }
 
+// Blobs returns values that a run, which nobody owns, keeps apart from its events,
+// by their digests.
+func (s *Store) Blobs(ctx context.Context, id workflow.RunID, digests []string) (map[string][]byte, error) {
+	blobs := make(map[string][]byte, len(digests))
+	return blobs, s.ViewBlobs(ctx, id, func(read workflow.BlobReader) error {
+		for _, d := range digests {
+			text, err := read(d)
+			if err != nil {
+				return err
+			}
+			blobs[d] = text
+		}
+		return nil
+	})
+}
+
 // read opens the history of a run that nobody owns, for as long as f takes.
 func (s *Store) read(ctx context.Context, id workflow.RunID, f func(*bolt.Tx) error) (err error) {
 	if err := s.find(ctx, id); err != nil {
