@@ -332,6 +332,15 @@ func (c *checker) derive(s *stepCheck) {
 // an unknown type.
 func (s *Step) Spec() *StepSpec { return s.spec }
 
+// Outputs lists the outputs of the step: those of its type, then those that its
+// own `with` declares. Without a known type it has none.
+func (s *Step) Outputs() []Field {
+	if s.spec == nil {
+		return nil
+	}
+	return s.spec.AllOutputs(literalWith(s))
+}
+
 // UsesSecrets reports whether an input of the step is made from a secret. It is
 // false before [Check].
 func (s *Step) UsesSecrets() bool { return s.plan != nil && s.plan.secrets }
