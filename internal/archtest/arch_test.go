@@ -51,6 +51,7 @@ var rules = map[string]rule{
 	"internal/netguard":           {},
 	"internal/why":                {own: []string{"workflow", "internal/console"}},
 	"internal/crate":              {own: []string{"workflow"}},
+	"internal/results":            {own: []string{"workflow"}},
 	"internal/console":            {own: []string{"workflow", "internal/redact"}, mods: []string{"golang.org/x/term"}},
 	"internal/dagsvg":             {},
 	"internal/archtest":           {},
@@ -72,6 +73,7 @@ var rules = map[string]rule{
 		own: []string{
 			"workflow", "engine", "store", "firecrest", "firecrest/datatransfer", "steps", "scheduler", "server", "sandbox", "schema",
 			"internal/settings", "internal/console", "internal/dagsvg", "internal/plan", "internal/why", "internal/crate",
+			"internal/settings", "internal/console", "internal/dagsvg", "internal/plan", "internal/why", "internal/results",
 		},
 		mods: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/rs/zerolog", "golang.org/x/term"},
 	},

@@ -1,0 +1,65 @@
+package results
+
+import (
+	"time"
+
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// NodeHours is what the jobs of an instance have used, over all its attempts, as
+// the scheduler last told: nodes times elapsed time. known is false if it told of
+// none.
+func NodeHours(u *workflow.UnitView) (hours float64, known bool) {
+	for i := range u.Attempts {
+		if h, ok := jobHours(u.Attempts[i].Job); ok {
+			hours, known = hours+h, true
+		}
+	}
+	return hours, known
+}
+
+// RunNodeHours is what the jobs of a run have used.
+func RunNodeHours(v *workflow.RunView) (hours float64, known bool) {
+	for i := range v.Steps {
+		for j := range v.Steps[i].Instances {
+			if h, ok := NodeHours(&v.Steps[i].Instances[j]); ok {
+				hours, known = hours+h, true
+			}
+		}
+	}
+	return hours, known
+}
+
+// jobHours is what one job has used. A scheduler that tells no elapsed time may
+// tell when the job began and ended.
+func jobHours(j *workflow.JobObserved) (float64, bool) {
+	if j == nil || j.Nodes == 0 {
+		return 0, false
+	}
+	elapsed := time.Duration(j.ElapsedMS) * time.Millisecond
+	if elapsed == 0 && j.Terminal && !j.StartedAt.IsZero() && j.EndedAt.After(j.StartedAt) {
+		elapsed = j.EndedAt.Sub(j.StartedAt)
+	}
+	if elapsed == 0 && !j.Terminal {
+		return 0, false // it is in the queue
+	}
+	return float64(j.Nodes) * elapsed.Hours(), true
+}
+
+// Took is how long an instance took, from its first attempt to the end of its
+// last, pauses in between included. Of one that is not over it is the time until
+// now; the zero now knows of none.
+func Took(u *workflow.UnitView, now time.Time) (time.Duration, bool) {
+	n := len(u.Attempts)
+	if n == 0 {
+		return 0, false
+	}
+	end := u.Attempts[n-1].EndedAt
+	if end.IsZero() || !u.State.Done() {
+		end = now
+	}
+	if end.IsZero() {
+		return 0, false
+	}
+	return max(end.Sub(u.Attempts[0].StartedAt), 0), true
+}
