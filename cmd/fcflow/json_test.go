@@ -21,7 +21,7 @@ func TestJSONKeys(t *testing.T) {
 	t.Parallel()
 	for name, form := range map[string]any{
 		"config_show": shownConfig{}, "systems_list": shownSystem{}, "systems_show": shownSite{}, "plan": shownPlan{}, "doctor": diagnosis{},
-		"runs_list": listedRun{}, "runs_show": shownRun{}, "steps_show": stepType{}, "validate": validated{},
+		"runs_list": listedRun{}, "runs_show": shownRun{}, "runs_results": shownResults{}, "steps_show": stepType{}, "validate": validated{},
 		"runs_why": explained{}, "check": checkedRun{}, "version": versionInfo{}, "error": errorJSON{},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -74,6 +74,8 @@ func fill(v reflect.Value, in ...reflect.Type) {
 		v.SetBool(true)
 	case reflect.Int, reflect.Int64:
 		v.SetInt(1)
+	case reflect.Float64:
+		v.SetFloat(1)
 	case reflect.Interface:
 		v.Set(reflect.ValueOf("value"))
 	case reflect.Pointer:

@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"github.com/fcflow/fcflow/engine"
+	"github.com/fcflow/fcflow/internal/results"
 	"github.com/fcflow/fcflow/server"
 	"github.com/fcflow/fcflow/store"
 	"github.com/fcflow/fcflow/workflow"
@@ -64,10 +65,17 @@ type shownRun struct {
 	workflow.RunView
 	Live        bool `json:"live"`        // a process drives the run now
 	Interrupted bool `json:"interrupted"` // it is not over and none does; `fcflow resume` continues it
+	// NodeHours is what its jobs have used, as the scheduler last told: their nodes
+	// times their elapsed time, over all attempts.
+	NodeHours *float64 `json:"node_hours,omitempty"`
 }
 
 func shown(view workflow.RunView, interrupted, live bool) shownRun {
-	return shownRun{RunView: view, Live: live, Interrupted: interrupted}
+	r := shownRun{RunView: view, Live: live, Interrupted: interrupted}
+	if hours, known := results.RunNodeHours(&view); known {
+		r.NodeHours = &hours
+	}
+	return r
 }
 
 // display is the state as people see it.

@@ -11,7 +11,8 @@ RUN is the id of a run, its beginning or end if no other run has the same
 workflow for its newest run.`,
 		`  fcflow runs list
   fcflow runs show last
+  fcflow runs results last
   fcflow runs why last simulate`,
-		newRunsListCommand(a), newRunsShowCommand(a), newRunsWatchCommand(a), newRunsWhyCommand(a), newRunsLogsCommand(a), newRunsEventsCommand(a),
-		newRunsExportCommand(a))
+		newRunsListCommand(a), newRunsShowCommand(a), newRunsWatchCommand(a), newRunsResultsCommand(a), newRunsWhyCommand(a),
+		newRunsLogsCommand(a), newRunsEventsCommand(a), newRunsExportCommand(a))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -101,6 +102,9 @@ func (a *app) printRun(v *shownRun, all bool, now time.Time) {
 	}
 	fact("state", state...)
 	fact("started", console.Say(timeLine(v, now)))
+	if v.NodeHours != nil {
+		fact("used", console.Say(hoursText(*v.NodeHours)+" node-hours"))
+	}
 	fact("by", console.Say(v.By))
 	fact("service", console.Say(serviceName(v.Profile)))
 	for _, s := range v.Sites {
@@ -137,6 +141,14 @@ func timeLine(v *shownRun, now time.Time) string {
 		text += ", " + t
 	}
 	return text
+}
+
+// hoursText prints node-hours with as many digits as a person needs.
+func hoursText(hours float64) string {
+	if hours > 0 && hours < 0.01 {
+		return "less than 0.01"
+	}
+	return strconv.FormatFloat(hours, 'f', 2, 64)
 }
 
 func serviceName(p workflow.Profile) string {

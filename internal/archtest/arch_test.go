@@ -72,8 +72,7 @@ var rules = map[string]rule{
 	"cmd/fcflow": {
 		own: []string{
 			"workflow", "engine", "store", "firecrest", "firecrest/datatransfer", "steps", "scheduler", "server", "sandbox", "schema",
-			"internal/settings", "internal/console", "internal/dagsvg", "internal/plan", "internal/why", "internal/crate",
-			"internal/settings", "internal/console", "internal/dagsvg", "internal/plan", "internal/why", "internal/results",
+			"internal/settings", "internal/console", "internal/dagsvg", "internal/plan", "internal/why", "internal/crate", "internal/results",
 		},
 		mods: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/rs/zerolog", "golang.org/x/term"},
 	},
