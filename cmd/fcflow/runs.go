@@ -3,7 +3,7 @@ package main
 import "github.com/spf13/cobra"
 
 func newRunsCommand(a *app) *cobra.Command {
-	return newGroupCommand("runs", "Look at runs",
+	return newGroupCommand("runs", "Look at runs, and delete them",
 		`Lists and shows runs, also those that are driven from other terminals now.
 
 RUN is the id of a run, its beginning or end if no other run has the same
@@ -14,5 +14,5 @@ workflow for its newest run.`,
   fcflow runs results last
   fcflow runs why last simulate`,
 		newRunsListCommand(a), newRunsShowCommand(a), newRunsWatchCommand(a), newRunsResultsCommand(a), newRunsWhyCommand(a),
-		newRunsLogsCommand(a), newRunsEventsCommand(a), newRunsExportCommand(a))
+		newRunsLogsCommand(a), newRunsEventsCommand(a), newRunsExportCommand(a), newRunsRmCommand(a), newRunsPruneCommand(a))
 }
