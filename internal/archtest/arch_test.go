@@ -52,6 +52,7 @@ var rules = map[string]rule{
 	"internal/why":                {own: []string{"workflow", "internal/console"}},
 	"internal/crate":              {own: []string{"workflow"}},
 	"internal/results":            {own: []string{"workflow"}},
+	"internal/compare":            {own: []string{"workflow", "internal/results"}, mods: []string{"github.com/rogpeppe/go-internal"}},
 	"internal/console":            {own: []string{"workflow", "internal/redact"}, mods: []string{"golang.org/x/term"}},
 	"internal/dagsvg":             {},
 	"internal/archtest":           {},
@@ -72,7 +73,8 @@ var rules = map[string]rule{
 	"cmd/fcflow": {
 		own: []string{
 			"workflow", "engine", "store", "firecrest", "firecrest/datatransfer", "steps", "scheduler", "server", "sandbox", "schema",
-			"internal/settings", "internal/console", "internal/dagsvg", "internal/plan", "internal/why", "internal/crate", "internal/results",
+			"internal/settings", "internal/console", "internal/dagsvg", "internal/plan", "internal/why", "internal/crate",
+			"internal/results", "internal/compare",
 		},
 		mods: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/rs/zerolog", "golang.org/x/term"},
 	},

@@ -177,9 +177,9 @@ func tableOf(s *source, all []*source, now time.Time) Table {
 		}
 		t.Units[u.State]++
 		t.Rows = append(t.Rows, row)
-		t.NodeHours = sum(t.NodeHours, row.NodeHours)
+		t.NodeHours = Sum(t.NodeHours, row.NodeHours)
 		for _, p := range row.Pairs {
-			t.NodeHours = sum(t.NodeHours, p.NodeHours)
+			t.NodeHours = Sum(t.NodeHours, p.NodeHours)
 		}
 	}
 	t.Parameters = parameterNames(s, t.Rows)
@@ -230,7 +230,8 @@ func rowOf(s *source, u *workflow.UnitView, now time.Time) Row {
 	return row
 }
 
-func sum(a, b *float64) *float64 {
+// Sum adds what is known.
+func Sum(a, b *float64) *float64 {
 	switch {
 	case b == nil:
 		return a

@@ -1,0 +1,207 @@
+package compare_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fcflow/fcflow/internal/compare"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+const frozen = `version: 1
+name: sweep
+steps:
+  - id: simulate
+    uses: job
+    matrix: { dt: [30, 60] }
+    with:
+      resources: { nodes: 2 }
+      script: |
+        #!/bin/sh
+  - id: fetch
+    for_each: simulate
+    uses: download
+    with: { from: "${{ each.outputs.stdout }}" }
+`
+
+// side is a run of two jobs, with everything in it that differs between any two
+// runs.
+func side(number int) *compare.Side {
+	id := fmt.Sprintf("%026d", number)
+	remote := "/scratch/ada/fcflow/sweep/" + id
+	began := time.Date(2026, 3, number, 10, 0, 0, 0, time.UTC)
+	unit := func(i int, key string) workflow.UnitView {
+		token := strings.Repeat(string(rune('a'+number)), 19) + string(rune('a'+i))
+		jobID := fmt.Sprint(100*number + i)
+		return workflow.UnitView{
+			Step: "simulate", Instance: key, State: workflow.Succeeded,
+			Outputs: json.RawMessage(fmt.Sprintf(`{"elapsed":"%ds","energy":1.5,"job_id":%q,"stdout":"%s/.fcflow/000/%s.out.%s"}`, number, jobID, remote, token, jobID)),
+			Attempts: []workflow.AttemptView{{
+				StartedAt: began, EndedAt: began.Add(time.Duration(number) * time.Minute), Token: token, JobID: jobID,
+				With: json.RawMessage(fmt.Sprintf(`{"resources":{"nodes":2},"workdir":%q,"env":{"IDS":["a",%q]}}`, remote, "for "+id)),
+				Job:  &workflow.JobObserved{JobID: jobID, Nodes: 2, ElapsedMS: int64(number) * 3600_000},
+			}},
+		}
+	}
+	fetch := workflow.UnitView{
+		Step: "fetch", Instance: "dt=30", State: workflow.Succeeded,
+		Outputs: json.RawMessage(`{"path":"/home/ada/results/` + id + `/x"}`),
+		Attempts: []workflow.AttemptView{{
+			StartedAt: began, EndedAt: began.Add(time.Second), With: json.RawMessage(fmt.Sprintf(`{"job_id":"%d"}`, 100*number)),
+		}},
+	}
+	return &compare.Side{
+		Frozen: []byte(frozen), Versions: []string{"v1"},
+		Created: workflow.RunCreated{
+			Inputs:  map[string]json.RawMessage{"mesh": json.RawMessage(`"/home/ada/mesh.nc"`), "levels": json.RawMessage(`[40,60]`)},
+			Files:   map[string]workflow.FileFacts{"mesh": {Path: "/home/ada/mesh.nc", SizeBytes: 10, ModifiedAt: time.Unix(5, 0)}},
+			Profile: workflow.Profile{URL: "https://alps.example"},
+		},
+		View: workflow.RunView{
+			Summary: workflow.Summary{ID: workflow.RunID(id), Workflow: "sweep", State: workflow.RunSucceeded, StartedAt: began, EndedAt: began.Add(time.Hour)},
+			Sites:   []workflow.RunBound{{System: "daint", User: "ada", RemoteDir: remote, Version: "2.5.6"}}, OutputDir: "/home/ada/results/" + id,
+			Outputs: json.RawMessage(`{"energies":[1.5,1.5]}`),
+			Steps: []workflow.StepView{
+				{ID: "simulate", Uses: "job", Instances: []workflow.UnitView{unit(0, "dt=30"), unit(1, "dt=60")}},
+				{ID: "fetch", Uses: "download", Instances: []workflow.UnitView{fetch}},
+			},
+		},
+	}
+}
+
+// TestSame: what differs between any two runs is no difference, and what they took
+// is told.
+func TestSame(t *testing.T) {
+	t.Parallel()
+	d := compare.Runs(side(1), side(2))
+	if text, err := json.MarshalIndent(d, "", "  "); !d.Same || err != nil || len(d.Instances) > 0 {
+		t.Fatalf("two runs of the same differ: %s, %v", text, err)
+	}
+	if a, b := d.Steps[0].A, d.Steps[0].B; *a.Seconds != 120 || *b.Seconds != 240 || *a.NodeHours != 4 || *b.NodeHours != 8 {
+		t.Errorf("took %v and %v s, %v and %v node-hours", *a.Seconds, *b.Seconds, *a.NodeHours, *b.NodeHours)
+	}
+}
+
+// TestDifferences: each thing that is another on one side is found, by its name,
+// and alone; also with the sides the other way round.
+func TestDifferences(t *testing.T) {
+	t.Parallel()
+	text := func(old, new string) func(*compare.Side) {
+		return func(s *compare.Side) { s.Frozen = []byte(strings.Replace(string(s.Frozen), old, new, 1)) }
+	}
+	simulate := func(s *compare.Side) *workflow.UnitView { return &s.View.Steps[0].Instances[1] }
+	for want, change := range map[string]func(*compare.Side){
+		"definition steps.simulate.with.resources.nodes": text("nodes: 2", "nodes: 4"),
+		"definition steps.simulate.with.script":          text("#!/bin/sh\n", "#!/bin/bash\n"),
+		"definition steps.simulate.matrix.dt":            text("[30, 60]", "[30, 60, 90]"),
+		"definition steps.pack": func(s *compare.Side) {
+			s.Frozen = append(s.Frozen, "  - { id: pack, uses: mkdir, with: { path: x } }\n"...)
+		},
+		"definition timeout": text("name: sweep\n", "name: sweep\ntimeout: 2h\n"),
+		"definition file":    func(s *compare.Side) { s.Frozen = []byte("\t") },
+		"inputs levels":      func(s *compare.Side) { s.Created.Inputs["levels"] = json.RawMessage(`[40]`) },
+		"inputs mesh.size_bytes": func(s *compare.Side) {
+			s.Created.Files["mesh"] = workflow.FileFacts{SizeBytes: 11, ModifiedAt: time.Unix(5, 0)}
+		},
+		"inputs mesh.modified_at": func(s *compare.Side) {
+			s.Created.Files["mesh"] = workflow.FileFacts{SizeBytes: 10, ModifiedAt: time.Unix(6, 0)}
+		},
+		"inputs more":                         func(s *compare.Side) { s.Created.Inputs["more"] = json.RawMessage(`1`) },
+		"run state":                           func(s *compare.Side) { s.View.State = workflow.RunFailed },
+		"outputs energies[1]":                 func(s *compare.Side) { s.View.Outputs = json.RawMessage(`{"energies":[1.5,1.6]}`) },
+		"service url":                         func(s *compare.Side) { s.Created.Profile.URL = "https://other.example" },
+		"service versions.fcflow":             func(s *compare.Side) { s.Versions = append(s.Versions, "v2") },
+		"service systems.daint.version":       func(s *compare.Side) { s.View.Sites[0].Version = "2.6.0" },
+		"service systems.eiger":               func(s *compare.Side) { s.View.Sites = append(s.View.Sites, workflow.RunBound{System: "eiger"}) },
+		"simulate/dt=60 state":                func(s *compare.Side) { simulate(s).State = workflow.Failed },
+		"simulate/dt=60 cause":                func(s *compare.Side) { simulate(s).Cause = "exit(3)" },
+		"simulate/dt=60 outputs.energy":       func(s *compare.Side) { replace(&simulate(s).Outputs, "1.5", "1.6") },
+		"simulate/dt=60 outputs":              func(s *compare.Side) { simulate(s).Outputs = nil },
+		"simulate/dt=60 with.resources.nodes": func(s *compare.Side) { replace(&simulate(s).Attempts[0].With, `"nodes":2`, `"nodes":4`) },
+		"simulate/dt=60 with.env.IDS[0]":      func(s *compare.Side) { replace(&simulate(s).Attempts[0].With, `"a"`, `"b"`) },
+		"fetch/dt=30 with.job_id":             func(s *compare.Side) { replace(&s.View.Steps[1].Instances[0].Attempts[0].With, `00"`, `01"`) },
+		"simulate/dt=90 only": func(s *compare.Side) {
+			s.View.Steps[0].Instances = append(s.View.Steps[0].Instances, workflow.UnitView{Step: "simulate", Instance: "dt=90"})
+		},
+		"pack only": func(s *compare.Side) {
+			s.View.Steps = append(s.View.Steps, workflow.StepView{ID: "pack", Instances: []workflow.UnitView{{Step: "pack"}}})
+		},
+	} {
+		a, b := side(1), side(2)
+		change(b)
+		for _, d := range []*compare.Difference{compare.Runs(a, b), compare.Runs(b, a)} {
+			if got := names(d); d.Same || !slices.Equal(got, []string{want}) {
+				t.Errorf("%s: found %q, same %v", want, got, d.Same)
+			}
+		}
+	}
+}
+
+func replace(text *json.RawMessage, old, new string) {
+	*text = json.RawMessage(strings.Replace(string(*text), old, new, 1))
+}
+
+// names lists everything that differs.
+func names(d *compare.Difference) []string {
+	var all []string
+	add := func(of string, changes []compare.Change) {
+		for _, c := range changes {
+			all = append(all, of+" "+c.Name)
+		}
+	}
+	add("run", d.Run)
+	if d.Definition != nil {
+		for _, key := range d.Definition.Changed {
+			all = append(all, "definition "+key)
+		}
+	}
+	add("inputs", d.Inputs)
+	add("service", d.Service)
+	add("outputs", d.Outputs)
+	for _, u := range d.Instances {
+		ref := workflow.UnitRef{Step: u.Step, Instance: u.Instance}.String()
+		add(ref, u.Changes)
+		if u.Only != "" {
+			all = append(all, ref+" only")
+		}
+	}
+	return all
+}
+
+// TestLayout: comments and layout are shown, and are no difference; neither is the
+// order of members. The order of steps is.
+func TestLayout(t *testing.T) {
+	t.Parallel()
+	a, b := side(1), side(2)
+	b.Frozen = []byte("# nightly\n" + strings.Replace(frozen, `"${{ each.outputs.stdout }}"`, `'${{ each.outputs.stdout }}'`, 1))
+	d := compare.Runs(a, b)
+	if !d.Same || d.Definition == nil || !strings.Contains(d.Definition.Text, "\n+# nightly\n") {
+		t.Errorf("same %v, %+v", d.Same, d.Definition)
+	}
+	i, j := strings.Index(frozen, "  - id: simulate"), strings.Index(frozen, "  - id: fetch")
+	b.Frozen = []byte(frozen[:i] + frozen[j:] + frozen[i:j])
+	if diff := cmp.Diff([]string{"steps"}, compare.Runs(a, b).Definition.Changed); diff != "" {
+		t.Errorf("steps in another order:\n%s", diff)
+	}
+}
+
+// TestLive: a run that is driven has taken what it took so far, and one that is
+// interrupted nothing that is known.
+func TestLive(t *testing.T) {
+	t.Parallel()
+	a, b := side(1), side(1)
+	for _, s := range []*compare.Side{a, b} {
+		s.View.State, s.View.EndedAt = workflow.RunRunning, time.Time{}
+	}
+	b.Now = b.View.StartedAt.Add(30 * time.Second)
+	d := compare.Runs(a, b)
+	if d.A.Seconds != nil || d.B.Seconds == nil || *d.B.Seconds != 30 {
+		t.Errorf("seconds %v and %v", d.A.Seconds, d.B.Seconds)
+	}
+}
