@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/fcflow/fcflow/server"
@@ -39,28 +40,48 @@ func (a *app) blobs(ctx context.Context, st *store.Store, id workflow.RunID, dig
 	return found, nil
 }
 
-// complete reads into the views of a run those outputs of some steps that are kept
-// apart.
-func (a *app) complete(ctx context.Context, st *store.Store, run *workflow.Run, views []workflow.StepView, steps []string) error {
-	missing := map[*workflow.UnitView]string{}
-	var digests []string
+// kept collects where values belong that a run keeps apart from its events.
+type kept map[string][]*json.RawMessage // by digest
+
+func (k kept) add(body workflow.Body, at *json.RawMessage) {
+	if body.Blob != "" {
+		k[body.Blob] = append(k[body.Blob], at)
+	}
+}
+
+// addOutputs adds the outputs of some steps.
+func (k kept) addOutputs(run *workflow.Run, views []workflow.StepView, steps []string) {
 	for i, s := range run.Steps {
 		if !slices.Contains(steps, s.Step.ID) {
 			continue
 		}
 		for j, u := range s.Units {
-			if u.Outputs.Blob != "" {
-				missing[&views[i].Instances[j]] = u.Outputs.Blob
-				digests = append(digests, u.Outputs.Blob)
+			k.add(u.Outputs, &views[i].Instances[j].Outputs)
+		}
+	}
+}
+
+// addInputs adds what the last attempt of each instance was given.
+func (k kept) addInputs(run *workflow.Run, views []workflow.StepView) {
+	for i, s := range run.Steps {
+		for j, u := range s.Units {
+			if n := len(u.Attempts); n > 0 {
+				k.add(u.Attempts[n-1].With, &views[i].Instances[j].Attempts[n-1].With)
 			}
 		}
 	}
-	found, err := a.blobs(ctx, st, run.ID, digests)
+}
+
+// fill reads the values.
+func (k kept) fill(ctx context.Context, a *app, st *store.Store, id workflow.RunID) error {
+	found, err := a.blobs(ctx, st, id, slices.Sorted(maps.Keys(k)))
 	if err != nil {
 		return err
 	}
-	for view, digest := range missing {
-		view.Outputs = json.RawMessage(found[digest])
+	for digest, places := range k {
+		for _, at := range places {
+			*at = json.RawMessage(found[digest])
+		}
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ var (
 	errRunFailed    = errors.New("the run failed")
 	errRunCancelled = errors.New("the run was cancelled")
 	errInterrupted  = errors.New("interrupted")
+	errDifferent    = errors.New("the runs differ")
 )
 
 const exitInterrupted = 130
@@ -44,6 +45,7 @@ func outcomes() []outcome {
 		{0, "done", "The command did what it was asked for.", nil},
 		{exitInterrupted, "interrupted", "A signal stopped the command. Runs it drove can be resumed; their jobs go on.", []error{errInterrupted}},
 		{10, "attention", "Every instance that is left waits for a person (only with `--exit-on-attention`).", []error{engine.ErrAttention}},
+		{11, "different", "The runs differ (only with `runs diff --exit-code`).", []error{errDifferent}},
 		{9, "cancelled", "The run was cancelled.", []error{errRunCancelled}},
 		{4, "run_failed", "The run ended failed, whatever the cause.", []error{errRunFailed}},
 		{3, "workflow_invalid", "The workflow, or an input given to it, is not valid, or `plan` found that it cannot work. Every problem is listed.", []error{errInvalid, settings.ErrNoSecret}},

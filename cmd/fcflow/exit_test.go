@@ -47,6 +47,7 @@ func TestExitCodes(t *testing.T) {
 		{firecrest.ErrUnavailable, 8, "unavailable"},
 		{errRunCancelled, 9, "cancelled"},
 		{engine.ErrAttention, 10, "attention"},
+		{errDifferent, 11, "different"},
 		{errInterrupted, 130, "interrupted"},
 		{errors.Join(errInterrupted, context.Canceled), 130, "interrupted"},
 	}

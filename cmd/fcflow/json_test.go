@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/fcflow/fcflow/internal/compare"
 )
 
 // TestJSONKeys: what programs read keeps its names. The files in testdata/json
@@ -21,7 +23,7 @@ func TestJSONKeys(t *testing.T) {
 	t.Parallel()
 	for name, form := range map[string]any{
 		"config_show": shownConfig{}, "systems_list": shownSystem{}, "systems_show": shownSite{}, "plan": shownPlan{}, "doctor": diagnosis{},
-		"runs_list": listedRun{}, "runs_show": shownRun{}, "runs_results": shownResults{}, "runs_prune": prunedRun{}, "steps_show": stepType{}, "validate": validated{},
+		"runs_list": listedRun{}, "runs_show": shownRun{}, "runs_results": shownResults{}, "runs_prune": prunedRun{}, "runs_diff": compare.Difference{}, "steps_show": stepType{}, "validate": validated{},
 		"runs_why": explained{}, "check": checkedRun{}, "version": versionInfo{}, "error": errorJSON{},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -13,6 +13,6 @@ workflow for its newest run.`,
   fcflow runs show last
   fcflow runs results last
   fcflow runs why last simulate`,
-		newRunsListCommand(a), newRunsShowCommand(a), newRunsWatchCommand(a), newRunsResultsCommand(a), newRunsWhyCommand(a),
-		newRunsLogsCommand(a), newRunsEventsCommand(a), newRunsExportCommand(a), newRunsRmCommand(a), newRunsPruneCommand(a))
+		newRunsListCommand(a), newRunsShowCommand(a), newRunsWatchCommand(a), newRunsResultsCommand(a), newRunsDiffCommand(a),
+		newRunsWhyCommand(a), newRunsLogsCommand(a), newRunsEventsCommand(a), newRunsExportCommand(a), newRunsRmCommand(a), newRunsPruneCommand(a))
 }

@@ -105,7 +105,9 @@ func (a *app) results(ctx context.Context, o runsResultsOptions) (*shownResults,
 		return nil, unknownStep(run, o.step)
 	}
 	view := run.Describe()
-	if err := a.complete(ctx, st, run, view.Steps, results.Shown(run.Workflow, view.Steps, o.step)); err != nil {
+	values := kept{}
+	values.addOutputs(run, view.Steps, results.Shown(run.Workflow, view.Steps, o.step))
+	if err := values.fill(ctx, a, st, id); err != nil {
 		return nil, err
 	}
 	var now time.Time
