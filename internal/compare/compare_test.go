@@ -205,3 +205,17 @@ func TestLive(t *testing.T) {
 		t.Errorf("seconds %v and %v", d.A.Seconds, d.B.Seconds)
 	}
 }
+
+// TestForeignJobs: that a job was submitted by somebody else makes its id a value
+// like any other, also where a step of the run waits for it.
+func TestForeignJobs(t *testing.T) {
+	t.Parallel()
+	a, b := side(1), side(2)
+	for s, id := range map[*compare.Side]string{a: "998", b: "999"} {
+		u := &s.View.Steps[1].Instances[0]
+		u.Attempts[0].JobID, u.Attempts[0].With = id, json.RawMessage(`{"job_id":"`+id+`"}`)
+	}
+	if diff := cmp.Diff([]string{"fetch/dt=30 with.job_id"}, names(compare.Runs(a, b))); diff != "" {
+		t.Error(diff)
+	}
+}
