@@ -185,15 +185,19 @@ func (a *app) printResults(shown *shownResults) {
 	if len(shown.Tables) == 0 {
 		a.note("no step of the run has instances, jobs or declared outputs; --step shows another")
 	}
+	printed := 0
 	for i := range shown.Tables {
 		t := &shown.Tables[i]
-		if i > 0 {
-			a.streams.Out.Println()
+		if len(t.Rows) > 0 {
+			if printed > 0 {
+				a.streams.Out.Println()
+			}
+			if len(shown.Tables) > 1 {
+				a.streams.Out.Println(console.Text{S: t.Step, Style: console.Bold})
+			}
+			a.printResultTable(t)
+			printed++
 		}
-		if len(shown.Tables) > 1 {
-			a.streams.Out.Println(console.Text{S: t.Step, Style: console.Bold})
-		}
-		a.printResultTable(t)
 		text := fmt.Sprintf("%s: %s", t.Step, tally(t.Units))
 		if t.NodeHours != nil {
 			text += fmt.Sprintf("; %s node-hours", hoursText(*t.NodeHours))

@@ -13,8 +13,7 @@ import (
 )
 
 // Column is a column of a table as programs see it. What columns a table has
-// follows from the definition alone, but for parameters that only combinations
-// have which were added to a matrix.
+// follows from the definition alone.
 type Column struct {
 	Name string
 	Unit string // of numbers, if the name does not say it
@@ -59,6 +58,9 @@ func (t *Table) Columns() []Column {
 // are taken.
 func (s *source) columns(taken []string) []Column {
 	columns := outcomeColumns()
+	for i := range columns {
+		columns[i].Brief = columns[i].Brief && (s.root == s.step || columns[i].Name != "attempts")
+	}
 	for i, f := range s.outputs {
 		if f.Name == "job_id" {
 			continue // is there already

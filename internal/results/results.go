@@ -93,38 +93,21 @@ func Shown(w *workflow.Workflow, steps []workflow.StepView, id string) []string 
 }
 
 func sources(w *workflow.Workflow, views []workflow.StepView) []*source {
-	byID := map[string]*source{}
 	var all []*source
 	for _, step := range w.AllSteps() {
 		i := slices.IndexFunc(views, func(v workflow.StepView) bool { return v.ID == step.ID })
 		if i < 0 {
 			continue
 		}
-		s := &source{step: step, view: &views[i]}
-		s.outputs, s.declared = outputsOf(step)
-		byID[step.ID] = s
-		all = append(all, s)
-	}
-	for _, s := range all {
-		s.root = s.step
-		for n := 0; pairedWith(s.root) != "" && n < len(all); n++ {
-			before, ok := byID[pairedWith(s.root)]
-			if !ok {
-				break
-			}
-			s.root = before.step
+		s := &source{step: step, view: &views[i], root: step}
+		for s.root.Pair != nil {
+			s.root = s.root.Pair
 		}
 		s.fanned = s.root.Matrix != nil || s.root.ForEach != nil
+		s.outputs, s.declared = outputsOf(step)
+		all = append(all, s)
 	}
 	return all
-}
-
-// pairedWith is the step whose instances a step's are paired with.
-func pairedWith(s *workflow.Step) string {
-	if s.ForEach == nil {
-		return ""
-	}
-	return s.ForEach.Step
 }
 
 // outputsOf lists the outputs of a step, those first that the workflow declares.
@@ -169,10 +152,10 @@ func tableOf(s *source, all []*source, now time.Time) Table {
 	}
 	for i := range s.view.Instances {
 		u := &s.view.Instances[i]
-		row := rowOf(s, u, now)
-		for j, pair := range t.sources[1:] {
+		row := rowOf(u, now)
+		for j := range t.sources[1:] {
 			if p, ok := rows[j+1][u.Instance]; ok {
-				row.Pairs = append(row.Pairs, rowOf(pair, p, now))
+				row.Pairs = append(row.Pairs, rowOf(p, now))
 			}
 		}
 		t.Units[u.State]++
@@ -182,7 +165,7 @@ func tableOf(s *source, all []*source, now time.Time) Table {
 			t.NodeHours = Sum(t.NodeHours, p.NodeHours)
 		}
 	}
-	t.Parameters = parameterNames(s, t.Rows)
+	t.Parameters = parameterNames(s)
 	for _, f := range s.outputs {
 		t.Outputs = append(t.Outputs, f.Name)
 	}
@@ -192,7 +175,7 @@ func tableOf(s *source, all []*source, now time.Time) Table {
 // fold adds the steps that are paired with one, each followed by its own.
 func (t *Table) fold(s *source, all []*source) {
 	for _, next := range all {
-		if pairedWith(next.step) == s.step.ID && !slices.Contains(t.sources, next) {
+		if next.step.Pair == s.step && !slices.Contains(t.sources, next) {
 			t.sources = append(t.sources, next)
 			t.fold(next, all)
 		}
@@ -207,9 +190,9 @@ func byKey(v *workflow.StepView) map[string]*workflow.UnitView {
 	return units
 }
 
-func rowOf(s *source, u *workflow.UnitView, now time.Time) Row {
+func rowOf(u *workflow.UnitView, now time.Time) Row {
 	row := Row{
-		Step: u.Step, Instance: u.Instance, Parameters: parameters(s, u), State: u.State, Cause: u.Cause, Message: u.Message,
+		Step: u.Step, Instance: u.Instance, Parameters: parameters(u), State: u.State, Cause: u.Cause, Message: u.Message,
 		Attempts: len(u.Attempts), Outputs: u.Outputs,
 	}
 	if n := len(u.Attempts); n > 0 {

@@ -76,6 +76,18 @@ func job(nodes int, elapsed time.Duration) *workflow.JobObserved {
 	return &workflow.JobObserved{Nodes: nodes, ElapsedMS: elapsed.Milliseconds(), Terminal: true}
 }
 
+// named gives the instances of a step the parameters by which they are named.
+func named(v workflow.StepView, parameters ...map[string]any) workflow.StepView {
+	for i := range v.Instances {
+		v.Instances[i].Parameters = parameters[i]
+	}
+	return v
+}
+
+func at(dt int, name string) map[string]any {
+	return map[string]any{"dt": json.Number(fmt.Sprint(dt)), "name": name}
+}
+
 func sweepViews() []workflow.StepView {
 	failed := unit("simulate", `dt=60,name="b,c"`, workflow.Failed, "", job(2, time.Hour), job(2, 30*time.Minute))
 	failed.Cause = "exit(3)"
@@ -83,21 +95,21 @@ func sweepViews() []workflow.StepView {
 	skipped.Cause = workflow.CauseSourceMissing
 	return []workflow.StepView{
 		{ID: "prepare", Uses: "mkdir", Instances: []workflow.UnitView{unit("prepare", "", workflow.Succeeded, `{"path":"/in"}`, nil)}},
-		{ID: "simulate", Uses: "job", Instances: []workflow.UnitView{
+		named(workflow.StepView{ID: "simulate", Uses: "job", Instances: []workflow.UnitView{
 			unit("simulate", "dt=30,name=a", workflow.Succeeded, `{"energy":-2.5,"elapsed":"1m30s","state":"good","workdir":"/w"}`, job(4, time.Hour)),
 			failed,
 			unit("simulate", "dt=60,name=a", workflow.Succeeded, `{"energy":10,"elapsed":"1s","state":"good"}`, job(1, 6*time.Minute)),
 			{Step: "simulate", Instance: `dt=30,name="b,c"`, State: workflow.Pending},
-		}},
-		{ID: "analyse", Uses: "job", Instances: []workflow.UnitView{
+		}}, at(30, "a"), at(60, "b,c"), at(60, "a"), at(30, "b,c")),
+		named(workflow.StepView{ID: "analyse", Uses: "job", Instances: []workflow.UnitView{
 			unit("analyse", "dt=60,name=a", workflow.Succeeded, `{"error":0.001}`, job(1, time.Hour)),
 			unit("analyse", "dt=30,name=a", workflow.Failed, "", job(1, 0)),
 			skipped,
-		}},
+		}}, at(60, "a"), at(30, "a"), at(60, "b,c")),
 		{ID: "fetch", Uses: "download", Instances: []workflow.UnitView{unit("fetch", "dt=60,name=a", workflow.Succeeded, `{"path":"/x"}`, nil)}},
-		{ID: "count", Uses: "run", Instances: []workflow.UnitView{
+		named(workflow.StepView{ID: "count", Uses: "run", Instances: []workflow.UnitView{
 			unit("count", "2", workflow.Succeeded, `{"exit_code":0}`, nil), unit("count", "two words#2", workflow.Succeeded, `{"exit_code":0}`, nil),
-		}},
+		}}, map[string]any{"item": json.Number("2")}, map[string]any{"item": []any{"two", "words"}}),
 	}
 }
 
@@ -143,7 +155,7 @@ func TestTables(t *testing.T) {
 	if diff := cmp.Diff([]string{"analyse", "fetch"}, simulate.Pairs); diff != "" {
 		t.Error(diff)
 	}
-	if got := csv(t, &tables[1], "item", "exit_code"); got != "2|0\ntwo words|0\n" {
+	if got := csv(t, &tables[1], "item", "exit_code"); got != "2|0\n[\"two\",\"words\"]|0\n" {
 		t.Errorf("items %q", got)
 	}
 }
@@ -264,7 +276,9 @@ func BenchmarkTables(b *testing.B) {
 	views := sweepViews()
 	var units []workflow.UnitView
 	for i := range 10_000 {
-		units = append(units, unit("simulate", fmt.Sprintf("dt=%d,name=a", i), workflow.Succeeded, `{"energy":1.5,"elapsed":"1s","state":"good","workdir":"/w"}`, job(1, time.Hour)))
+		u := unit("simulate", fmt.Sprintf("dt=%d,name=a", i), workflow.Succeeded, `{"energy":1.5,"elapsed":"1s","state":"good","workdir":"/w"}`, job(1, time.Hour))
+		u.Parameters = at(i, "a")
+		units = append(units, u)
 	}
 	views[1].Instances = units
 	for b.Loop() {
