@@ -101,6 +101,9 @@ func usageError(command *cobra.Command, args []string, err error) error {
 func usageHint(command *cobra.Command, args []string, err error) string {
 	if strings.HasPrefix(err.Error(), "unknown command") {
 		for _, word := range args {
+			if !strings.HasPrefix(err.Error(), fmt.Sprintf("unknown command %q", word)) {
+				continue // that one is known
+			}
 			if near := command.SuggestionsFor(word); len(near) > 0 && !strings.HasPrefix(word, "-") {
 				return fmt.Sprintf("did you mean %s?", strings.Join(near, " or "))
 			}

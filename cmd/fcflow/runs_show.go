@@ -145,7 +145,7 @@ func timeLine(v *shownRun, now time.Time) string {
 
 // hoursText prints node-hours with as many digits as a person needs.
 func hoursText(hours float64) string {
-	if hours > 0 && hours < 0.01 {
+	if hours < 0.01 {
 		return "less than 0.01"
 	}
 	return strconv.FormatFloat(hours, 'f', 2, 64)
