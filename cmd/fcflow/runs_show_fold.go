@@ -67,6 +67,6 @@ func (a *app) printFailures(out *console.Stream, v *workflow.RunView, before fun
 	}
 	if more := len(all) - shownOfFolded; more > 0 {
 		before()
-		out.Println(console.Say(fmt.Sprintf("… and %d more failed; see fcflow runs show %s --all", more, a.refer(v.ID))))
+		out.Println(console.Say(fmt.Sprintf("… and %d more failed: fcflow runs results %s --failed", more, a.refer(v.ID))))
 	}
 }
