@@ -54,7 +54,7 @@ func (x *Execution) resume(u *workflow.Unit) {
 // continues reports whether an attempt with these inputs may be entered again
 // after its process has died in it.
 func continues(spec *workflow.StepSpec, with json.RawMessage) bool {
-	return spec.Fenced || spec.Idempotent || spec.Resumable || spec.IdempotentWith != nil && spec.IdempotentWith(with)
+	return spec.Fenced || spec.Resumable || idempotent(spec, with)
 }
 
 // enter calls the step's function for an attempt that is running by the record.

@@ -13,8 +13,8 @@ import (
 const (
 	backoffFirst = 10 * time.Second
 	backoffMost  = 10 * time.Minute
-	// ownTries is how many attempts an idempotent step type gets after api and
-	// transfer failures that no rule names.
+	// ownTries is how many attempts an idempotent step gets after api and transfer
+	// failures that no rule names.
 	ownTries = 4
 	ownRule  = -1
 )
@@ -30,7 +30,7 @@ func retryAfter(run *workflow.Run, u *workflow.Unit, cause workflow.Cause, with 
 	index, rule := ruleFor(step, cause)
 	if rule == nil {
 		if own := cause == workflow.CauseAPI || cause == workflow.CauseTransfer; !own ||
-			!step.Spec().Idempotent || len(u.Attempts) >= min(ownTries, step.MaxAttempts) {
+			!idempotent(step.Spec(), with) || len(u.Attempts) >= min(ownTries, step.MaxAttempts) {
 			return nil, nil
 		}
 		return retry, nil
@@ -48,6 +48,12 @@ func retryAfter(run *workflow.Run, u *workflow.Unit, cause workflow.Cause, with 
 	}
 	retry.Grow = grown
 	return retry, nil
+}
+
+// idempotent reports whether an attempt with these inputs may run again from the
+// start.
+func idempotent(spec *workflow.StepSpec, with json.RawMessage) bool {
+	return spec.Idempotent || spec.IdempotentWith != nil && spec.IdempotentWith(with)
 }
 
 // ruleFor returns the first rule that names the cause.

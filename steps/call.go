@@ -35,6 +35,9 @@ type inWorkdir struct {
 func (c *call) secrets() *redact.Redactor {
 	r := redact.New()
 	r.Add(c.Secrets...)
+	for _, secret := range c.Secrets {
+		r.Add(urlParts(secret)...)
+	}
 	return r
 }
 

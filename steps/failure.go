@@ -140,11 +140,13 @@ type outageCount struct {
 // When the patience of the step is over, it fails.
 func (c *call) outage(ctx context.Context, err error, w engine.Wait) engine.Outcome {
 	now := time.Now()
-	count := outageCount{Since: now}
+	var count outageCount
 	if _, err := c.Load(outageKey, &count); err != nil {
 		return lost(err)
 	}
-	count.Failures++
+	if count.Failures++; count.Failures == 1 {
+		count.Since = now
+	}
 	var tooSlow *slowError
 	if errors.As(err, &tooSlow) && errors.Is(err, firecrest.ErrTimeout) {
 		if count.Timeouts++; count.Timeouts >= maxTimeouts {
@@ -173,6 +175,16 @@ func (c *call) outage(ctx context.Context, err error, w engine.Wait) engine.Outc
 		return lost(err)
 	}
 	return engine.Suspend(w)
+}
+
+// recovered notes that the service gives answers again, so that the patience of a
+// step that waits for long counts from the next outage.
+func (c *call) recovered(ctx context.Context) error {
+	var count outageCount
+	if _, err := c.Load(outageKey, &count); err != nil || count.Failures == 0 {
+		return err
+	}
+	return c.keep(ctx, outageKey, outageCount{})
 }
 
 // keep makes a checkpoint durable.

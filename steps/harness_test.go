@@ -256,6 +256,27 @@ func (s *site) driveUntil(x *engine.Execution, reached func(*workflow.Run) bool)
 	}
 }
 
+// interrupt drives a run until a channel is closed, and stops like a process that
+// is told to end.
+func (s *site) interrupt(x *engine.Execution, when <-chan struct{}) {
+	s.t.Helper()
+	enough := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(s.t.Context())
+	defer cancel(nil)
+	stop := time.AfterFunc(patience, func() { cancel(errors.New("the test has no more patience")) })
+	defer stop.Stop()
+	go func() {
+		<-when
+		cancel(enough)
+	}()
+	if err := x.Drive(ctx); !errors.Is(err, enough) {
+		s.t.Fatalf("%v\n%s", err, states(x.Run()))
+	}
+	if err := x.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // reopen takes a run over, as another process would.
 func (s *site) reopen(x *engine.Execution) *engine.Execution {
 	s.t.Helper()

@@ -35,9 +35,10 @@ const (
 	codeEnvName      = "env_name"          // a name that a shell cannot export
 	codeJobOutput    = "job_output"        // an output that cannot be read as declared
 	codeStoreAddress = "store_address"     // an address where none can be used, or that no object store has
+	codeWebAddress   = "web_address"       // an address that is none on the web
 )
 
 // Codes lists the codes of the problems that step types find by themselves.
 func Codes() []workflow.ProblemCode {
-	return []workflow.ProblemCode{codeExclusive, codeOutOfRange, codeScript, codeDirective, codeEnvName, codeJobOutput, codeStoreAddress}
+	return []workflow.ProblemCode{codeExclusive, codeOutOfRange, codeScript, codeDirective, codeEnvName, codeJobOutput, codeStoreAddress, codeWebAddress}
 }

@@ -3,7 +3,9 @@ package steps
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -26,7 +28,7 @@ func allTypes() []stepType {
 		upload(), download(),
 		s3Get(), s3Put(), s3List(),
 		job(), submit(), waitForJob(), jobInfo(), jobMetadata(), cancelJob(), attachToJob(),
-		run(), sleep(), approve(), subWorkflow(),
+		run(), sleep(), waitForFile(), assert(), httpRequest(), notify(), approve(), subWorkflow(),
 	}
 }
 
@@ -49,6 +51,9 @@ type Config struct {
 	ObjectStore *datatransfer.StoreConfig
 	// Transfer says how files are moved. Its Poller is not used.
 	Transfer datatransfer.Settings
+	// RootCAs are trusted by steps that ask addresses on the web; nil means those of
+	// this machine.
+	RootCAs *x509.CertPool
 	// Pause is how long a step waits before it tries again while the service is
 	// in trouble; it doubles each time, up to thirty times as long. When a limit
 	// on jobs is reached, all of it is longer. Default 10 s.
@@ -68,6 +73,8 @@ type Library struct {
 	parts    readings[*listing] // of control directories
 	jobLists readings[*jobList]
 	stores   objectStores
+	files    *fileWatcher
+	web      *http.Client // for addresses that workflows name
 	mover    *datatransfer.Mover
 
 	killGrace time.Duration // see killGrace
@@ -93,7 +100,7 @@ func New(config Config) *Library {
 	pause := cmp.Or(config.Pause, 10*time.Second)
 	l := &Library{
 		config: config, byName: map[string]*engine.Step{}, jobs: newJobWatcher(config),
-		fence: config.Fence.withDefaults(), lives: map[string]time.Time{},
+		fence: config.Fence.withDefaults(), lives: map[string]time.Time{}, files: newFileWatcher(config.Poll), web: newWeb(config.RootCAs),
 		outages: backoff{pause, 30 * pause}, limits: backoff{6 * pause, 60 * pause}, killGrace: killGrace,
 	}
 	if config.Client != nil {
@@ -159,16 +166,18 @@ func (l *Library) All() []workflow.StepSpec {
 	return specs
 }
 
-// Watcher tells the engine when jobs have news.
-func (l *Library) Watcher() engine.Watcher { return l.jobs }
+// Watcher tells the engine when jobs and files have news.
+func (l *Library) Watcher() engine.Watcher { return watcher{l} }
 
 // Binder prepares systems for runs.
 func (l *Library) Binder() engine.Binder { return binder{l} }
 
-// Close ends the watching of jobs and the connections to object stores.
+// Close ends the watching of jobs and files and all connections.
 func (l *Library) Close() {
 	if l.jobs != nil {
 		l.jobs.close()
+		l.files.close()
+		l.web.CloseIdleConnections()
 	}
 	l.stores.close()
 	if l.mover != nil {

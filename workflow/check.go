@@ -341,6 +341,16 @@ func (s *Step) Outputs() []Field {
 	return s.spec.AllOutputs(literalWith(s))
 }
 
+// Remote reports whether the step works on a system. It is false before [Check]
+// and for an unknown type.
+func (s *Step) Remote() bool {
+	if s.spec == nil || !s.spec.Remote {
+		return false
+	}
+	_, given := s.With.Member(s.spec.RemoteInput)
+	return given || s.spec.RemoteInput == ""
+}
+
 // UsesSecrets reports whether an input of the step is made from a secret. It is
 // false before [Check].
 func (s *Step) UsesSecrets() bool { return s.plan != nil && s.plan.secrets }

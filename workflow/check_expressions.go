@@ -41,7 +41,7 @@ func (c *checker) stepPlace(s *stepCheck, where string) place {
 	return place{
 		where: where, step: s,
 		steps: true, fanOut: true, attempt: true, status: true, remoteDir: true,
-		defaultSite: s.step.Finally || where == "if" || s.step.spec == nil || !s.step.spec.Remote,
+		defaultSite: s.step.Finally || where == "if" || !s.step.Remote(),
 		failedSteps: s.step.Finally,
 	}
 }

@@ -93,7 +93,7 @@ func (c *checker) hasDefaultSystem() bool {
 }
 
 func (c *checker) checkSystem(s *stepCheck) {
-	if !s.step.spec.Remote || c.hasDefaultSystem() {
+	if !s.step.Remote() || c.hasDefaultSystem() {
 		return
 	}
 	if _, ok := s.step.With.Member("system"); ok {

@@ -130,8 +130,7 @@ func (r *Run) MissingSite() string {
 // evalSystem evaluates a unit's system: its own input, the workflow's default,
 // the profile's.
 func (r *Run) evalSystem(u *Unit, blobs BlobReader) (string, error) {
-	spec := u.Step.Step.Spec()
-	if spec == nil || !spec.Remote {
+	if !u.Step.Step.Remote() {
 		return "", nil
 	}
 	v, err := r.Workflow.EvalField(u.Step.Step, "system", r.Scope(u, blobs))

@@ -31,8 +31,10 @@ type StepSpec struct {
 	CheckWith func(with json.RawMessage, dynamic func(name string) bool) []FieldProblem
 
 	// Remote types need a system; the engine binds the run to it before the
-	// first attempt.
-	Remote bool
+	// first attempt. RemoteInput, if not empty, is the input without which a step
+	// of such a type needs none: [Step.Remote] knows.
+	Remote      bool
+	RemoteInput string
 	// Idempotent types may run again from the start after an interruption;
 	// Resumable ones continue from their checkpoint; Fenced ones guarantee by
 	// themselves that their effect happens once.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -42,8 +43,12 @@ func (a *app) connect(ctx context.Context, s *settings.Settings, p workflow.Prof
 	observers ...func(firecrest.RequestInfo),
 ) (*service, error) {
 	v := &service{profile: p}
+	roots, err := trusted(s)
+	if err != nil {
+		return nil, err
+	}
 	if p.URL == "" && p.Sandbox == "" {
-		v.library = steps.New(steps.Config{})
+		v.library = steps.New(steps.Config{RootCAs: roots})
 		return v, nil
 	}
 	poll := firecrest.PollSettings{Min: s.Duration("poll.min"), Max: s.Duration("poll.max")}
@@ -53,7 +58,6 @@ func (a *app) connect(ctx context.Context, s *settings.Settings, p workflow.Prof
 		firecrest.WithObserver(logRequests(a.logger(), observers)),
 	}
 	var base string
-	var err error
 	if p.Sandbox != "" {
 		poll = sandboxPoll()
 		base, options, err = a.attach(ctx, v, systems, options)
@@ -72,6 +76,7 @@ func (a *app) connect(ctx context.Context, s *settings.Settings, p workflow.Prof
 	}
 	config := steps.Config{
 		Client: v.client, RemoteRoot: s.Text("remote_root"), Account: s.Text("account"), Poll: poll, ObjectStore: v.objects,
+		RootCAs: roots,
 	}
 	if p.Sandbox != "" {
 		config.Fence, config.Pause = sandboxFence(), time.Second
@@ -140,15 +145,39 @@ func (a *app) login(s *settings.Settings, options []firecrest.Option) ([]firecre
 	if !s.Verify() {
 		return a.insecurely(s, options)
 	}
-	bundle, err := s.Path("ca_bundle")
-	if err != nil || bundle == "" {
+	pem, err := bundle(s)
+	if err != nil || pem == nil {
 		return options, err
 	}
-	pem, err := os.ReadFile(bundle)
+	return append(options, firecrest.WithCABundle(pem)), nil
+}
+
+// bundle reads the certificates of ca_bundle; nil if there is none.
+func bundle(s *settings.Settings) ([]byte, error) {
+	file, err := s.Path("ca_bundle")
+	if err != nil || file == "" {
+		return nil, err
+	}
+	pem, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("%w: ca_bundle (%s): %w", settings.ErrInvalid, s.Value("ca_bundle").Source, err)
 	}
-	return append(options, firecrest.WithCABundle(pem)), nil
+	return pem, nil
+}
+
+// trusted are the certificates for addresses that workflows name: those of this
+// machine and of ca_bundle, because not all of them are of the site.
+func trusted(s *settings.Settings) (*x509.CertPool, error) {
+	pem, err := bundle(s)
+	if err != nil || pem == nil {
+		return nil, err
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, fmt.Errorf("certificates of this machine: %w", err)
+	}
+	pool.AppendCertsFromPEM(pem)
+	return pool, nil
 }
 
 // insecureVariable has to say "1" besides `verify: false`: a line that somebody left
@@ -257,7 +286,7 @@ func needsService(w *workflow.Workflow) bool {
 		return true
 	}
 	for _, s := range w.AllSteps() {
-		if spec := s.Spec(); spec != nil && spec.Remote {
+		if s.Remote() {
 			return true
 		}
 	}
@@ -294,7 +323,7 @@ func systemsOf(w *workflow.Workflow, created workflow.RunCreated) []string {
 		systems = append(systems, name)
 	}
 	for _, step := range w.AllSteps() {
-		if spec := step.Spec(); spec == nil || !spec.Remote {
+		if !step.Remote() {
 			continue
 		}
 		v, err := w.EvalField(step, "system", &scope)

@@ -159,7 +159,7 @@ func (r *reader) read() *Step {
 		ID: r.step.ID, Uses: r.step.Uses, Group: spec.Group, Finally: r.step.Finally,
 		Needs: []string{}, If: condition(r.step), Runs: r.runs(), step: r.step,
 	}
-	if spec.Remote {
+	if r.step.Remote() {
 		r.out.System = r.options.System
 		if text, known := r.text("system"); !known {
 			r.out.System = ""

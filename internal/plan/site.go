@@ -89,7 +89,7 @@ func (p *Plan) SeeSites(sites Sites) {
 	told := map[string]bool{}
 	for _, s := range p.Steps {
 		if s.System == "" {
-			if s.step.Spec().Remote {
+			if s.step.Remote() {
 				p.add(s, "system", Finding{Severity: Unknown, Code: SystemAtRunTime, Message: "only the run will know the system"})
 			}
 			continue

@@ -138,8 +138,7 @@ func writesHere(earlier, _ *Step) bool {
 // writesThere: steps on the same system, but for those that only read it, and
 // commands here, of which nobody knows.
 func writesThere(earlier, s *Step) bool {
-	spec := earlier.step.Spec()
-	if !spec.Remote {
+	if !earlier.step.Remote() {
 		return earlier.Transfer == nil && writesHere(earlier, s)
 	}
 	return earlier.System == "" || s.System == "" || earlier.System == s.System
