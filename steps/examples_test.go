@@ -1,6 +1,8 @@
 package steps
 
 import (
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -97,5 +99,31 @@ func TestOtherExamples(t *testing.T) {
 				t.Logf("%s", r.Outputs.JSON)
 			}
 		})
+	}
+}
+
+// TestWebExample: the service is well, and then it is not, which is told.
+func TestWebExample(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(examples, "web.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := "ok"
+	w := newWebServer(t, func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(rw, `{"status":"`+state+`"}`)
+	})
+	steps := strings.Replace(string(text), `default: ""`, `default: "`+w.URL+`"`, 1)
+	steps = strings.Replace(steps, "WEBHOOK", "HOOK", -1)
+	for _, want := range []workflow.RunState{workflow.RunSucceeded, workflow.RunFailed} {
+		if r, said := local(t, w).drivenFile(steps, w.URL+webSecret); r.State != want {
+			t.Errorf("%s, want %s\n%s%s", r.State, want, states(r), said)
+		}
+		state = "ill"
+	}
+	last := w.all()[len(w.all())-1]
+	if len(w.all()) != 3 || !strings.HasPrefix(last.Body, `{"text":"web: ready failed (run `) {
+		t.Errorf("%+v", w.all())
 	}
 }

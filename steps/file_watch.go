@@ -75,15 +75,15 @@ func (w *fileWatcher) pace(system string) *rate.Limiter {
 	return w.paces[system]
 }
 
-// get returns what an attempt waits for, as it was left.
-func (w *fileWatcher) get(topic string, begin func() *fileWait) *fileWait {
+// begin returns what an attempt waits for: as it was left, if this process knows
+// of it.
+func (w *fileWatcher) begin(topic string, wait *fileWait) *fileWait {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	wait := w.waits[topic]
-	if wait == nil {
-		wait = begin()
-		w.waits[topic] = wait
+	if left := w.waits[topic]; left != nil {
+		return left
 	}
+	w.waits[topic] = wait
 	return wait
 }
 

@@ -79,11 +79,11 @@ func awaitFile(ctx context.Context, c *call, in waitForFileIn) engine.Outcome {
 		files.forget(topic)
 		return engine.Ended("nothing of the step was under way")
 	}
-	begun, err := c.fileWait(in)
+	wait, err := c.fileWait(in)
 	if err != nil {
 		return c.failed(ctx, err)
 	}
-	wait := files.get(topic, func() *fileWait { return begun })
+	wait = files.begin(topic, wait)
 	found, err := wait.ready(ctx)
 	switch {
 	case err != nil:

@@ -72,11 +72,16 @@ func local(t *testing.T, trusted ...*web) *site {
 // webSecret is a secret address, as far as its host is not concerned.
 const webSecret = "/services/T0K4N4RI/b7531vogel/k4n4ri-vogel-7531?key=käfig/8642"
 
-// drivenWith executes steps that may use the secret HOOK, and returns the run
-// with everything that its history says.
+// drivenWith executes steps that may use the secret HOOK.
 func (s *site) drivenWith(steps, hook string) (*workflow.Run, string) {
 	s.t.Helper()
-	text := "version: 1\nname: test\nsecrets: [HOOK]\nsteps:\n" + indent(strings.Trim(strings.ReplaceAll(steps, "\t", ""), "\n"))
+	return s.drivenFile("version: 1\nname: test\nsecrets: [HOOK]\nsteps:\n"+indent(strings.Trim(strings.ReplaceAll(steps, "\t", ""), "\n")), hook)
+}
+
+// drivenFile executes a workflow that may use the secret HOOK, and returns the run
+// with everything that its history says.
+func (s *site) drivenFile(text, hook string) (*workflow.Run, string) {
+	s.t.Helper()
 	w, problems := workflow.Load("test.yaml", []byte(text), s.library, workflow.CheckOptions{})
 	if len(problems) > 0 {
 		s.t.Fatal(problems)
@@ -85,7 +90,11 @@ func (s *site) drivenWith(steps, hook string) (*workflow.Run, string) {
 		Library: s.library, Watcher: s.library.Watcher(), LogDir: func(workflow.RunID) string { return s.logs },
 		Secrets: func(string) (string, error) { return hook, nil },
 	})
-	x, err := e.Create(s.t.Context(), s.store, w, workflow.RunCreated{Dir: s.dir, OutputDir: s.output, Version: "test"})
+	inputs, problems := w.BindInputs(nil, workflow.BindOptions{WorkflowDir: s.dir, CallerDir: s.dir})
+	if len(problems) > 0 {
+		s.t.Fatal(problems)
+	}
+	x, err := e.Create(s.t.Context(), s.store, w, workflow.RunCreated{Dir: s.dir, OutputDir: s.output, Version: "test", Inputs: inputs})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -170,7 +179,7 @@ func TestHTTP(t *testing.T) {
 	if h := sent["POST /created"]; h.Body != "wéll" || h.Type != "text/plain; charset=utf-8" {
 		t.Errorf("%+v", h)
 	}
-	if h := sent["PUT /created"]; h.Body != `{"levels":[1,2.50]}` || h.Type != "application/json" {
+	if h := sent["PUT /created"]; h.Body != `{"levels":[1,2.5]}` || h.Type != "application/json" {
 		t.Errorf("%+v", h)
 	}
 	if len(w.all()) != 7 {
