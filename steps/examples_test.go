@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/fcflow/fcflow/workflow"
@@ -109,10 +110,10 @@ func TestWebExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	state := "ok"
+	var ill atomic.Bool
 	w := newWebServer(t, func(rw http.ResponseWriter, _ *http.Request) {
 		rw.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(rw, `{"status":"`+state+`"}`)
+		_, _ = io.WriteString(rw, map[bool]string{false: `{"status":"ok"}`, true: `{"status":"ill"}`}[ill.Load()])
 	})
 	steps := strings.Replace(string(text), `default: ""`, `default: "`+w.URL+`"`, 1)
 	steps = strings.Replace(steps, "WEBHOOK", "HOOK", -1)
@@ -120,7 +121,7 @@ func TestWebExample(t *testing.T) {
 		if r, said := local(t, w).drivenFile(steps, w.URL+webSecret); r.State != want {
 			t.Errorf("%s, want %s\n%s%s", r.State, want, states(r), said)
 		}
-		state = "ill"
+		ill.Store(true)
 	}
 	last := w.all()[len(w.all())-1]
 	if len(w.all()) != 3 || !strings.HasPrefix(last.Body, `{"text":"web: ready failed (run `) {

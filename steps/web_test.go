@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -343,12 +344,12 @@ func TestSecretAddress(t *testing.T) {
 		text, _ := json.Marshal(map[string]any{"uri": r.URL.RequestURI(), "path": r.URL.Path, "key": r.URL.Query()["key"], "token": filepath.Base(r.URL.Path)})
 		_, _ = rw.Write(text)
 	}
-	status := http.StatusOK
+	var status atomic.Int64
 	w := newWebServer(t, func(rw http.ResponseWriter, r *http.Request) {
-		if status == 0 {
+		if status.Load() == 0 {
 			panic(http.ErrAbortHandler)
 		}
-		repeats(rw, r, status)
+		repeats(rw, r, int(status.Load()))
 	})
 	steps := `
 		- { id: tell, uses: notify, continue_on_error: true, with: { webhook: "${{ secrets.HOOK }}", text: x } }
@@ -358,7 +359,7 @@ func TestSecretAddress(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		hook   string
-		status int
+		status int64
 		want   workflow.Cause
 	}{
 		{"good", w.URL + webSecret, 200, ""},
@@ -374,7 +375,7 @@ func TestSecretAddress(t *testing.T) {
 		{"bad escape", w.URL + webSecret + "%zz/%", 200, ""},
 		{"bad port", "https://127.0.0.1:x" + webSecret, 200, workflow.CauseRejected},
 	} {
-		status = test.status
+		status.Store(test.status)
 		r, said := local(t, w).drivenWith(steps, test.hook)
 		for _, step := range []string{"tell", "ask", "send"} {
 			if u := unit(t, r, step); u.Cause != test.want {
