@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/firecrest"
 )
@@ -19,8 +17,11 @@ type watcher struct{ library *Library }
 
 // Watch implements engine.Watcher.
 func (w watcher) Watch(topic string, since time.Time, fire func()) (stop func()) {
-	if strings.HasPrefix(topic, fileTopicPrefix) {
+	switch {
+	case strings.HasPrefix(topic, fileTopicPrefix):
 		return w.library.files.watch(topic, fire)
+	case w.library.config.Client == nil: // jobs are elsewhere
+		return func() {}
 	}
 	return w.library.jobs.Watch(topic, since, fire)
 }
@@ -44,8 +45,8 @@ type fileWatcher struct {
 
 	mu     sync.Mutex
 	closed bool
-	waits  map[string]*fileWait     // by topic
-	paces  map[string]*rate.Limiter // by system
+	waits  map[string]*fileWait // by topic
+	turns  map[string]time.Time // by system: before when nobody may look next
 }
 
 // pauses between looks: half as long again each time.
@@ -58,21 +59,24 @@ func newFileWatcher(poll firecrest.PollSettings) *fileWatcher {
 	w := &fileWatcher{
 		pause:  pauses{first, max(first, cmp.Or(poll.Max, 5*time.Minute))},
 		nearby: pauses{min(first, time.Second), min(first, time.Second)},
-		waits:  map[string]*fileWait{}, paces: map[string]*rate.Limiter{},
+		waits:  map[string]*fileWait{}, turns: map[string]time.Time{},
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	return w
 }
 
-// pace bounds how many looks at a system all attempts together make: one a second
-// at a real site. The more wait, the longer each waits for its turn.
-func (w *fileWatcher) pace(system string) *rate.Limiter {
+// turn returns when somebody may look at a system next, and takes that turn. All
+// attempts together look once a second at a real site: the more wait, the longer
+// each waits for its turn.
+func (w *fileWatcher) turn(system string) time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.paces[system] == nil {
-		w.paces[system] = rate.NewLimiter(rate.Every(w.pause.first/20), 1)
+	at := time.Now()
+	if next := w.turns[system]; next.After(at) {
+		at = next
 	}
-	return w.paces[system]
+	w.turns[system] = at.Add(w.pause.first / 20)
+	return at
 }
 
 // begin returns what an attempt waits for: as it was left, if this process knows
@@ -145,7 +149,7 @@ type fileWait struct {
 	minSize   int64
 	stableFor time.Duration
 	pauses    pauses
-	pace      *rate.Limiter // nil on this machine
+	turn      func() time.Time // when to look next at the earliest; nil = any time
 
 	mu    sync.Mutex
 	pause time.Duration
@@ -179,17 +183,22 @@ func (f *fileWait) ready(ctx context.Context) (*foundFile, error) {
 // until looks until there is something to tell: the file, or an error.
 func (f *fileWait) until(ctx context.Context) bool {
 	for {
-		select {
-		case <-time.After(f.nextPause()):
-		case <-ctx.Done():
-			return false
-		}
-		if f.pace != nil && f.pace.Wait(ctx) != nil {
+		if !pauseFor(ctx, f.nextPause()) || f.turn != nil && !pauseFor(ctx, time.Until(f.turn())) {
 			return false
 		}
 		if found, err := f.ready(ctx); found != nil || err != nil {
 			return ctx.Err() == nil
 		}
+	}
+}
+
+// pauseFor reports false if the context ends before the time is over.
+func pauseFor(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

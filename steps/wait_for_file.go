@@ -139,7 +139,7 @@ func (c *call) fileWait(in waitForFileIn) (*fileWait, error) {
 			return nil, err
 		}
 		system, service := c.system(), c.files()
-		f.pace = c.library.files.pace(system)
+		f.turn = func() time.Time { return c.library.files.turn(system) }
 		f.look = func(ctx context.Context) (*foundFile, error) { return remoteFile(ctx, service, system, path) }
 	default:
 		at, err := objectLocation(in.Object)

@@ -183,7 +183,7 @@ func TestLooks(t *testing.T) {
 			return fmt.Sprint(looks)
 		}
 		wait := w.begin("file:one", &fileWait{
-			pauses: w.pause, pace: w.pace("one"), stableFor: time.Minute,
+			pauses: w.pause, turn: func() time.Time { return w.turn("one") }, stableFor: time.Minute,
 			look: func(context.Context) (*foundFile, error) {
 				mu.Lock()
 				defer mu.Unlock()
@@ -227,7 +227,7 @@ func TestLooksOfMany(t *testing.T) {
 		var stops []func()
 		for i := range 1000 {
 			topic := fmt.Sprintf("file:%d", i)
-			w.begin(topic, &fileWait{pauses: w.pause, pace: w.pace("one"), look: func(context.Context) (*foundFile, error) {
+			w.begin(topic, &fileWait{pauses: w.pause, turn: func() time.Time { return w.turn("one") }, look: func(context.Context) (*foundFile, error) {
 				looks.Add(1)
 				return nil, nil
 			}})

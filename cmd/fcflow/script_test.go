@@ -3,10 +3,14 @@ package main
 import (
 	"flag"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,7 +37,7 @@ func TestScripts(t *testing.T) {
 			return os.Mkdir(env.WorkDir+"/home", 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"mask": mask, "await": await, "perm": perm, "absent": absent,
+			"mask": mask, "await": await, "perm": perm, "absent": absent, "webserver": webserver,
 		},
 	})
 }
@@ -103,6 +107,37 @@ func perm(ts *testscript.TestScript, neg bool, args []string) {
 	if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != args[0] {
 		ts.Fatalf("%s has mode %s, want %s", args[1], got, args[0])
 	}
+}
+
+// webserver NAME starts a server on this machine, for as long as the script runs,
+// and puts its address into a variable. It writes what it is asked into the file
+// heard, answers /json with JSON, and refuses what lies below /missing.
+func webserver(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: webserver NAME")
+	}
+	var mu sync.Mutex
+	file := ts.MkAbs("heard")
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		defer mu.Unlock()
+		log, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			panic(err)
+		}
+		defer log.Close()
+		fmt.Fprintf(log, "%s %s %s\n", r.Method, r.URL.RequestURI(), body)
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/missing"):
+			http.Error(w, "no "+r.URL.RequestURI(), http.StatusNotFound)
+		case r.URL.Path == "/json":
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"state":"ok"}`)
+		}
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv(args[0], server.URL)
 }
 
 // absent TEXT DIR fails if a file below a directory holds the text.

@@ -130,8 +130,9 @@ func (e *session) newEngine(s *settings.Settings, v *service) *engine.Engine {
 		},
 		Progress: e.progress.passing,
 	}
+	config.Watcher = v.library.Watcher() // also of files on this machine
 	if v.client != nil {
-		config.Binder, config.Watcher = v.library.Binder(), v.library.Watcher()
+		config.Binder = v.library.Binder()
 	}
 	return engine.New(config)
 }
