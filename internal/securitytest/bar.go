@@ -45,12 +45,12 @@ var bar = []claim{
 		"firecrest.TestLongMessageIsCut", "firecrest.TestSecretsDoNotShow", "firecrest.TestReasonsAreBoundedAndHoldNoSecrets", "firecrest/datatransfer.TestNoSecrets",
 	}},
 	{14, "a secret does not turn up in any of forty shapes", []string{
-		"internal/redact.TestShapes", "internal/securitytest.TestCanary", "steps.TestPanicIsMasked", "engine.TestSecretsStayInside",
+		"internal/redact.TestShapes", "internal/securitytest.TestCanary", "steps.TestPanicIsMasked", "engine.TestSecretsStayInside", "steps.TestSecretAddress",
 	}},
 
 	// Connections.
 	{20, "TLS is 1.2 or newer and verified; leaving that out takes settings and environment, is said each time and recorded", []string{
-		"internal/securitytest.TestCertificates", "firecrest.TestOldTLSIsNotSpoken", "firecrest.TestCABundle",
+		"internal/securitytest.TestCertificates", "firecrest.TestOldTLSIsNotSpoken", "firecrest.TestCABundle", "steps.TestCertificatesOfTheWeb",
 	}},
 	{21, "nothing secret goes over plain http, but to this machine", []string{
 		"firecrest.TestBaseURL", "firecrest/datatransfer.TestUnencryptedStore", "firecrest/datatransfer.TestAddressesOfAServer", "firecrest.TestLoopbackIsNotProxied",
