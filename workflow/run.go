@@ -1,6 +1,9 @@
 package workflow
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Run is the folded state of one execution of a workflow. [Apply] is the only
 // thing that changes it; beside the state it keeps the counters, queues and
@@ -275,11 +278,16 @@ func (r *Run) SystemOf(u *Unit, blobs BlobReader) (string, error) {
 	return u.system, u.systemErr
 }
 
-// TakeChanged returns the units that moved since the last call.
+// TakeChanged returns the units that moved since the last call, each once.
 func (r *Run) TakeChanged() []*Unit {
-	c := r.changed
+	seen := make(map[*Unit]bool, len(r.changed))
+	changed := slices.DeleteFunc(r.changed, func(u *Unit) bool {
+		before := seen[u]
+		seen[u] = true
+		return before
+	})
 	r.changed = nil
-	return c
+	return changed
 }
 
 // Blocked returns the root cause of a bad dependency; nil if none is bad.
