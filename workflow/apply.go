@@ -194,10 +194,6 @@ func (p *CancelRequested) apply(r *Run, e *Event) error {
 	if r.CancelledBy == "" {
 		r.CancelledBy = p.By
 	}
-	if r.State == RunQueued {
-		r.State, r.StartedAt = RunRunning, e.At
-		r.begin()
-	}
 	if r.openMain == 0 && r.CancelRequests == 1 {
 		r.armFinally(e.At)
 	}

@@ -183,9 +183,6 @@ func Unsupported(w *Workflow) Problems {
 		ps = append(ps, Problem{Code: CodeUnsupported, Pos: at, Message: fmt.Sprintf(format, args...),
 			Hint: "this version checks it, and cannot run it"})
 	}
-	if w.Concurrency != nil {
-		add(w.Concurrency.Pos, "the workflow uses concurrency")
-	}
 	for _, s := range w.AllSteps() {
 		if s.Uses == "workflow" || s.Uses == "approve" {
 			add(s.UsesPos, "step %q uses %s", s.ID, s.Uses)

@@ -55,6 +55,8 @@ type RunCreated struct {
 	Dir       string  `json:"dir"`
 	OutputDir string  `json:"output_dir"`
 	Profile   Profile `json:"profile"`
+	// Concurrency are the groups whose places the run takes, by name.
+	Concurrency []Membership `json:"concurrency,omitempty"`
 	// By is user@host, Version that of fcflow.
 	By      string `json:"by,omitempty"`
 	Version string `json:"version"`
@@ -110,7 +112,8 @@ type RunBound struct {
 	SubmitDir string `json:"submit_dir,omitempty"`
 }
 
-// CancelRequested asks the run to end. A second one also skips `finally`.
+// CancelRequested asks the run to end. A second one also skips `finally`; so does
+// the first one of a run that has not started.
 type CancelRequested struct {
 	By string `json:"by"` // user@host, or what asked
 }

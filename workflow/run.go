@@ -238,21 +238,26 @@ func (s *StepRun) InQueue() int { return s.counts[Running] + s.counts[Waiting] -
 
 // Cancelling reports whether units of that part of the workflow are being
 // cancelled: `steps` after one request or the run's timeout, `finally` after a
-// second request.
+// second request, all of a run that has not started after one.
 func (r *Run) Cancelling(s *Step) bool {
-	if s.Finally {
+	if s.Finally && r.State != RunQueued {
 		return r.CancelRequests > 1
 	}
 	return r.CancelRequests > 0 || r.TimedOut
 }
 
-// Finishable reports whether every unit is done, so that the run can end.
+// Finishable reports whether every unit is done, so that the run can end. A run
+// that has not started ends only by a cancel.
 func (r *Run) Finishable() bool {
-	return r.State == RunRunning && r.openMain == 0 && r.openFinally == 0
+	begun := r.State == RunRunning || r.State == RunQueued && r.CancelRequests > 0
+	return begun && r.openMain == 0 && r.openFinally == 0
 }
 
 // End is the state the run ends in, with its cause.
 func (r *Run) End() (RunState, Cause) {
+	if r.State == RunQueued {
+		return RunCancelled, ""
+	}
 	state, cause := r.Result, Cause("")
 	if r.TimedOut && state == RunFailed {
 		cause = CauseTimedOut

@@ -25,6 +25,8 @@ type Summary struct {
 	Units     map[State]int `json:"units"`
 	// Attention lists units that wait for a person.
 	Attention []UnitRef `json:"attention,omitempty"`
+	// Concurrency are the groups that the run belongs to.
+	Concurrency []Membership `json:"concurrency,omitempty"`
 }
 
 // Summarize derives the summary. Its cost grows with the number of steps, not
@@ -34,7 +36,7 @@ func (r *Run) Summarize() Summary {
 		ID: r.ID, Workflow: r.Workflow.Name, State: r.State, Cause: r.Cause, Message: r.Message,
 		Trigger: r.Created.Trigger, By: r.Created.By,
 		CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, EndedAt: r.EndedAt,
-		Seq: r.Seq, Epoch: r.Epoch, Units: map[State]int{},
+		Seq: r.Seq, Epoch: r.Epoch, Units: map[State]int{}, Concurrency: r.Created.Concurrency,
 	}
 	for _, step := range r.Steps {
 		for state, n := range step.counts {
