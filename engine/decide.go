@@ -19,6 +19,8 @@ const finallyTimeoutBy = "finally_timeout"
 type input struct {
 	now   time.Time
 	slots int // attempt slots granted to this run now
+	// waiting: the run has no place in its concurrency groups yet.
+	waiting bool
 	// jobs is how many more units may enter the queue of a system.
 	jobs func(system string) int
 	// fired are waiting units whose topic has news, oldest first.
@@ -49,6 +51,11 @@ func decide(run *workflow.Run, in input) []command {
 	d := decision{run: run, in: in, slots: in.slots, woken: map[*workflow.Unit]bool{}}
 	switch {
 	case run.State.Terminal():
+		return nil
+	case run.State == workflow.RunQueued && run.CancelRequests > 0:
+		d.finish()
+		return d.commands
+	case run.State == workflow.RunQueued && in.waiting:
 		return nil
 	case run.State == workflow.RunQueued:
 		d.add(command{payload: &workflow.RunStarted{}})

@@ -20,6 +20,9 @@ type Config struct {
 	// Binder serves steps that need a system; Watcher tells when jobs change.
 	Binder  Binder
 	Watcher Watcher
+	// Admission lets runs start that belong to concurrency groups; without one they
+	// start at once.
+	Admission Admission
 	// Secrets resolves a secret by name.
 	Secrets func(name string) (string, error)
 	// Slots bounds how many attempts run at once in this process; default 64.
@@ -95,6 +98,10 @@ func (e *Engine) Create(ctx context.Context, s workflow.Store, w *workflow.Workf
 	}
 	created.Workflow = w.Name
 	created.Definition = workflow.NewBlob(w.Source).Digest
+	var err error
+	if created.Concurrency, err = w.EvalMembership(&created, now); err != nil {
+		return nil, err
+	}
 	first := []workflow.Event{{Seq: 1, At: now, Epoch: 1, Data: &created}}
 	run := workflow.NewRun(w)
 	if err := workflow.Apply(run, &first[0]); err != nil {

@@ -39,6 +39,8 @@ type Execution struct {
 	unbindable map[string]error
 	slots      int       // held for live attempts
 	decided    time.Time // as of when the last decision was made
+	waiting    bool      // for places in the concurrency groups of the run
+	admission  func()    // ends waiting for them; nil if the run has no groups
 
 	pending []workflow.Event // applied, not yet durable
 	blobs   []workflow.Blob
@@ -107,6 +109,8 @@ func (x *Execution) Drive(ctx context.Context) (err error) {
 		return err
 	}
 	x.sweepPrivate()
+	x.admit(attempts)
+	defer x.stopAdmission()
 	x.reenter()
 	err = x.loop(ctx)
 	if x.fatal == nil {
@@ -131,6 +135,7 @@ func (x *Execution) loop(ctx context.Context) error {
 		if x.run.State.Terminal() {
 			x.ended = true
 			x.sweepPrivate()
+			x.leave()
 			return nil
 		}
 		x.arm(timer)
@@ -219,7 +224,7 @@ func (x *Execution) input(slots int) input {
 	x.decided = time.Now().UTC()
 	return input{
 		now: x.decided, slots: slots, jobs: x.engine.pool.room, fired: x.fired,
-		binding: x.binding, unbindable: x.unbindable, blobs: x.blob,
+		binding: x.binding, unbindable: x.unbindable, blobs: x.blob, waiting: x.waiting,
 	}
 }
 
@@ -413,6 +418,16 @@ func (x *Execution) Cancel(ctx context.Context, by string) error {
 		return nil
 	}
 	return err
+}
+
+// LeaveCancel is Cancel before Drive is called: whoever drives the run ends it, at
+// once if it has not started.
+func (x *Execution) LeaveCancel(ctx context.Context, by string) error {
+	if x.run.State.Terminal() {
+		return nil
+	}
+	x.emit(command{payload: &workflow.CancelRequested{By: by}})
+	return x.commit(ctx)
 }
 
 // Events calls f with each stored event from a sequence number on.
