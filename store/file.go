@@ -148,6 +148,20 @@ func writeJSON(dir, name string, v any) error {
 	return writeFile(dir, name, append(text, '\n'))
 }
 
+// errDamaged: a file is there and cannot be understood.
+var errDamaged = errors.New("damaged file")
+
+func readJSON(name string, v any) error {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return fmt.Errorf("%s: %w: %w", name, errDamaged, err)
+	}
+	return nil
+}
+
 // removeTemporary removes files that a crash left half written. Only an owner
 // calls it, and a summary that somebody else is writing just now is lost.
 func removeTemporary(dir string) error {
@@ -171,4 +185,22 @@ func syncDir(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+func syncFile(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// ignore is err unless it is one of those that do not matter.
+func ignore(err error, harmless ...error) error {
+	for _, h := range harmless {
+		if errors.Is(err, h) {
+			return nil
+		}
+	}
+	return err
 }

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	}
 	children := map[string]func(dir string) error{
 		"append": appendUntilKilled, "create": createUntilKilled, "own": ownUntilKilled,
-		"umask": createWithoutUmask, "full": appendUntilFull,
+		"umask": createWithoutUmask, "full": appendUntilFull, "lane": takeLane,
 	}
 	if err := children[name](dir); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -3,6 +3,7 @@
 // exactly the runs of the process that crashed, and a damaged file costs one run.
 //
 //	<state directory>/           0700, files 0600
+//	├── groups/<digest>/         concurrency groups: a file for each run, and their lock
 //	└── runs/
 //	    ├── <run id>/
 //	    │   ├── run.db           the history: the truth
@@ -203,7 +204,7 @@ func (s *Store) furnish(h *history, frozen []byte, first []workflow.Event) error
 	}
 	summary := workflow.Summary{ID: h.id, State: workflow.RunQueued, CreatedAt: first[0].At, Units: map[workflow.State]int{}}
 	if c, ok := first[0].Data.(*workflow.RunCreated); ok {
-		summary.Workflow, summary.Trigger, summary.By = c.Workflow, c.Trigger, c.By
+		summary.Workflow, summary.Trigger, summary.By, summary.Concurrency = c.Workflow, c.Trigger, c.By, c.Concurrency
 	}
 	return writeJSON(h.dir, summaryName, summary)
 }
