@@ -108,26 +108,16 @@ func (a *app) cancelHere(ctx context.Context, id workflow.RunID, noWait bool) er
 	if err != nil {
 		return err
 	}
-	driveCtx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	asked := make(chan error, 1)
-	go func() {
-		err := x.Cancel(driveCtx, whoami())
-		if noWait {
-			stop(errEnough)
-		}
-		asked <- err
-	}()
-	err = e.drive(driveCtx, x)
-	stop(errEnough)
-	if askErr := <-asked; askErr != nil && !errors.Is(askErr, errEnough) && !x.Run().State.Terminal() {
-		err = errors.Join(err, askErr)
+	started := x.Run().State != workflow.RunQueued
+	if err := x.LeaveCancel(ctx, whoami()); err != nil {
+		return errors.Join(err, x.Close(), e.close())
 	}
-	if errors.Is(err, errEnough) {
+	if noWait && started {
 		e.stopProgress()
 		a.note("run %s is being cancelled; its jobs end when somebody drives it: fcflow cancel %s", shortID(id), a.refer(id))
-		return e.close()
+		return errors.Join(e.store.PutSummary(id, x.Run().Summarize()), x.Close(), e.close())
 	}
+	err = e.drive(ctx, x)
 	if err = e.conclude(x.Run(), err); errors.Is(err, errRunCancelled) || errors.Is(err, errRunFailed) {
 		err = nil // what was asked for is done
 	}

@@ -52,6 +52,7 @@ type total struct {
 	counted     time.Time
 	started     time.Time
 	ended       bool
+	queued      string // what it waits for before it starts
 }
 
 const drawEvery = 120 * time.Millisecond
@@ -153,15 +154,14 @@ func (p *progress) Write(text []byte) (int, error) {
 func (p *progress) observe(run *workflow.Run, events []workflow.Event, changed []*workflow.Unit) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t := p.totals[run.ID]
-	if t == nil {
-		t = &total{name: run.Workflow.Name, started: run.StartedAt}
-		p.totals[run.ID] = t
-	}
+	t := p.total(run.ID, run.Workflow.Name)
 	if t.started.IsZero() {
 		t.started = run.StartedAt
 	}
 	t.ended = run.State.Terminal()
+	if run.State != workflow.RunQueued {
+		t.queued = ""
+	}
 	if now := time.Now(); now.Sub(t.counted) >= drawEvery {
 		t.counted = now // it costs more the more steps there are
 		t.done, t.units = countUnits(run)
@@ -189,6 +189,32 @@ func (p *progress) observe(run *workflow.Run, events []workflow.Event, changed [
 		if u, ok := run.Unit(workflow.UnitRef{Step: e.Step, Instance: e.Instance}); ok && !slices.Contains(changed, u) {
 			p.unit(run.ID, u, at)
 		}
+	}
+}
+
+func (p *progress) total(id workflow.RunID, name string) *total {
+	t := p.totals[id]
+	if t == nil {
+		t = &total{name: name}
+		p.totals[id] = t
+	}
+	return t
+}
+
+// queued tells what a run waits for that has not started; "" when it waits no more.
+func (p *progress) queued(id workflow.RunID, name, text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.totals[id]
+	if text == "" && t == nil {
+		return
+	}
+	if t = p.total(id, name); t.queued == text {
+		return
+	}
+	t.queued = text
+	if text != "" && !p.out.Terminal() {
+		p.add(p.stamp(time.Now(), console.State("queued"), console.Say(pad("queued", 12)+"  "+shortID(id)+"  "+text)))
 	}
 }
 
@@ -374,6 +400,10 @@ func (p *progress) region(now time.Time) []console.Line {
 	}
 	for _, id := range slices.Sorted(maps.Keys(p.totals)) {
 		if t := p.totals[id]; !t.ended {
+			if t.queued != "" {
+				lines = append(lines, console.Line{console.State("queued"), {S: fmt.Sprintf("  %s %s  %s", t.name, shortID(id), t.queued), Style: console.Dim}})
+				continue
+			}
 			elapsed := ""
 			if !t.started.IsZero() {
 				elapsed = " · " + console.Duration(now.Sub(t.started))

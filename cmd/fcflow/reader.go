@@ -68,6 +68,8 @@ type shownRun struct {
 	// NodeHours is what its jobs have used, as the scheduler last told: their nodes
 	// times their elapsed time, over all attempts.
 	NodeHours *float64 `json:"node_hours,omitempty"`
+	// WaitsFor is the concurrency group in which a queued run waits for a place.
+	WaitsFor *waitsFor `json:"waits_for,omitempty"`
 }
 
 func shown(view workflow.RunView, interrupted, live bool) shownRun {

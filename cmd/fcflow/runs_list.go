@@ -44,6 +44,8 @@ type listedRun struct {
 	Live        bool   `json:"live"`
 	Interrupted bool   `json:"interrupted"`
 	Error       string `json:"error,omitempty"` // why the rest is not known
+	// WaitsFor is the concurrency group in which a queued run waits for a place.
+	WaitsFor *waitsFor `json:"waits_for,omitempty"`
 }
 
 func runRunsList(ctx context.Context, a *app, o runsListOptions) error {
@@ -61,7 +63,7 @@ func runRunsList(ctx context.Context, a *app, o runsListOptions) error {
 	case formatJSON:
 		list := make([]listedRun, 0, len(found))
 		for _, l := range found {
-			r := listedRun{Summary: l.Summary, Live: l.Live, Interrupted: l.Interrupted}
+			r := listedRun{Summary: l.Summary, Live: l.Live, Interrupted: l.Interrupted, WaitsFor: waiting(ctx, st, l.Summary)}
 			if l.Err != nil {
 				r.Error = l.Err.Error()
 			}
@@ -82,7 +84,7 @@ func runRunsList(ctx context.Context, a *app, o runsListOptions) error {
 		}
 		return nil
 	}
-	a.streams.Out.Table([]string{"RUN", "WORKFLOW", "STATE", "STEPS", "STARTED", "TOOK", "NOTE"}, listRows(found, time.Now()))
+	a.streams.Out.Table([]string{"RUN", "WORKFLOW", "STATE", "STEPS", "STARTED", "TOOK", "NOTE"}, listRows(found, time.Now(), func(l store.Listed) string { return listNote(ctx, st, l) }))
 	if o.limit > 0 && len(found) == o.limit {
 		a.note("the newest %d; --limit 0 lists all", o.limit)
 	}
@@ -97,7 +99,7 @@ func displayed(l store.Listed) string {
 	return string(l.State)
 }
 
-func listRows(runs []store.Listed, now time.Time) [][]console.Text {
+func listRows(runs []store.Listed, now time.Time, note func(store.Listed) string) [][]console.Text {
 	var rows [][]console.Text
 	for _, l := range runs {
 		if l.State == "" {
@@ -110,7 +112,7 @@ func listRows(runs []store.Listed, now time.Time) [][]console.Text {
 		}
 		rows = append(rows, []console.Text{
 			console.Say(shortID(l.ID)), console.Say(l.Workflow), console.State(displayed(l)),
-			console.Say(doneOf(l.Units)), console.Say(console.Ago(began, now)), console.Say(took(l.Summary, l.Live, now)), console.Say(listNote(l)),
+			console.Say(doneOf(l.Units)), console.Say(console.Ago(began, now)), console.Say(took(l.Summary, l.Live, now)), console.Say(note(l)),
 		})
 	}
 	return rows
@@ -140,8 +142,11 @@ func took(s workflow.Summary, live bool, now time.Time) string {
 	return ""
 }
 
-func listNote(l store.Listed) string {
+func listNote(ctx context.Context, st *store.Store, l store.Listed) string {
+	w := waiting(ctx, st, l.Summary)
 	switch {
+	case w != nil:
+		return w.String()
 	case len(l.Attention) > 0:
 		return fmt.Sprintf("%s waits for a person", l.Attention[0])
 	case l.Cause != "":

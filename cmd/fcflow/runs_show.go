@@ -51,6 +51,7 @@ func runRunsShow(ctx context.Context, a *app, o runsShowOptions) error {
 	if err != nil {
 		return err
 	}
+	view.WaitsFor = waiting(ctx, st, view.Summary)
 	if o.output.format() == formatText {
 		a.printRun(&view, o.all, time.Now())
 		return nil
@@ -101,6 +102,9 @@ func (a *app) printRun(v *shownRun, all bool, now time.Time) {
 		state = append(state, console.Say("  "+strings.Trim(fmt.Sprintf("%s: %s", v.Cause, v.Message), ": ")))
 	}
 	fact("state", state...)
+	if v.WaitsFor != nil {
+		fact("queued", console.Say(v.WaitsFor.String()))
+	}
 	fact("started", console.Say(timeLine(v, now)))
 	if v.NodeHours != nil {
 		fact("used", console.Say(hoursText(*v.NodeHours)+" node-hours"))

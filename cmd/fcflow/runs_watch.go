@@ -108,6 +108,11 @@ func (a *app) follow(ctx context.Context, st *store.Store, c *server.Client, id 
 	defer show.close()
 	run := workflow.NewRun(w)
 	show.say(console.Say("run " + shortID(id) + " of " + w.Name + " (" + string(id) + ")"))
+	if l, err := st.Summary(ctx, id); err == nil {
+		if wait := waiting(ctx, st, l.Summary); wait != nil {
+			show.queued(id, w.Name, wait.String())
+		}
+	}
 	err = c.Events(ctx, id, 1, true, func(e workflow.Event) error {
 		if err := workflow.Apply(run, &e); err != nil {
 			return err

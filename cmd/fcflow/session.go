@@ -30,10 +30,12 @@ type session struct {
 	// observed is told of each commit; it is set before the run is driven.
 	observed func(run *workflow.Run, events []workflow.Event)
 
-	server   *server.Server
-	served   chan error
-	services []*service
-	undoLog  func()
+	server    *server.Server
+	served    chan error
+	undoLog   func()
+	opening   sync.Mutex // guards services
+	services  []*service
+	displaced sync.WaitGroup // runs that are being cancelled for one that waits
 }
 
 // openSession starts serving; without a socket it goes on, and other terminals
@@ -75,6 +77,7 @@ func (e *session) serve(l net.Listener) {
 // stays.
 func (e *session) close() error {
 	e.stopProgress()
+	e.displaced.Wait()
 	var errs []error
 	if e.server != nil {
 		errs = append(errs, e.server.Close(), <-e.served)
@@ -96,6 +99,8 @@ func (e *session) stopProgress() {
 // connect returns the service of a profile, one per profile and process, with
 // the engine that shares its limits between the runs on it.
 func (e *session) connect(ctx context.Context, s *settings.Settings, p workflow.Profile, systems []string) (*service, error) {
+	e.opening.Lock()
+	defer e.opening.Unlock()
 	for _, v := range e.services {
 		if v.profile.URL == p.URL && v.profile.Sandbox == p.Sandbox && v.profile.Name == p.Name {
 			if v.attached == nil {
@@ -117,7 +122,7 @@ func (e *session) newEngine(s *settings.Settings, v *service) *engine.Engine {
 	summaries := &summaries{store: e.store, written: map[workflow.RunID]time.Time{}}
 	config := engine.Config{
 		Library: v.library, JobsPerSystem: s.Count("limits.jobs"), Patience: s.Duration("patience"),
-		Secrets: s.Secret, Logger: e.app.logger(),
+		Secrets: s.Secret, Logger: e.app.logger(), Admission: &admission{session: e},
 		LogDir:     func(id workflow.RunID) string { return e.store.Paths(id).Logs },
 		PrivateDir: func(id workflow.RunID) string { return e.store.Paths(id).Private },
 		Observe: func(run *workflow.Run, events []workflow.Event, changed []*workflow.Unit) {
@@ -178,6 +183,14 @@ func (o *owned) add(x *engine.Execution) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.runs[x.ID()] = x
+}
+
+// release lets go of a run that is driven no longer.
+func (o *owned) release(x *engine.Execution) error {
+	o.mu.Lock()
+	delete(o.runs, x.ID())
+	o.mu.Unlock()
+	return x.Close()
 }
 
 // List implements server.Runs.
@@ -278,6 +291,9 @@ func endOf(view *workflow.RunView) error {
 	case workflow.RunFailed:
 		return &ended{fmt.Errorf("%w: run %s", errRunFailed, view.ID)}
 	case workflow.RunCancelled:
+		if view.Cause == workflow.CauseConcurrency {
+			return &ended{fmt.Errorf("%w: run %s", errGroupFull, view.ID)}
+		}
 		return &ended{fmt.Errorf("%w: run %s", errRunCancelled, view.ID)}
 	}
 	return nil
