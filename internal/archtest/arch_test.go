@@ -62,6 +62,7 @@ var rules = map[string]rule{
 	"bench/figures":               {own: []string{"workflow"}},
 	"bench/transfer":              {own: []string{"firecrest", "sandbox", "store", "bench/figures"}},
 	"internal/gentletest":         {},
+	"internal/grouptest":          {},
 	"internal/mutants":            {},
 	"internal/securitytest":       {},
 	"internal/canary":             {},
