@@ -12,7 +12,7 @@ KILLS    ?= 200
 TRANSFERS ?= 1000
 SCHEDULES ?= 10000
 
-.PHONY: help build test race lint generate verify conformance fuzz bench bench-transfer crash protocol simulate crash-million mutants transfers gentle canary demo clean
+.PHONY: help build test race lint generate verify conformance fuzz bench bench-transfer crash protocol simulate crash-million mutants transfers groups gentle canary demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ mutants: ## plant 25 mistakes, one at a time, each of which a test must notice
 
 transfers: ## move files TRANSFERS times (1000) while parts are lost, connections cut, programs killed
 	$(GO) test -count=1 -v -run TestTransfers ./internal/transfertest -transfers $(TRANSFERS) | grep -v '^ *\(=== \|--- PASS\)'
+
+groups: ## have 60 processes share the 3 places of a concurrency group while KILLS (200) of them are killed
+	$(GO) test -count=1 -v -timeout 30m ./internal/grouptest -group.runs 60 -group.kills $(KILLS) | grep -v '^ *=== '
 
 gentle: ## count what a site sees of 1,000 jobs at once, 10,000 jobs at a restart, and a limit on requests
 	$(GO) test -count=1 -v ./internal/gentletest -jobs 1000 -waiting 10000 | grep -v '^ *\(=== \|--- PASS\)'
