@@ -30,12 +30,12 @@ func retryAfter(run *workflow.Run, u *workflow.Unit, cause workflow.Cause, with 
 	index, rule := ruleFor(step, cause)
 	if rule == nil {
 		if own := cause == workflow.CauseAPI || cause == workflow.CauseTransfer; !own ||
-			!idempotent(step.Spec(), with) || len(u.Attempts) >= min(ownTries, step.MaxAttempts) {
+			!idempotent(step.Spec(), with) || len(u.Tries()) >= min(ownTries, step.MaxAttempts) {
 			return nil, nil
 		}
 		return retry, nil
 	}
-	if used(u, index) >= rule.Max || len(u.Attempts) >= step.MaxAttempts {
+	if used(u, index) >= rule.Max || len(u.Tries()) >= step.MaxAttempts {
 		return nil, nil
 	}
 	retry.Rule = index
@@ -68,10 +68,11 @@ func ruleFor(step *workflow.Step, cause workflow.Cause) (int, *workflow.RetryRul
 	return 0, nil
 }
 
-// used counts how often a rule has led to another attempt of the unit.
+// used counts how often a rule has led to another attempt of the unit since it
+// was last reset.
 func used(u *workflow.Unit, rule int) int {
 	n := 0
-	for _, a := range u.Attempts {
+	for _, a := range u.Tries() {
 		if a.End != nil && a.End.Retry != nil && a.End.Retry.Rule == rule {
 			n++
 		}
@@ -83,7 +84,7 @@ func used(u *workflow.Unit, rule int) int {
 // that a replay decides the same.
 func backoff(run *workflow.Run, u *workflow.Unit) time.Duration {
 	d := backoffMost
-	if n := len(u.Attempts) - 1; n < 6 {
+	if n := len(u.Tries()) - 1; n < 6 {
 		d = min(backoffFirst<<n, backoffMost)
 	}
 	h := fnv.New32a()
@@ -150,10 +151,11 @@ func evalWith(run *workflow.Run, u *workflow.Unit, scope *workflow.Scope) (json.
 	return workflow.CanonicalJSON(inputs)
 }
 
-// raisedResources collects what the retries so far have raised.
+// raisedResources collects what the retries have raised since the unit was last
+// reset.
 func raisedResources(u *workflow.Unit) map[string]json.RawMessage {
 	var raised map[string]json.RawMessage
-	for _, a := range u.Attempts {
+	for _, a := range u.Tries() {
 		if a.End == nil || a.End.Retry == nil {
 			continue
 		}

@@ -81,6 +81,7 @@ func (r *Run) decodeInputs(given map[string]json.RawMessage) error {
 
 func (s *StepRun) addUnit(instance string, at time.Time) *Unit {
 	u := &Unit{Step: s, Instance: instance, State: Pending, Since: at, place: len(s.Units)}
+	s.inherit(u)
 	s.Units = append(s.Units, u)
 	s.byKey[instance] = u
 	s.counts[Pending]++
@@ -92,10 +93,8 @@ func (p *RunStarted) apply(r *Run, e *Event) error {
 	if r.State != RunQueued {
 		return fmt.Errorf("the run is %s", r.State)
 	}
-	r.State, r.StartedAt = RunRunning, e.At
-	if t := r.Workflow.Timeout; t > 0 {
-		r.timers.add(Timer{At: e.At.Add(t), Kind: TimerRun, run: r})
-	}
+	r.startRound(e.At)
+	r.armRun()
 	r.begin()
 	for _, s := range r.Steps {
 		if s.unmet == 0 {
@@ -113,6 +112,14 @@ func (r *Run) begin() {
 		if s.Step.Matrix != nil {
 			r.expand.push(s)
 		}
+	}
+}
+
+// startRound sets out; when the run was started first stays as it is.
+func (r *Run) startRound(at time.Time) {
+	r.State, r.roundAt = RunRunning, at
+	if r.StartedAt.IsZero() {
+		r.StartedAt = at
 	}
 }
 

@@ -25,6 +25,8 @@ var samples = map[EventKind]string{
 	"run.finished":         `{"state":"failed","cause":"timed_out","message":"m","outputs":{"json":{"a":1}}}`,
 	"step.items":           `{"items":[1,"a"]}`,
 	"step.expanded":        `{"count":1,"digest":"d","alone":true,"cause":"expression","message":"m"}`,
+	"run.reopened":         `{"round":2}`,
+	"units.reset":          `{"units":[{"step":"a","instance":"n=1"}],"force":true,"by":"me@here"}`,
 	"unit.ready":           ``,
 	"unit.skipped":         `{"cause":"upstream_failed","root":{"step":"a","instance":"{}"},"message":"m"}`,
 	"unit.failed":          `{"cause":"expression","message":"m"}`,

@@ -17,6 +17,8 @@ var payloads = map[EventKind]func() Payload{
 	"run.finished":         func() Payload { return new(RunFinished) },
 	"step.items":           func() Payload { return new(StepItems) },
 	"step.expanded":        func() Payload { return new(StepExpanded) },
+	"run.reopened":         func() Payload { return new(RunReopened) },
+	"units.reset":          func() Payload { return new(UnitsReset) },
 	"unit.ready":           func() Payload { return new(UnitReady) },
 	"unit.skipped":         func() Payload { return new(UnitSkipped) },
 	"unit.failed":          func() Payload { return new(UnitFailed) },

@@ -20,6 +20,9 @@ type Run struct {
 	// done; "" before.
 	Result  RunState
 	Outputs Body
+	// Round counts how often the run was begun: once, and again with each reset of
+	// one that had ended.
+	Round int
 
 	Seq       int64
 	Epoch     int64
@@ -37,7 +40,8 @@ type Run struct {
 
 	controls map[string]bool // control directories that tokens were to be claimed in
 
-	openMain    int // steps of `steps` that are not done
+	roundAt     time.Time // when this round was started
+	openMain    int       // steps of `steps` that are not done
 	openFinally int
 	running     int
 	jobs        map[string]int // by system: units that hold a place in its queue
@@ -68,6 +72,8 @@ type StepRun struct {
 	planned    *expansion // computed once
 	instances  []any      // as expressions see them, once the step is done
 	pairs      []*StepRun // steps that go through its units
+	// former are the units it had before its instances were told anew, by key.
+	former map[string]*Unit
 
 	counts     map[State]int
 	backoff    int // of the waiting ones
@@ -103,6 +109,7 @@ type Unit struct {
 	values []any // of the dimensions of the step, or the item of its list
 	source *Unit // that it is paired with
 
+	before     int // attempts before the last reset
 	gen        int // rises with each move; older timers and wakes are void
 	unobserved bool
 	system     string
@@ -143,7 +150,7 @@ type wake struct {
 func NewRun(w *Workflow) *Run {
 	all := w.AllSteps()
 	r := &Run{
-		Workflow: w, State: RunQueued, Sites: map[string]RunBound{}, jobs: map[string]int{}, controls: map[string]bool{},
+		Workflow: w, State: RunQueued, Round: 1, Sites: map[string]RunBound{}, jobs: map[string]int{}, controls: map[string]bool{},
 		Steps: make([]*StepRun, len(all)), byID: make(map[string]*StepRun, len(all)),
 	}
 	for i, s := range all {

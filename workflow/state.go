@@ -9,7 +9,8 @@ import (
 type RunState string
 
 const (
-	// RunQueued: created, nothing started. A restart leaves it queued.
+	// RunQueued: created or begun again, nothing started since. A restart leaves it
+	// queued.
 	RunQueued RunState = "queued"
 	// RunRunning: from the first decision until the last unit is done.
 	RunRunning RunState = "running"

@@ -10,19 +10,21 @@ import (
 // Summary is the small derived picture of a run that lists show and run.json
 // keeps. Its JSON form is a contract that only grows.
 type Summary struct {
-	ID        RunID         `json:"id"`
-	Workflow  string        `json:"workflow"`
-	State     RunState      `json:"state"`
-	Cause     Cause         `json:"cause,omitempty"`
-	Message   string        `json:"message,omitempty"`
-	Trigger   Trigger       `json:"trigger"`
-	By        string        `json:"by,omitempty"`
-	CreatedAt time.Time     `json:"created_at"`
-	StartedAt time.Time     `json:"started_at,omitzero"`
-	EndedAt   time.Time     `json:"ended_at,omitzero"`
-	Seq       int64         `json:"seq"`
-	Epoch     int64         `json:"epoch"`
-	Units     map[State]int `json:"units"`
+	ID        RunID     `json:"id"`
+	Workflow  string    `json:"workflow"`
+	State     RunState  `json:"state"`
+	Cause     Cause     `json:"cause,omitempty"`
+	Message   string    `json:"message,omitempty"`
+	Trigger   Trigger   `json:"trigger"`
+	By        string    `json:"by,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+	StartedAt time.Time `json:"started_at,omitzero"`
+	EndedAt   time.Time `json:"ended_at,omitzero"`
+	Seq       int64     `json:"seq"`
+	Epoch     int64     `json:"epoch"`
+	// Round is how often the run was begun, if more than once.
+	Round int           `json:"round,omitempty"`
+	Units map[State]int `json:"units"`
 	// Attention lists units that wait for a person.
 	Attention []UnitRef `json:"attention,omitempty"`
 	// Concurrency are the groups that the run belongs to.
@@ -37,6 +39,9 @@ func (r *Run) Summarize() Summary {
 		Trigger: r.Created.Trigger, By: r.Created.By,
 		CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, EndedAt: r.EndedAt,
 		Seq: r.Seq, Epoch: r.Epoch, Units: map[State]int{}, Concurrency: r.Created.Concurrency,
+	}
+	if r.Round > 1 {
+		s.Round = r.Round
 	}
 	for _, step := range r.Steps {
 		for state, n := range step.counts {
