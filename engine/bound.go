@@ -21,6 +21,8 @@ func bound(p workflow.Payload) {
 	switch p := p.(type) {
 	case *workflow.CancelRequested:
 		cut(&p.By, maxDetail)
+	case *workflow.UnitsReset:
+		cut(&p.By, maxDetail)
 	case *workflow.RunBound:
 		cut(&p.Version, maxDetail)
 		cut(&p.Scheduler, maxDetail)

@@ -123,11 +123,12 @@ func (e *Engine) Open(ctx context.Context, h workflow.History, w *workflow.Workf
 		return nil, err
 	}
 	x := newExecution(e, run, h)
+	owner.Epoch = h.Epoch()
+	x.taker = &workflow.RunOpened{Owner: owner, Version: version}
 	if run.State.Terminal() {
 		return x, nil
 	}
-	owner.Epoch = h.Epoch()
-	x.emit(command{payload: &workflow.RunOpened{Owner: owner, Version: version}})
+	x.emit(command{payload: x.taker})
 	return x, x.commit(ctx)
 }
 

@@ -49,6 +49,8 @@ type Execution struct {
 	quit    error    // a reason to leave the run for a later owner
 	ended   bool     // the run came to its end here
 
+	taker *workflow.RunOpened // who took the run over, to be recorded with a new round
+
 	changes changes
 	private private
 }
