@@ -97,6 +97,11 @@ func (c *Client) Resolve(ctx context.Context, id workflow.RunID, unit workflow.U
 	return c.post(ctx, runPath(id, "/resolve"), resolveRequest{unit, word})
 }
 
+// Retry has units of a run done again. That is durable when it returns.
+func (c *Client) Retry(ctx context.Context, id workflow.RunID, choice workflow.UnitsReset) error {
+	return c.post(ctx, runPath(id, "/retry"), choice)
+}
+
 // Events calls f with each event of a run from sequence number from on. With
 // follow it goes on until the run has ended; [ErrGone] if its owner stops before
 // that.

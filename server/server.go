@@ -11,6 +11,7 @@
 //	GET  /v1/runs/{id}/blobs/{digest}  a value that is kept apart from its events
 //	POST /v1/runs/{id}/cancel          asks for its end; durable when answered
 //	POST /v1/runs/{id}/resolve         says what became of a submission; durable when answered
+//	POST /v1/runs/{id}/retry           has units done again; durable when answered
 //
 // An error is {"error":{"code":…,"message":…}} with a status of 4xx or 5xx.
 package server
@@ -46,6 +47,9 @@ type Run interface {
 	// it is durable when it returns. An error that is [workflow.ErrConflict] if there
 	// is nothing to say about it.
 	Resolve(ctx context.Context, unit workflow.UnitRef, word workflow.SubmissionResolved) error
+	// Retry has units done again; that is durable when it returns. An error that is
+	// [workflow.ErrConflict] if they cannot be now.
+	Retry(ctx context.Context, choice workflow.UnitsReset) error
 }
 
 // Runs are the runs to serve.
@@ -82,6 +86,7 @@ func routes() []route {
 		{"GET /v1/runs/{id}/blobs/{digest}", (*Server).blob},
 		{"POST /v1/runs/{id}/cancel", (*Server).cancel},
 		{"POST /v1/runs/{id}/resolve", (*Server).resolve},
+		{"POST /v1/runs/{id}/retry", (*Server).retry},
 	}
 }
 
@@ -211,6 +216,25 @@ func (s *Server) resolve(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if err := run.Resolve(r.Context(), request.UnitRef, request.SubmissionResolved); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+func (s *Server) retry(w http.ResponseWriter, r *http.Request) error {
+	run, err := s.find(r)
+	if err != nil {
+		return err
+	}
+	var request workflow.UnitsReset
+	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
+		return badRequest("body: %v", err)
+	}
+	if request.By == "" || len(request.By) > maxName {
+		return badRequest("body: by must say who asks, in at most %d bytes", maxName)
+	}
+	if err := run.Retry(r.Context(), request); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusAccepted)

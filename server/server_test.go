@@ -32,7 +32,8 @@ type history struct {
 	changed chan struct{}
 	cancels []string
 	words   []resolveRequest
-	err     error // what Cancel and Resolve answer
+	retries []workflow.UnitsReset
+	err     error // what Cancel, Resolve and Retry answer
 }
 
 func newHistory(id workflow.RunID, payloads ...workflow.Payload) *history {
@@ -99,6 +100,13 @@ func (h *history) Resolve(_ context.Context, unit workflow.UnitRef, word workflo
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.words = append(h.words, resolveRequest{unit, word})
+	return h.err
+}
+
+func (h *history) Retry(_ context.Context, choice workflow.UnitsReset) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.retries = append(h.retries, choice)
 	return h.err
 }
 
@@ -255,6 +263,35 @@ func TestResolve(t *testing.T) {
 	h.err = fmt.Errorf("nothing to resolve: %w", workflow.ErrConflict)
 	h.mu.Unlock()
 	if err := c.Resolve(t.Context(), "A", unit, good[0].SubmissionResolved); !errors.Is(err, workflow.ErrConflict) {
+		t.Errorf("conflict came back as %v", err)
+	}
+}
+
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	h := newHistory("A")
+	c, _ := serve(t, h)
+	good := []workflow.UnitsReset{
+		{By: "ada@login1"},
+		{Units: []workflow.UnitRef{{Step: "simulate", Instance: "n=1"}, {Step: "publish"}}, Force: true, By: "ada@login1"},
+	}
+	for _, choice := range good {
+		if err := c.Retry(t.Context(), "A", choice); err != nil {
+			t.Errorf("%+v: %v", choice, err)
+		}
+	}
+	for _, by := range []string{"", strings.Repeat("x", maxName+1)} {
+		if err := c.Retry(t.Context(), "A", workflow.UnitsReset{By: by}); err == nil || !strings.Contains(err.Error(), "by must say who asks") {
+			t.Errorf("by %q: %v", by, err)
+		}
+	}
+	if diff := cmp.Diff(good, h.retries); diff != "" {
+		t.Errorf("asked for (-want +got):\n%s", diff)
+	}
+	h.mu.Lock()
+	h.err = fmt.Errorf("a is running: %w", workflow.ErrConflict)
+	h.mu.Unlock()
+	if err := c.Retry(t.Context(), "A", good[0]); !errors.Is(err, workflow.ErrConflict) || !strings.Contains(err.Error(), "a is running") {
 		t.Errorf("conflict came back as %v", err)
 	}
 }

@@ -248,13 +248,5 @@ func (r *Run) meet(at time.Time) error {
 	return nil
 }
 
-// meetFinally lets `finally` go on if all of `steps` was done before this round.
-func (r *Run) meetFinally(at time.Time) error {
-	if r.openMain > 0 {
-		return nil
-	}
-	return r.meet(at)
-}
-
 // Tries are the attempts since the unit was last reset: retry rules count them.
 func (u *Unit) Tries() []*Attempt { return u.Attempts[u.before:] }

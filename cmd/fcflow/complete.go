@@ -150,6 +150,11 @@ func (a *app) completeRunAndUnit(keep func(store.Listed) bool) cobra.CompletionF
 	}
 }
 
+// completeRunAndUnits offers runs, and then steps of the run.
+func (a *app) completeRunAndUnits(c *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
+	return a.completeRunAndUnit(nil)(c, args[:min(1, len(args))], text)
+}
+
 // completeInputs offers the inputs of the workflow on the command line.
 func (a *app) completeInputs(_ *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
 	const directive = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace

@@ -67,6 +67,9 @@ func runResume(ctx context.Context, a *app, o resumeOptions) error {
 	}
 	if summary.Err == nil && summary.State.Terminal() {
 		a.note("run %s of %s has ended: %s", shortID(id), summary.Workflow, summary.State)
+		if summary.State != workflow.RunSucceeded {
+			a.note("do again what failed: fcflow retry %s", a.refer(id))
+		}
 		view, err := a.view(ctx, st, id)
 		if err != nil {
 			return err

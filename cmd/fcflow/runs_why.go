@@ -111,6 +111,9 @@ func (a *app) helps(x *explained) []string {
 	if n := len(x.Attempts); n > 0 && x.State == workflow.Failed && x.Attempts[n-1].JobID != "" {
 		next = append(next, fmt.Sprintf("fcflow runs logs %s %s", a.refer(x.Run), ref))
 	}
+	if !x.Live && (x.State == workflow.Failed || x.State == workflow.Cancelled) {
+		next = append(next, fmt.Sprintf("fcflow retry %s %s", a.refer(x.Run), ref))
+	}
 	return next
 }
 

@@ -13,6 +13,9 @@ type teller struct {
 	step *workflow.Step
 	// done: the instance has ended. underWay: an attempt has begun and not ended.
 	done, underWay bool
+	// again is a request to do things again since the instance has ended; whether
+	// it is one of them shows by what follows.
+	again *workflow.Event
 	// said is the reason and message of the last wait that was told; waits that
 	// only repeat it are passed over.
 	said       workflow.AttemptWaiting
@@ -27,6 +30,15 @@ type teller struct {
 
 // note adds what an event says to the chain.
 func (t *teller) note(c *Chain, e *workflow.Event) {
+	switch e.Data.(type) {
+	case *workflow.UnitsReset:
+		if t.done {
+			t.again = e
+		}
+		return
+	case *workflow.UnitReady, *workflow.UnitSkipped, *workflow.UnitFailed, *workflow.AttemptStarted:
+		t.goesOn(c)
+	}
 	if start, ok := e.Data.(*workflow.AttemptStarted); ok {
 		c.Attempts = append(c.Attempts, Attempt{Attempt: e.Attempt, StartedAt: e.At, System: start.System, Facts: []Fact{}})
 		t.said, t.waitsSince, t.looks, t.sentAt = workflow.AttemptWaiting{}, time.Time{}, 0, time.Time{}
@@ -34,10 +46,8 @@ func (t *teller) note(c *Chain, e *workflow.Event) {
 	}
 	f := Fact{Seq: e.Seq, At: e.At, Kind: e.Data.Kind()}
 	t.tell(&f, e.Data)
-	facts := &c.Facts
 	if n := len(c.Attempts); n > 0 {
 		a := &c.Attempts[n-1]
-		facts = &a.Facts
 		switch p := e.Data.(type) {
 		case *workflow.SubmissionIntent:
 			a.Token, a.JobName, a.Fence = p.Token, p.JobName, p.Fence
@@ -51,7 +61,28 @@ func (t *teller) note(c *Chain, e *workflow.Event) {
 		return
 	}
 	f.Because = f.Rule.Sentence()
+	c.add(f)
+}
+
+// add puts a fact where it belongs: to the newest attempt, or before the first.
+func (c *Chain) add(f Fact) {
+	facts := &c.Facts
+	if n := len(c.Attempts); n > 0 {
+		facts = &c.Attempts[n-1].Facts
+	}
 	*facts = append(*facts, f)
+}
+
+// goesOn tells that an instance that had ended is done again.
+func (t *teller) goesOn(c *Chain) {
+	if !t.done || t.again == nil {
+		return
+	}
+	t.done = false
+	f := Fact{Seq: t.again.Seq, At: t.again.At, Kind: t.again.Data.Kind()}
+	t.tell(&f, t.again.Data)
+	c.add(f)
+	t.again = nil
 }
 
 // tell says an event in words; it leaves the text empty where there is nothing
@@ -68,6 +99,9 @@ func (t *teller) tell(f *Fact, p workflow.Payload) {
 		f.Text = fmt.Sprintf("process %d on %s took the run over (epoch %d)", p.Owner.PID, p.Owner.Host, p.Owner.Epoch)
 	case *workflow.CancelRequested:
 		f.Text = p.By + " asked for the end of the run"
+	case *workflow.UnitsReset:
+		f.Text = p.By + " asked for things to be done again, and this is one of them"
+		f.Means = "its attempts are kept, and the rules of retries count anew"
 	case *workflow.RunTimedOut:
 		f.Text = "the timeout of the run passed"
 	case *workflow.UnitReady:

@@ -89,7 +89,7 @@ func (w *Witness) Note(e workflow.Event) {
 	}
 	w.last = e.Seq
 	switch e.Data.(type) {
-	case *workflow.RunOpened, *workflow.CancelRequested, *workflow.RunTimedOut:
+	case *workflow.RunOpened, *workflow.CancelRequested, *workflow.RunTimedOut, *workflow.UnitsReset:
 		w.events = append(w.events, e)
 	default:
 		if e.Step == w.ref.Step && e.Instance == w.ref.Instance {
@@ -111,6 +111,9 @@ func (w *Witness) Explain(run *workflow.Run, u *workflow.Unit) Chain {
 	t := teller{step: u.Step.Step}
 	for i := range w.events {
 		t.note(&c, &w.events[i])
+	}
+	if !u.State.Done() {
+		t.goesOn(&c)
 	}
 	for i := range c.Attempts {
 		if a := u.Attempts[i]; a.Submission != nil {

@@ -265,6 +265,32 @@ func TestOwnersAndCancels(t *testing.T) {
 	}
 }
 
+// TestDoneAgain: a reset shows where it bears on the instance, and what follows
+// it is told.
+func TestDoneAgain(t *testing.T) {
+	t.Parallel()
+	s := tell(t, "simulate").first(workflow.Succeeded)
+	s.goes(&workflow.AttemptStarted{System: "daint"}, &workflow.AttemptFinished{State: workflow.Failed, Cause: "exit(3)"})
+	before := s.chain()
+	again := &workflow.UnitsReset{Units: []workflow.UnitRef{{Step: "simulate"}}, By: "ada"}
+	s.add("", 0, again)
+	lines := []string{
+		"-- attempt 1, job ",
+		"the attempt began",
+		"ended failed: exit(3)",
+		"ada asked for things to be done again, and this is one of them → its attempts are kept, and the rules of retries count anew",
+	}
+	s.want(lines...)
+	s.goes(&workflow.AttemptStarted{System: "daint"}, &workflow.AttemptFinished{State: workflow.Succeeded})
+	lines = append(lines, "-- attempt 2, job ", "the attempt began", "ended succeeded")
+	s.want(lines...)
+	s.add("", 0, &workflow.UnitsReset{Units: []workflow.UnitRef{{Step: "after"}}, By: "ada"})
+	s.want(lines...) // which is none of its matter
+	if diff := cmp.Diff(lines[:3], before.facts()); diff != "" {
+		t.Errorf("before (-want +got):\n%s", diff)
+	}
+}
+
 // TestNoAttempt: of a step that never began, why not.
 func TestNoAttempt(t *testing.T) {
 	t.Parallel()
@@ -325,7 +351,7 @@ func TestWaitsForAPerson(t *testing.T) {
 func TestEveryFactIsTold(t *testing.T) {
 	t.Parallel()
 	silent := map[workflow.EventKind]bool{
-		"run.created": true, "run.started": true, "run.bound": true, "run.finished": true, // of the run, not of a step
+		"run.created": true, "run.started": true, "run.bound": true, "run.finished": true, "run.reopened": true, // of the run, not of a step
 		"backoff.ended": true, "attempt.woken": true, "attempt.checkpoint": true, // follow from what was told
 	}
 	w, problems := workflow.Load("flow.yaml", []byte(flow), steps.Catalogue(), workflow.CheckOptions{})
