@@ -9,7 +9,7 @@ import (
 )
 
 // fits checks the arguments of a command against the words of its usage line:
-// WORD is needed, [WORD] may be missing, WORD… may be repeated.
+// WORD is needed, [WORD] may be missing, WORD… and [WORD…] may be repeated.
 func fits(c *cobra.Command, args []string) error {
 	words := strings.Fields(c.Use)[1:]
 	least, most := 0, len(words)
@@ -17,7 +17,7 @@ func fits(c *cobra.Command, args []string) error {
 		if !strings.HasPrefix(w, "[") {
 			least++
 		}
-		if strings.HasSuffix(w, "…") {
+		if strings.HasSuffix(strings.TrimSuffix(w, "]"), "…") {
 			most = math.MaxInt
 		}
 	}
