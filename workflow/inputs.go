@@ -12,6 +12,9 @@ import (
 type BindOptions struct {
 	WorkflowDir string // of defaults: the directory of the workflow file
 	CallerDir   string // of given values: where the person stands
+	// Recorded are the inputs of an earlier run, which inputs have that are not
+	// given, rather than their defaults.
+	Recorded map[string]json.RawMessage
 }
 
 // MaxInputBytes bounds the inputs of a run, which are in its first event.
@@ -38,6 +41,8 @@ func (w *Workflow) BindInputs(given map[string]string, o BindOptions) (map[strin
 		names = append(names, in.Name)
 		if text, ok := given[in.Name]; ok {
 			b.given(in, text, o.CallerDir)
+		} else if value, ok := o.Recorded[in.Name]; ok {
+			b.recorded(in, value)
 		} else {
 			b.missing(in, o.WorkflowDir)
 		}
@@ -75,6 +80,15 @@ func (b *binder) given(in *Input, text, dir string) {
 		return
 	}
 	b.bind(in, v, dir, converter{})
+}
+
+// recorded takes the value of an earlier run, if it is one of the type.
+func (b *binder) recorded(in *Input, value json.RawMessage) {
+	if _, err := in.Type.Decode(value); err != nil {
+		b.report(CodeInputValue, fmt.Sprintf("give another one with -i %s=…", in.Name), "the input %s of the earlier run: %v", in.Name, err)
+		return
+	}
+	b.out[in.Name] = value
 }
 
 // missing takes the default of an input.

@@ -48,8 +48,10 @@ type RunCreated struct {
 	Definition string `json:"definition"`
 	// Nonce makes the tokens of this run unlike those of any other, also of
 	// another state directory.
-	Nonce       string                     `json:"nonce"`
-	Trigger     Trigger                    `json:"trigger"`
+	Nonce   string  `json:"nonce"`
+	Trigger Trigger `json:"trigger"`
+	// RerunOf is the run whose workflow and inputs this one was made of.
+	RerunOf     RunID                      `json:"rerun_of,omitempty"`
 	ScheduledAt time.Time                  `json:"scheduled_at,omitzero"`
 	Inputs      map[string]json.RawMessage `json:"inputs,omitempty"`
 	Files       map[string]FileFacts       `json:"files,omitempty"`

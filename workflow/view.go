@@ -67,6 +67,7 @@ type RunView struct {
 	Summary
 	Dir       string         `json:"dir"`
 	OutputDir string         `json:"output_dir"`
+	RerunOf   RunID          `json:"rerun_of,omitempty"` // the run it was made of
 	Profile   Profile        `json:"profile"`
 	Inputs    map[string]any `json:"inputs,omitempty"`
 	Sites     []RunBound     `json:"sites,omitempty"`
@@ -154,7 +155,7 @@ type SubmissionView struct {
 // Describe derives the full picture of the run.
 func (r *Run) Describe() RunView {
 	v := RunView{
-		Summary: r.Summarize(), Dir: r.Created.Dir, OutputDir: r.Created.OutputDir,
+		Summary: r.Summarize(), Dir: r.Created.Dir, OutputDir: r.Created.OutputDir, RerunOf: r.Created.RerunOf,
 		Profile: r.Created.Profile, Inputs: r.inputs, Outputs: r.Outputs.shown(),
 	}
 	for _, system := range slices.Sorted(maps.Keys(r.Sites)) {

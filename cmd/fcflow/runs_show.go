@@ -110,6 +110,7 @@ func (a *app) printRun(v *shownRun, all bool, now time.Time) {
 		fact("used", console.Say(hoursText(*v.NodeHours)+" node-hours"))
 	}
 	fact("by", console.Say(v.By))
+	fact("rerun of", console.Say(string(v.RerunOf)))
 	fact("service", console.Say(serviceName(v.Profile)))
 	for _, s := range v.Sites {
 		fact("system", console.Say(fmt.Sprintf("%s as %s in %s", s.System, s.User, s.RemoteDir)))
