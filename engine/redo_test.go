@@ -185,6 +185,118 @@ func TestRetryLive(t *testing.T) {
 	})
 }
 
+// TestListsAreToldAnew: a list that depends on what is done again is gone through
+// as it is then, also if it was empty; what goes through its instances follows; and
+// what a key has tried before counts.
+func TestListsAreToldAnew(t *testing.T) {
+	t.Parallel()
+	lib := newScripted()
+	w := load(t, lib, `
+		steps:
+		  - { id: a, uses: act, with: { n: "${{ attempt }}" } }
+		  - { id: empty, uses: act, for_each: "${{ filter([1, 2], # < steps.a.outputs.n) }}", needs: a }
+		  - { id: after, uses: act, with: { n: "${{ len(steps.empty.instances) }}" } }
+		  - { id: list, uses: act, for_each: "${{ [steps.a.outputs.n, 9] }}" }
+		  - { id: pair, uses: act, for_each: list, with: { n: "${{ each.outputs.n }}" } }
+		  - { id: sum, uses: act, with: { n: "${{ len(filter(steps.pair.instances, .key == '9')) + len(steps.pair.instances) }}" } }`)
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		x, err := New(Config{Library: lib}).Create(t.Context(), store, w, workflow.RunCreated{Nonce: "n"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []string{
+			"a#1 after#1 list/1#1 list/9#1 pair/1#1 pair/9#1 sum#1",
+			"a#2 after#2 empty/1#1 list/2#1 list/9#2 pair/2#1 pair/9#2 sum#2",
+			"a#3 after#3 empty/1#2 empty/2#1 list/3#1 list/9#3 pair/3#1 pair/9#3 sum#3",
+		}
+		for round := range want {
+			if round > 0 {
+				choice := workflow.UnitsReset{Units: []workflow.UnitRef{{Step: "a"}}, Force: true, By: "ada"}
+				if x, err = again(t.Context(), store, lib, w, x.ID(), choice); err != nil {
+					t.Fatal(err)
+				}
+			}
+			lib.entries = nil
+			if err := errors.Join(x.Drive(t.Context()), x.Close()); err != nil {
+				t.Fatal(err)
+			}
+			if got := tried(lib); got != want[round] {
+				t.Errorf("round %d: tried %s, want %s", round+1, got, want[round])
+			}
+			for step, n := range map[string]string{"after": fmt.Sprintf(`{"n":%d}`, round), "sum": `{"n":3}`} {
+				if u, _ := x.Run().Unit(workflow.UnitRef{Step: step}); string(u.Outputs.JSON) != n {
+					t.Errorf("round %d: the outputs of %s are %s, want %s", round+1, step, u.Outputs.JSON, n)
+				}
+			}
+		}
+		w := load(t, lib, `
+			steps:
+			  - { id: a, uses: act, with: { do: [fail exit(3), ok] } }
+			  - { id: list, uses: act, for_each: "${{ [steps.a.outputs.n, 9] }}" }
+			  - { id: pair, uses: act, for_each: list }`)
+		x, err = New(Config{Library: lib}).Create(t.Context(), store, w, workflow.RunCreated{})
+		if err != nil || errors.Join(x.Drive(t.Context()), x.Close()) != nil {
+			t.Fatal(err)
+		}
+		if got := states(x.Run()); got != "a=failed(exit(3)) list=skipped(upstream_failed) pair=skipped(upstream_failed)" {
+			t.Errorf("%s", got)
+		}
+		if x, err = again(t.Context(), store, lib, w, x.ID(), workflow.UnitsReset{By: "ada"}); err != nil || errors.Join(x.Drive(t.Context()), x.Close()) != nil {
+			t.Fatal(err)
+		}
+		if got := states(x.Run()); got != "a=succeeded list/1=succeeded list/9=succeeded pair/1=succeeded pair/9=succeeded" {
+			t.Errorf("%s", got)
+		}
+	})
+}
+
+// TestRetrySomeInstances: of many instances those that failed, or that a part of
+// a key names; what fail_fast skipped goes with what failed.
+func TestRetrySomeInstances(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		fast   string
+		choice workflow.UnitsReset
+		want   string
+	}{
+		{"all that failed", "", workflow.UnitsReset{}, "m/x=1,y=a#2 p/x=1,y=a#1 sum#1"},
+		{"a step", "", workflow.UnitsReset{Units: []workflow.UnitRef{{Step: "m"}}}, "m/x=1,y=a#2 p/x=1,y=a#1 sum#1"},
+		{"a part, what succeeded too", "", workflow.UnitsReset{Units: []workflow.UnitRef{{Step: "m", Instance: "y=b"}}, Force: true}, "m/x=1,y=b#2 m/x=2,y=b#2 p/x=1,y=b#2 p/x=2,y=b#2 "},
+		{"a pair", "", workflow.UnitsReset{Units: []workflow.UnitRef{{Step: "p", Instance: "x=2,y=b"}}, Force: true}, "p/x=2,y=b#2 "},
+		{"with what fail_fast skipped", "fail_fast: true, max_parallel: 1,", workflow.UnitsReset{}, "m/x=1,y=a#2 m/x=1,y=b#1 m/x=2,y=a#1 m/x=2,y=b#1 p/x=1,y=a#1 p/x=1,y=b#1 p/x=2,y=a#1 p/x=2,y=b#1 sum#1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			lib := newScripted()
+			w := load(t, lib, `
+				steps:
+				  - { id: m, uses: act, `+c.fast+` matrix: { x: [1, 2], y: [a, b] }, with: { do: ["${{ matrix.x == 1 && matrix.y == 'a' ? 'fail exit(3)' : 'ok' }}", ok] } }
+				  - { id: p, uses: act, for_each: m }
+				  - { id: sum, uses: act, needs: p }`)
+			synctest.Test(t, func(t *testing.T) {
+				store := memory.New()
+				x, err := New(Config{Library: lib}).Create(t.Context(), store, w, workflow.RunCreated{})
+				if err != nil || errors.Join(x.Drive(t.Context()), x.Close()) != nil {
+					t.Fatal(err)
+				}
+				lib.entries = nil
+				c.choice.By = "ada"
+				if x, err = again(t.Context(), store, lib, w, x.ID(), c.choice); err != nil {
+					t.Fatal(err)
+				}
+				if err := errors.Join(x.Drive(t.Context()), x.Close()); err != nil {
+					t.Fatal(err)
+				}
+				if got := tried(lib); got != strings.TrimSpace(c.want) {
+					t.Errorf("tried %s\n want %s", got, c.want)
+				}
+			})
+		})
+	}
+}
+
 // TestRetryAfterCancel: the request to cancel does not outlive its round.
 func TestRetryAfterCancel(t *testing.T) {
 	t.Parallel()
@@ -227,7 +339,7 @@ func TestEveryPrefixWithResetEndsTheSame(t *testing.T) {
 	scripts := []string{"ok", "fail exit(3)", "fail exit(3)", "fail api", "panic", "wait 30s ok", "job 2m ok", "job 10s fail exit(1)"}
 	rapid.Check(t, func(rt *rapid.T) {
 		lib := newScripted()
-		w := drawWorkflow(rt, lib, shape{most: 5, uses: []string{"act", "fenced"}, scripts: scripts, outputs: true})
+		w := drawWorkflow(rt, lib, shape{most: 5, uses: []string{"act", "fenced"}, scripts: scripts, outputs: true, fanOut: true})
 		choice := workflow.UnitsReset{By: "ada", Force: true}
 		if rapid.Bool().Draw(rt, "named") {
 			choice.Units = []workflow.UnitRef{{Step: rapid.SampledFrom(w.AllSteps()).Draw(rt, "step").ID}}
@@ -256,8 +368,9 @@ func everyPrefixWithReset(ctx context.Context, w *workflow.Workflow, choice work
 	} else if err != nil {
 		return err.Error()
 	}
-	set := map[workflow.UnitRef]bool{}
+	set, anew := map[workflow.UnitRef]bool{}, map[string]bool{}
 	for _, s := range x.Run().Steps {
+		anew[s.Step.ID] = !s.Expanded()
 		for _, u := range s.Units {
 			set[u.Ref()] = !u.State.Done()
 		}
@@ -267,7 +380,7 @@ func everyPrefixWithReset(ctx context.Context, w *workflow.Workflow, choice work
 		return err.Error()
 	}
 	for _, e := range lib.Entries() {
-		if !set[e.Unit] {
+		if !set[e.Unit] && !anew[e.Unit.Step] {
 			return fmt.Sprintf("%s was not reset and ran", e.Unit)
 		}
 	}
