@@ -297,6 +297,39 @@ func TestRetrySomeInstances(t *testing.T) {
 	}
 }
 
+// TestInstancesAfterReset: what expressions saw of the instances of a step is not
+// what they see once some of them were done again.
+func TestInstancesAfterReset(t *testing.T) {
+	t.Parallel()
+	lib := newScripted()
+	w := load(t, lib, `
+		steps:
+		  - { id: m, uses: act, matrix: { x: [1, 2] }, with: { do: ["${{ matrix.x == 1 ? 'fail exit(3)' : 'ok' }}", ok] } }
+		  - id: good
+		    uses: act
+		    if: "${{ always() }}"
+		    with: { do: [fail exit(4), ok], n: "${{ len(filter(steps.m.instances, .state == 'succeeded')) }}" }
+		  - { id: slow, uses: act, with: { do: [busy 1h] } }`)
+	synctest.Test(t, func(t *testing.T) {
+		x, err := New(Config{Library: lib}).Create(t.Context(), memory.New(), w, workflow.RunCreated{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error)
+		go func() { done <- x.Drive(t.Context()) }()
+		synctest.Wait()
+		if err := x.Retry(t.Context(), workflow.UnitsReset{By: "ada"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if u, _ := x.Run().Unit(workflow.UnitRef{Step: "good"}); string(u.Outputs.JSON) != `{"n":2}` {
+			t.Errorf("%s with outputs %s, message %s", u.State, u.Outputs.JSON, u.Message)
+		}
+	})
+}
+
 // TestRetryAfterCancel: the request to cancel does not outlive its round.
 func TestRetryAfterCancel(t *testing.T) {
 	t.Parallel()
