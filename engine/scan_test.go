@@ -18,7 +18,7 @@ func scan(w *world) []string {
 	case w.run.State.Terminal():
 		return []string{}
 	case w.run.State == workflow.RunQueued && w.run.CancelRequests > 0:
-		return printed([]command{{payload: &workflow.RunFinished{State: workflow.RunCancelled}}})
+		return printed(w.run, []command{{payload: &workflow.RunFinished{State: workflow.RunCancelled}}})
 	case w.run.State == workflow.RunQueued:
 		return []string{"run.started"}
 	}
