@@ -214,7 +214,7 @@ func (x *Execution) invocation(u *workflow.Unit, why workflow.WakeReason) *Invoc
 		Cancelling: x.run.Cancelling(u.Step.Step), Expired: a.Expired,
 		Logger: x.logger.With().Str("step", ref.String()).Str("step_type", u.Step.Step.Uses).
 			Int("attempt", a.Number).Logger(),
-		job: a.Job, checkpoints: map[string]workflow.Body{},
+		job: a.Job, approval: a.Approval, checkpoints: map[string]workflow.Body{},
 		earlier: slices.Clone(u.Attempts[:len(u.Attempts)-1]),
 	}
 	inv.JobName = workflow.JobName(inv.Token, ref.String())

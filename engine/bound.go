@@ -48,6 +48,9 @@ func bound(p workflow.Payload) {
 		boundCalls(p.Calls)
 	case *workflow.SubmissionResolved:
 		cut(&p.By, maxDetail)
+	case *workflow.ApprovalGiven:
+		cut(&p.By, maxDetail)
+		cut(&p.Note, maxMessage)
 	case *workflow.JobObserved:
 		for _, text := range []*string{&p.State, &p.Reason, &p.Stdout, &p.Stderr} {
 			cut(text, maxDetail)

@@ -45,6 +45,7 @@ type Invocation struct {
 	Logger  zerolog.Logger
 
 	submission  *workflow.Submission
+	approval    *workflow.Approval
 	job         *workflow.JobObserved
 	checkpoints map[string]workflow.Body
 	earlier     []*workflow.Attempt
@@ -141,6 +142,9 @@ func (inv *Invocation) Submission() *workflow.Submission { return inv.submission
 
 // Job is the job as it was last observed; nil before.
 func (inv *Invocation) Job() *workflow.JobObserved { return inv.job }
+
+// Approval is the answer of a person to this attempt; nil as long as there is none.
+func (inv *Invocation) Approval() *workflow.Approval { return inv.approval }
 
 // maxIntentText bounds what is recorded as it is, in bytes: four paths of the
 // greatest length that systems take.

@@ -12,14 +12,25 @@ import (
 // attempt that waits for it entered. An error that is [workflow.ErrConflict] if there
 // is nothing to resolve.
 func (x *Execution) Resolve(ctx context.Context, unit workflow.UnitRef, word workflow.SubmissionResolved) error {
-	var refused error
-	err := x.ask(ctx, func() { refused = x.resolve(unit, word) })
-	return errors.Join(refused, err)
+	return x.tell(ctx, func() error { return x.resolve(unit, word) })
 }
 
 // LeaveWord is Resolve before Drive is called: whoever drives the run acts on it.
 func (x *Execution) LeaveWord(ctx context.Context, unit workflow.UnitRef, word workflow.SubmissionResolved) error {
-	if err := x.resolve(unit, word); err != nil {
+	return x.leave(ctx, func() error { return x.resolve(unit, word) })
+}
+
+// tell has the owner take the word of a person, which is durable when it returns,
+// or refuse it.
+func (x *Execution) tell(ctx context.Context, say func() error) error {
+	var refused error
+	err := x.ask(ctx, func() { refused = say() })
+	return errors.Join(refused, err)
+}
+
+// leave makes a word durable in a run that is not driven here.
+func (x *Execution) leave(ctx context.Context, say func() error) error {
+	if err := say(); err != nil {
 		return err
 	}
 	return x.commit(ctx)

@@ -102,6 +102,18 @@ func (c *Client) Retry(ctx context.Context, id workflow.RunID, choice workflow.U
 	return c.post(ctx, runPath(id, "/retry"), choice)
 }
 
+// Approve answers the units with a name, or part of it, that ask for approval,
+// and returns which they are. The answer is durable when it returns.
+func (c *Client) Approve(ctx context.Context, id workflow.RunID, units workflow.UnitRef, word workflow.ApprovalGiven) ([]workflow.UnitRef, error) {
+	body, err := json.Marshal(approveRequest{units, word})
+	if err != nil {
+		return nil, err
+	}
+	var answer unitList
+	err = c.read(ctx, http.MethodPost, runPath(id, "/approve"), body, &answer)
+	return answer.Units, err
+}
+
 // Events calls f with each event of a run from sequence number from on. With
 // follow it goes on until the run has ended; [ErrGone] if its owner stops before
 // that.
@@ -146,7 +158,12 @@ func runPath(id workflow.RunID, more string) string {
 const maxAnswer = 256 << 20
 
 func (c *Client) get(ctx context.Context, path string, v any) error {
-	resp, err := c.send(ctx, http.MethodGet, path, nil)
+	return c.read(ctx, http.MethodGet, path, nil, v)
+}
+
+// read sends a request and reads its answer into v.
+func (c *Client) read(ctx context.Context, method, path string, body []byte, v any) error {
+	resp, err := c.send(ctx, method, path, body)
 	if err != nil {
 		return err
 	}

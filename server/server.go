@@ -12,6 +12,7 @@
 //	POST /v1/runs/{id}/cancel          asks for its end; durable when answered
 //	POST /v1/runs/{id}/resolve         says what became of a submission; durable when answered
 //	POST /v1/runs/{id}/retry           has units done again; durable when answered
+//	POST /v1/runs/{id}/approve         answers what asks for approval; durable when answered
 //
 // An error is {"error":{"code":…,"message":…}} with a status of 4xx or 5xx.
 package server
@@ -50,6 +51,10 @@ type Run interface {
 	// Retry has units done again; that is durable when it returns. An error that is
 	// [workflow.ErrConflict] if they cannot be now.
 	Retry(ctx context.Context, choice workflow.UnitsReset) error
+	// Approve takes the answer of a person to the units with a name, or part of it,
+	// that wait for one; it is durable when it returns, and which they are. An error
+	// that is [workflow.ErrConflict] if none waits.
+	Approve(ctx context.Context, units workflow.UnitRef, word workflow.ApprovalGiven) ([]workflow.UnitRef, error)
 }
 
 // Runs are the runs to serve.
@@ -87,6 +92,7 @@ func routes() []route {
 		{"POST /v1/runs/{id}/cancel", (*Server).cancel},
 		{"POST /v1/runs/{id}/resolve", (*Server).resolve},
 		{"POST /v1/runs/{id}/retry", (*Server).retry},
+		{"POST /v1/runs/{id}/approve", (*Server).approve},
 	}
 }
 
@@ -185,16 +191,10 @@ func (s *Server) blob(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) cancel(w http.ResponseWriter, r *http.Request) error {
-	run, err := s.find(r)
+	var request cancelRequest
+	run, err := s.findFor(r, &request)
 	if err != nil {
 		return err
-	}
-	var request cancelRequest
-	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
-		return badRequest("body: %v", err)
-	}
-	if request.By == "" || len(request.By) > maxName {
-		return badRequest("body: by must say who asks, in at most %d bytes", maxName)
 	}
 	if err := run.Cancel(r.Context(), request.By); err != nil {
 		return err
@@ -204,15 +204,9 @@ func (s *Server) cancel(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) resolve(w http.ResponseWriter, r *http.Request) error {
-	run, err := s.find(r)
-	if err != nil {
-		return err
-	}
 	var request resolveRequest
-	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
-		return badRequest("body: %v", err)
-	}
-	if err := request.check(); err != nil {
+	run, err := s.findFor(r, &request)
+	if err != nil {
 		return err
 	}
 	if err := run.Resolve(r.Context(), request.UnitRef, request.SubmissionResolved); err != nil {
@@ -239,6 +233,31 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.WriteHeader(http.StatusAccepted)
 	return nil
+}
+
+func (s *Server) approve(w http.ResponseWriter, r *http.Request) error {
+	var request approveRequest
+	run, err := s.findFor(r, &request)
+	if err != nil {
+		return err
+	}
+	units, err := run.Approve(r.Context(), request.UnitRef, request.ApprovalGiven)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, unitList{units})
+}
+
+// findFor finds the run that a request is about, and reads its body.
+func (s *Server) findFor(r *http.Request, body interface{ check() error }) (Run, error) {
+	run, err := s.find(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.NewDecoder(r.Body).Decode(body); err != nil {
+		return nil, badRequest("body: %v", err)
+	}
+	return run, body.check()
 }
 
 func (s *Server) find(r *http.Request) (Run, error) {

@@ -33,7 +33,8 @@ type history struct {
 	cancels []string
 	words   []resolveRequest
 	retries []workflow.UnitsReset
-	err     error // what Cancel, Resolve and Retry answer
+	answers []approveRequest
+	err     error // what Cancel, Resolve, Retry and Approve answer
 }
 
 func newHistory(id workflow.RunID, payloads ...workflow.Payload) *history {
@@ -108,6 +109,13 @@ func (h *history) Retry(_ context.Context, choice workflow.UnitsReset) error {
 	defer h.mu.Unlock()
 	h.retries = append(h.retries, choice)
 	return h.err
+}
+
+func (h *history) Approve(_ context.Context, units workflow.UnitRef, word workflow.ApprovalGiven) ([]workflow.UnitRef, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.answers = append(h.answers, approveRequest{units, word})
+	return []workflow.UnitRef{{Step: units.Step, Instance: "dt=30"}}, h.err
 }
 
 // histories are the runs of a process.
@@ -293,6 +301,44 @@ func TestRetry(t *testing.T) {
 	h.mu.Unlock()
 	if err := c.Retry(t.Context(), "A", good[0]); !errors.Is(err, workflow.ErrConflict) || !strings.Contains(err.Error(), "a is running") {
 		t.Errorf("conflict came back as %v", err)
+	}
+}
+
+func TestApprove(t *testing.T) {
+	t.Parallel()
+	h := newHistory("A")
+	c, _ := serve(t, h)
+	good := []approveRequest{
+		{workflow.UnitRef{Step: "sure"}, workflow.ApprovalGiven{By: "ada@login1"}},
+		{workflow.UnitRef{Step: "sure", Instance: "dt=30"}, workflow.ApprovalGiven{By: "ada@login1", Note: "no", Rejected: true}},
+	}
+	for _, r := range good {
+		units, err := c.Approve(t.Context(), "A", r.UnitRef, r.ApprovalGiven)
+		if want := []workflow.UnitRef{{Step: "sure", Instance: "dt=30"}}; err != nil || !cmp.Equal(want, units) {
+			t.Errorf("answered %v, error %v", units, err)
+		}
+	}
+	if diff := cmp.Diff(good, h.answers); diff != "" {
+		t.Errorf("answers (-want +got):\n%s", diff)
+	}
+	for want, r := range map[string]approveRequest{
+		"who approves":    {good[0].UnitRef, workflow.ApprovalGiven{}},
+		"in at most":      {good[0].UnitRef, workflow.ApprovalGiven{By: strings.Repeat("x", maxName+1)}},
+		"step is missing": {workflow.UnitRef{}, good[0].ApprovalGiven},
+		"at most 1024":    {good[0].UnitRef, workflow.ApprovalGiven{By: "ada", Note: strings.Repeat("x", workflow.MaxNote+1)}},
+	} {
+		if _, err := c.Approve(t.Context(), "A", r.UnitRef, r.ApprovalGiven); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %q", r, err, want)
+		}
+	}
+	if len(h.answers) != len(good) {
+		t.Errorf("%d answers reached the run, %d were good", len(h.answers), len(good))
+	}
+	h.mu.Lock()
+	h.err = fmt.Errorf("nothing to approve: %w", workflow.ErrConflict)
+	h.mu.Unlock()
+	if units, err := c.Approve(t.Context(), "A", good[0].UnitRef, good[0].ApprovalGiven); !errors.Is(err, workflow.ErrConflict) || units != nil {
+		t.Errorf("conflict came back as %v, %v", units, err)
 	}
 }
 

@@ -22,6 +22,38 @@ type cancelRequest struct {
 	By string `json:"by"` // user@host
 }
 
+func (r *cancelRequest) check() error { return checkName(r.By, "who asks") }
+
+// checkName checks who somebody says to be.
+func checkName(by, what string) error {
+	if by == "" || len(by) > maxName {
+		return badRequest("body: by must say %s, in at most %d bytes", what, maxName)
+	}
+	return nil
+}
+
+// approveRequest is {"step":…,"instance":…,"by":…,"note":…,"rejected":…}; the
+// instance may be a part of a key, or missing.
+type approveRequest struct {
+	workflow.UnitRef
+	workflow.ApprovalGiven
+}
+
+func (r *approveRequest) check() error {
+	switch {
+	case r.Step == "":
+		return badRequest("body: step is missing")
+	case len(r.Note) > workflow.MaxNote:
+		return badRequest("body: note takes %d bytes; at most %d are kept", len(r.Note), workflow.MaxNote)
+	}
+	return checkName(r.By, "who approves")
+}
+
+// unitList is the answer to it.
+type unitList struct {
+	Units []workflow.UnitRef `json:"units"`
+}
+
 // resolveRequest is {"step":…,"instance":…,"as":…,"job_id":…,"by":…}.
 type resolveRequest struct {
 	workflow.UnitRef
@@ -35,14 +67,12 @@ func (r *resolveRequest) check() error {
 		return badRequest("body: as must be %s, %s or %s", workflow.ResolvedJob, workflow.ResolvedNeverRan, workflow.ResolvedFailed)
 	}
 	switch {
-	case r.By == "" || len(r.By) > maxName:
-		return badRequest("body: by must say who knows, in at most %d bytes", maxName)
 	case r.Step == "":
 		return badRequest("body: step is missing")
 	case (r.As == workflow.ResolvedJob) != (r.JobID != "") || len(r.JobID) > maxName:
 		return badRequest("body: job_id goes with as: %s, and only with it", workflow.ResolvedJob)
 	}
-	return nil
+	return checkName(r.By, "who knows")
 }
 
 // failure is the body of an answer that is an error.

@@ -1,6 +1,13 @@
 package steps
 
-import "github.com/fcflow/fcflow/workflow"
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/fcflow/fcflow/engine"
+	"github.com/fcflow/fcflow/workflow"
+)
 
 type approveIn struct {
 	Message string `json:"message" is:"required" doc:"What the person is asked."`
@@ -15,8 +22,9 @@ type approveOut struct {
 func approve() stepType {
 	return define[approveIn, approveOut](workflow.StepSpec{
 		Name: "approve", Group: groupControl,
-		Summary:    "Waits for a person to say yes",
-		Doc:        "A rejection fails the step with rejected.",
+		Summary: "Waits for a person to say yes",
+		Doc: "`fcflow approve RUN STEP` answers, from any terminal, also while nobody drives the run. " +
+			"With `--reject` the step fails with rejected. It takes no slot while it waits; `timeout` bounds how long it does.",
 		Idempotent: true,
 		Resumable:  true,
 		Causes:     []workflow.Cause{workflow.CauseRejected},
@@ -24,5 +32,19 @@ func approve() stepType {
   uses: approve
   with: { message: "Publish the results?" }
 `,
-	}, nil)
+	}, ask)
+}
+
+// ask needs no checkpoint: the answer is on record.
+func ask(_ context.Context, c *call, in approveIn) engine.Outcome {
+	said := c.Approval()
+	switch {
+	case said == nil && c.Stopping():
+		return engine.Ended("nobody had answered")
+	case said == nil:
+		return engine.Suspend(engine.Wait{Reason: workflow.WaitApproval, Message: in.Message})
+	case said.Rejected:
+		return engine.Failure(workflow.CauseRejected, strings.TrimSuffix(said.String()+": "+said.Note, ": "))
+	}
+	return engine.Success(approveOut{By: said.By, At: said.At.UTC().Format(time.RFC3339), Note: said.Note})
 }

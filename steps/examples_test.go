@@ -13,21 +13,27 @@ import (
 	"github.com/fcflow/fcflow/workflow"
 )
 
-// example runs one of the example workflows and returns its outputs.
+// example runs one of the example workflows to its end.
 func example(t *testing.T, s *site, name string) *workflow.Run {
 	t.Helper()
+	return s.drive(s.create(s.example(name)))
+}
+
+// example loads one of the example workflows, whose files are put beside it.
+func (s *site) example(name string) *workflow.Workflow {
+	s.t.Helper()
 	if err := os.CopyFS(s.dir, os.DirFS(examples)); err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(examples, name))
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	w, problems := workflow.Load(name, text, s.library, workflow.CheckOptions{DefaultSystem: system})
 	if len(problems) > 0 {
-		t.Fatal(problems)
+		s.t.Fatal(problems)
 	}
-	return s.drive(s.create(w))
+	return w
 }
 
 func TestQuickstart(t *testing.T) {

@@ -164,6 +164,7 @@ func (r *Run) reopenUnit(u *Unit, at time.Time) {
 		if u.Attempt().Expired != "" { // and was not told yet
 			r.wakes.push(wake{u, u.gen, WakeExpired})
 		}
+		r.wakeApproved(u)
 		r.armDeadlines(u, time.Time{})
 	}
 }
@@ -324,6 +325,7 @@ func (p *AttemptWaiting) apply(r *Run, e *Event) error {
 			a.unheard = false
 			r.wakes.push(wake{u, u.gen, WakeResolved})
 		}
+		r.wakeApproved(u)
 		return nil
 	})
 }

@@ -44,6 +44,7 @@ var samples = map[EventKind]string{
 	"submission.absent":    `{"k":1,"votes":3}`,
 	"submission.owner":     `{"job_id":"7","rule":"claim","evidence":"e","calls":[{"operation":"GET /filesystem/daint/ops/ls","at":"2026-01-02T03:04:05Z"}]}`,
 	"submission.resolved":  `{"as":"job","job_id":"7","by":"me@here"}`,
+	"approval.given":       `{"by":"me@here","note":"n","rejected":true}`,
 	"job.observed":         `{"job_id":"7","state":"RUNNING","active":true,"terminal":true,"reason":"None","exit_code":0,"signal":9,"nodes":2,"elapsed_ms":3000,"started_at":"2026-01-02T03:04:05Z","ended_at":"2026-01-02T03:04:06Z","asked_at":"2026-01-02T03:04:07Z","stdout":"/o","stderr":"/e"}`,
 }
 

@@ -184,7 +184,7 @@ func Unsupported(w *Workflow) Problems {
 			Hint: "this version checks it, and cannot run it"})
 	}
 	for _, s := range w.AllSteps() {
-		if s.Uses == "workflow" || s.Uses == "approve" {
+		if s.Uses == "workflow" {
 			add(s.UsesPos, "step %q uses %s", s.ID, s.Uses)
 		}
 	}

@@ -37,6 +37,7 @@ var payloads = map[EventKind]func() Payload{
 	"submission.owner":     func() Payload { return new(SubmissionOwner) },
 	"submission.resolved":  func() Payload { return new(SubmissionResolved) },
 	"job.observed":         func() Payload { return new(JobObserved) },
+	"approval.given":       func() Payload { return new(ApprovalGiven) },
 }
 
 // RunCreated is the first event of every run: what it executes and against
@@ -174,7 +175,7 @@ type WakeReason string
 
 const (
 	WakeStart     WakeReason = "start"    // for the first time
-	WakeTopic     WakeReason = "woken"    // its topic fired
+	WakeTopic     WakeReason = "woken"    // what it waited for has come: its topic fired, a person answered
 	WakeDue       WakeReason = "due"      // its instant passed
 	WakeExpired   WakeReason = "expired"  // a deadline passed: end the remote work
 	WakeCancelled WakeReason = "cancel"   // the run is being cancelled: end the remote work

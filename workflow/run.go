@@ -135,6 +135,7 @@ type Attempt struct {
 	Checkpoints map[string]Body
 	Submission  *Submission
 	Job         *JobObserved
+	Approval    *Approval // the answer of a person
 	End         *AttemptFinished
 
 	unheard bool // a person said what became of its submission while it ran

@@ -92,6 +92,9 @@ func (r WaitReason) Remote() bool {
 	return false
 }
 
+// Person reports whether only a person can end the wait.
+func (r WaitReason) Person() bool { return r == WaitAttention || r == WaitApproval }
+
 // Cause says why a unit failed or was skipped, or why a run ended as it did.
 type Cause string
 

@@ -53,7 +53,7 @@ func (r *Run) Summarize() Summary {
 			continue
 		}
 		for _, u := range step.Units {
-			if u.State == Waiting && u.Wait.Reason == WaitAttention {
+			if u.State == Waiting && u.Wait.Reason.Person() {
 				s.Attention = append(s.Attention, u.Ref())
 			}
 		}
@@ -130,6 +130,7 @@ type AttemptView struct {
 	Token     string          `json:"token,omitempty"`
 	JobID     string          `json:"job_id,omitempty"`
 	Job       *JobObserved    `json:"job,omitempty"`
+	Approval  *Approval       `json:"approval,omitempty"`
 	// Submission is what is known of how the job was submitted.
 	Submission *SubmissionView `json:"submission,omitempty"`
 }
@@ -198,7 +199,7 @@ func (u *Unit) Describe() UnitView {
 func (a *Attempt) describe() AttemptView {
 	v := AttemptView{
 		Attempt: a.Number, StartedAt: a.StartedAt, EndedAt: a.EndedAt,
-		System: a.System, With: a.With.shown(), Job: a.Job,
+		System: a.System, With: a.With.shown(), Job: a.Job, Approval: a.Approval,
 	}
 	if a.End != nil {
 		v.State, v.Cause, v.Message = a.End.State, a.End.Cause, a.End.Message

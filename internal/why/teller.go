@@ -104,6 +104,14 @@ func (t *teller) tell(f *Fact, p workflow.Payload) {
 		f.Means = "its attempts are kept, and the rules of retries count anew"
 	case *workflow.RunTimedOut:
 		f.Text = "the timeout of the run passed"
+	case *workflow.ApprovalGiven:
+		f.Text = p.By + " approved"
+		if p.Rejected {
+			f.Text = p.By + " rejected it"
+		}
+		if p.Note != "" {
+			f.Text += ": " + p.Note
+		}
 	case *workflow.UnitReady:
 		f.Text = "its condition is true: it may start"
 	case *workflow.UnitSkipped:
