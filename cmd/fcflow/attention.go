@@ -64,7 +64,7 @@ func needsAttention(run *workflow.Run) bool {
 			if u.State != workflow.Waiting {
 				continue
 			}
-			if u.Wait.Reason != workflow.WaitAttention {
+			if !u.Wait.Reason.Person() || u.Attempt().Approval != nil {
 				return false
 			}
 			waiting = true

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -53,21 +52,9 @@ func runCancel(ctx context.Context, a *app, o cancelOptions) error {
 		a.note("run %s of %s has ended already: %s", shortID(id), summary.Workflow, summary.State)
 		return nil
 	}
-	live, err := a.alive(ctx, st, id)
-	switch {
-	case err != nil:
-		return err
-	case live == nil:
-		return a.cancelHere(ctx, id, o.noWait)
-	case live.client == nil:
-		return withHint(fmt.Errorf("run %s: %s: %w", id, live.who(), workflow.ErrOwned), "cancel it on %s", live.owner.Host)
-	}
-	defer live.close()
-	err = a.cancelThere(ctx, st, live.client, id, o.noWait)
-	if errors.Is(err, server.ErrGone) {
-		return a.cancelHere(ctx, id, o.noWait)
-	}
-	return err
+	return a.reach(ctx, st, id, "cancel",
+		func(c *server.Client) error { return a.cancelThere(ctx, st, c, id, o.noWait) },
+		func() error { return a.cancelHere(ctx, id, o.noWait) })
 }
 
 // cancelThere asks the owner.

@@ -20,6 +20,7 @@ import (
 type progress struct {
 	out   *console.Stream
 	quiet bool
+	refer func(workflow.RunID) string // how to name a run on a command line
 
 	mu      sync.Mutex
 	lines   []console.Line // to be printed for good
@@ -57,9 +58,9 @@ type total struct {
 
 const drawEvery = 120 * time.Millisecond
 
-func newProgress(out *console.Stream, quiet bool) *progress {
+func newProgress(out *console.Stream, quiet bool, refer func(workflow.RunID) string) *progress {
 	p := &progress{
-		out: out, quiet: quiet, active: map[unitKey]*activity{}, totals: map[workflow.RunID]*total{},
+		out: out, quiet: quiet, refer: refer, active: map[unitKey]*activity{}, totals: map[workflow.RunID]*total{},
 		wake: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
 	p.stopped.Add(1)
@@ -255,6 +256,9 @@ func (p *progress) unit(run workflow.RunID, u *workflow.Unit, at time.Time) {
 		now.symbol = console.Symbol("running") // the instance waits; what a person waits for runs
 	}
 	text := doing(u)
+	if u.State == workflow.Waiting && u.Wait.Reason == workflow.WaitApproval {
+		text += ": " + approveWith(p.refer(run), u.Ref())
+	}
 	if text == "" || text == now.text {
 		return
 	}
@@ -266,7 +270,7 @@ func (p *progress) unit(run workflow.RunID, u *workflow.Unit, at time.Time) {
 
 // loud are the waits that a person should see even when they pass.
 func loud(reason workflow.WaitReason) bool {
-	return reason == workflow.WaitAttention || reason == workflow.WaitBackoff || reason == workflow.WaitOutage
+	return reason.Person() || reason == workflow.WaitBackoff || reason == workflow.WaitOutage
 }
 
 func attemptNote(n int) string {
@@ -292,6 +296,8 @@ func doing(u *workflow.Unit) string {
 			return job
 		}
 		return w.Message
+	case workflow.WaitApproval:
+		return fmt.Sprintf("%q wants an answer", w.Message)
 	case workflow.WaitBackoff:
 		return fmt.Sprintf("attempt %d failed: %s; next one at %s", a.Number, failureWords(a), w.Until.Local().Format(time.TimeOnly))
 	case workflow.WaitTimer:

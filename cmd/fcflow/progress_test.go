@@ -56,7 +56,7 @@ func (tell *teller) event(step string, attempt int, p workflow.Payload) {
 func TestProgressInAPipe(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	show := newProgress(console.Plain(nil, &out, &out).Err, false)
+	show := newProgress(console.Plain(nil, &out, &out).Err, false, shortID)
 	tell := newTeller(t, show)
 	exit := 0
 	tell.event("prepare", 1, &workflow.AttemptStarted{})
@@ -98,7 +98,7 @@ func TestProgressInAPipe(t *testing.T) {
 
 func TestProgressRegion(t *testing.T) {
 	t.Parallel()
-	show := newProgress(console.Plain(nil, new(bytes.Buffer), new(bytes.Buffer)).Err, true)
+	show := newProgress(console.Plain(nil, new(bytes.Buffer), new(bytes.Buffer)).Err, true, shortID)
 	defer show.close()
 	tell := newTeller(t, show)
 	tell.event("prepare", 1, &workflow.AttemptStarted{})
@@ -123,7 +123,7 @@ func TestProgressRegion(t *testing.T) {
 // that is shown, whatever was seen of another.
 func TestProgressOwner(t *testing.T) {
 	t.Parallel()
-	show := newProgress(console.Plain(nil, new(bytes.Buffer), new(bytes.Buffer)).Err, true)
+	show := newProgress(console.Plain(nil, new(bytes.Buffer), new(bytes.Buffer)).Err, true, shortID)
 	defer show.close()
 	tell := newTeller(t, show)
 	tell.event("prepare", 1, &workflow.AttemptStarted{})
@@ -166,7 +166,7 @@ func region(show *progress, now time.Time) []string {
 
 func TestNeedsAttention(t *testing.T) {
 	t.Parallel()
-	show := newProgress(console.Plain(nil, new(bytes.Buffer), new(bytes.Buffer)).Err, true)
+	show := newProgress(console.Plain(nil, new(bytes.Buffer), new(bytes.Buffer)).Err, true, shortID)
 	defer show.close()
 	tell := newTeller(t, show)
 	check := func(want bool) {
@@ -183,4 +183,26 @@ func TestNeedsAttention(t *testing.T) {
 	tell.event("prepare", 1, &workflow.AttemptWoken{Why: workflow.WakeDue})
 	tell.event("prepare", 1, &workflow.AttemptWaiting{Reason: workflow.WaitAttention, Message: "did it run?"})
 	check(true)
+}
+
+// TestNeedsAnAnswer: a question needs somebody until it is answered.
+func TestNeedsAnAnswer(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	show := newProgress(console.Plain(nil, &out, &out).Err, false, shortID)
+	tell := newTeller(t, show)
+	tell.run.Steps[0].Step.Uses = "approve"
+	tell.event("prepare", 1, &workflow.AttemptStarted{})
+	tell.event("prepare", 1, &workflow.AttemptWaiting{Reason: workflow.WaitApproval, Message: "Sure?"})
+	if !needsAttention(tell.run) {
+		t.Error("nobody is needed while it asks")
+	}
+	tell.event("prepare", 1, &workflow.ApprovalGiven{By: "ada"})
+	if needsAttention(tell.run) {
+		t.Error("somebody is needed after the answer")
+	}
+	show.close()
+	if want := "waiting     prepare  \"Sure?\" wants an answer: fcflow approve ESTABC prepare\n"; !strings.HasSuffix(out.String(), want) {
+		t.Errorf("progress: %s", out.String())
+	}
 }

@@ -188,6 +188,10 @@ func (a *app) sayInterrupted(v *workflow.RunView) {
 // sayAttention lists what waits for a person.
 func (a *app) sayAttention(v *workflow.RunView) {
 	a.note("run %s of %s waits for a person", shortID(v.ID), v.Workflow)
+	for _, q := range questions(v) {
+		a.note("  %s: %s", q.ref(), q.what())
+		a.note("    answer it: %s [--reject]", approveWith(a.refer(v.ID), q.ref()))
+	}
 	for i := range v.Steps {
 		for j := range v.Steps[i].Instances {
 			if u := &v.Steps[i].Instances[j]; u.Wait != nil && u.Wait.Reason == workflow.WaitAttention {

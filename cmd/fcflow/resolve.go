@@ -113,21 +113,9 @@ func runResolve(ctx context.Context, a *app, o resolveOptions) error {
 // passWord has the owner of a run take the word of a person, or takes the run
 // over for that.
 func (a *app) passWord(ctx context.Context, st *store.Store, f *effect, noWait bool) error {
-	live, err := a.alive(ctx, st, f.run)
-	switch {
-	case err != nil:
-		return err
-	case live == nil:
-		return a.resolveHere(ctx, f, noWait)
-	case live.client == nil:
-		return withHint(fmt.Errorf("run %s: %s: %w", f.run, live.who(), workflow.ErrOwned), "resolve it on %s", live.owner.Host)
-	}
-	defer live.close()
-	err = a.resolveThere(ctx, live.client, f, noWait)
-	if errors.Is(err, server.ErrGone) && !f.heard {
-		return a.resolveHere(ctx, f, noWait)
-	}
-	return err
+	return a.reach(ctx, st, f.run, "resolve",
+		func(c *server.Client) error { return a.resolveThere(ctx, c, f, noWait) },
+		func() error { return a.resolveHere(ctx, f, noWait) })
 }
 
 // resolveThere tells the owner, and watches what follows.
@@ -139,7 +127,6 @@ func (a *app) resolveThere(ctx context.Context, c *server.Client, f *effect, noW
 	if err := c.Resolve(ctx, f.run, f.unit, f.word); err != nil {
 		return err
 	}
-	f.heard = true
 	a.note("recorded: %s", f.said())
 	if noWait {
 		return nil

@@ -16,7 +16,6 @@ type effect struct {
 	unit    workflow.UnitRef
 	attempt int
 	word    workflow.SubmissionResolved
-	heard   bool // the owner of the run has taken it
 
 	mu       sync.Mutex
 	recorded bool // the word is in the history: what comes after may be its effect

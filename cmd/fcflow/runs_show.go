@@ -127,6 +127,7 @@ func (a *app) printRun(v *shownRun, all bool, now time.Time) {
 		out.Table([]string{"STEP", "USES", "STATE", "TOOK", "JOB", "NOTE"}, stepRows(v.Steps, all, v.Live, now))
 	}
 	a.printUnknown(v, now)
+	a.printQuestions(v)
 	a.printFailures(out, &v.RunView, func() { out.Println() })
 	if len(v.Outputs) > 0 {
 		out.Println()

@@ -104,7 +104,7 @@ func (a *app) follow(ctx context.Context, st *store.Store, c *server.Client, id 
 	if err != nil {
 		return nil, err
 	}
-	show := newProgress(a.streams.Err, quiet)
+	show := newProgress(a.streams.Err, quiet, a.refer)
 	defer show.close()
 	run := workflow.NewRun(w)
 	show.say(console.Say("run " + shortID(id) + " of " + w.Name + " (" + string(id) + ")"))

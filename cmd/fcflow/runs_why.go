@@ -102,6 +102,9 @@ func (a *app) helps(x *explained) []string {
 			next = append(next, fmt.Sprintf("fcflow resolve %s %s %s", a.refer(x.Run), ref, word))
 		}
 	}
+	if x.Waiting != nil && x.Waiting.Reason == workflow.WaitApproval {
+		next = append(next, approveWith(a.refer(x.Run), workflow.UnitRef{Step: x.Step, Instance: x.Instance})+" [--reject]")
+	}
 	if x.Waiting != nil && x.Interrupted {
 		next = append(next, "fcflow resume "+a.refer(x.Run))
 	}

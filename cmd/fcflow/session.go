@@ -60,7 +60,7 @@ func (a *app) openSession(s *settings.Settings, quiet bool) (*session, error) {
 		return nil, err
 	}
 	e.serve(listener)
-	e.progress = newProgress(a.streams.Err, quiet)
+	e.progress = newProgress(a.streams.Err, quiet, a.refer)
 	e.undoLog = a.log.divert(e.progress)
 	return e, nil
 }
