@@ -26,6 +26,7 @@ import (
 // service is the FirecREST service that runs talk to.
 type service struct {
 	profile  workflow.Profile
+	poll     firecrest.PollSettings
 	client   *firecrest.Client
 	library  *steps.Library
 	attached *sandbox.Attached         // of a sandbox
@@ -42,6 +43,11 @@ const sandboxSystem = "sandbox"
 func (a *app) connect(ctx context.Context, s *settings.Settings, p workflow.Profile, systems []string,
 	observers ...func(firecrest.RequestInfo),
 ) (*service, error) {
+	return a.connectWith(ctx, s, p, systems, firecrest.WithObserver(logRequests(a.logger(), observers)))
+}
+
+// connectWith is connect with options for the client.
+func (a *app) connectWith(ctx context.Context, s *settings.Settings, p workflow.Profile, systems []string, more ...firecrest.Option) (*service, error) {
 	v := &service{profile: p}
 	roots, err := trusted(s)
 	if err != nil {
@@ -52,11 +58,10 @@ func (a *app) connect(ctx context.Context, s *settings.Settings, p workflow.Prof
 		return v, nil
 	}
 	poll := firecrest.PollSettings{Min: s.Duration("poll.min"), Max: s.Duration("poll.max")}
-	options := []firecrest.Option{
+	options := append([]firecrest.Option{
 		firecrest.WithUserAgent("fcflow/" + releaseName()),
 		firecrest.WithLimiter(a.limits.of(p, s)),
-		firecrest.WithObserver(logRequests(a.logger(), observers)),
-	}
+	}, more...)
 	var base string
 	if p.Sandbox != "" {
 		poll = sandboxPoll()
@@ -65,6 +70,7 @@ func (a *app) connect(ctx context.Context, s *settings.Settings, p workflow.Prof
 		base = p.URL
 		options, err = a.login(s, options)
 	}
+	v.poll = poll
 	if err == nil {
 		v.client, err = firecrest.New(base, append(options, firecrest.WithPollSettings(poll))...)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,6 +24,7 @@ type runsLogsOptions struct {
 	run, step string
 	attempt   int
 	tail      int
+	follow    bool
 }
 
 func newRunsLogsCommand(a *app) *cobra.Command {
@@ -31,12 +33,19 @@ func newRunsLogsCommand(a *app) *cobra.Command {
 		Use:   "logs RUN [STEP[/KEY]]",
 		Short: "Print the output of jobs and local commands",
 		Long: `Prints what is kept here of the output of a run, step by step, or of one step.
-The output of a job that is not kept here is fetched from its system.`,
-		Example:           "  fcflow runs logs last\n  fcflow runs logs last simulate --tail 50",
+The output of a job that is not kept here is fetched from its system.
+
+With --follow it goes on with what is printed meanwhile, later attempts included,
+until the step, or the run, has ended. What jobs print is asked for at the pace of
+the profile (poll.min), all jobs of a system together, and less often while nothing
+comes. Leaving with Ctrl-C does nothing to the run.`,
+		Example:           "  fcflow runs logs last\n  fcflow runs logs last simulate --tail 50\n  fcflow runs logs last simulate --follow",
 		ValidArgsFunction: a.completeRunAndUnit(nil),
 	}
 	c.Flags().IntVar(&o.attempt, "attempt", 0, "only attempt `N`; default the newest")
 	c.Flags().IntVar(&o.tail, "tail", 0, "only the last `N` lines of each; 0 prints all")
+	c.Flags().BoolVarP(&o.follow, "follow", "f", false, "go on with what comes until the step or the run ends")
+	c.MarkFlagsMutuallyExclusive("follow", "attempt")
 	return a.command(c, func(c *cobra.Command, args []string) error {
 		o.run = args[0]
 		if len(args) == 2 {
@@ -59,16 +68,26 @@ func runRunsLogs(ctx context.Context, a *app, o runsLogsOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	p := logPrinter{app: a, store: st, view: &view.RunView, tail: o.tail}
+	defer func() { err = errors.Join(err, p.close()) }()
+	if o.follow {
+		followed, err := p.followLogs(ctx, o.step)
+		if errors.Is(err, errInterrupted) {
+			a.note("run %s goes on; go on reading: fcflow runs logs %s --follow", shortID(id), a.refer(id))
+			return &ended{err}
+		}
+		if followed || err != nil {
+			return err
+		}
+	}
 	units, err := chosenUnits(&view.RunView, o.step)
 	if err != nil {
 		return err
 	}
-	p := logPrinter{app: a, store: st, view: &view.RunView, tail: o.tail}
-	defer func() { err = errors.Join(err, p.close()) }()
 	for _, u := range units {
 		attempt, found := chosenAttempt(u, o.attempt)
 		if !found {
-			if o.step != "" {
+			if o.step != "" && !o.follow {
 				return fmt.Errorf("%s has no attempt %d: %w", unitRef(u), o.attempt, workflow.ErrNotFound)
 			}
 			continue
@@ -79,6 +98,9 @@ func runRunsLogs(ctx context.Context, a *app, o runsLogsOptions) (err error) {
 	}
 	if p.printed == 0 {
 		a.note("no output is kept of that")
+	}
+	if o.follow && view.Interrupted {
+		a.note("nobody drives run %s; continue it: fcflow resume %s", shortID(id), a.refer(id))
 	}
 	return nil
 }
@@ -114,6 +136,7 @@ type logPrinter struct {
 	view    *workflow.RunView
 	tail    int
 	printed int
+	tries   int      // of each request; 0 = as usual
 	service *service // connected when the first output is not kept here
 }
 
@@ -139,19 +162,21 @@ func (p *logPrinter) print(ctx context.Context, u *workflow.UnitView, t workflow
 	if len(files) > 0 || t.Job == nil || t.System == "" {
 		return nil
 	}
-	paths := []string{t.Job.Stdout}
-	if t.Job.Stderr != t.Job.Stdout {
-		paths = append(paths, t.Job.Stderr)
-	}
-	for _, path := range paths {
-		if path == "" {
-			continue
-		}
+	for _, path := range jobFiles(&t) {
 		if err := p.fetch(ctx, u, t, path); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// jobFiles are the files that the job of an attempt prints to.
+func jobFiles(t *workflow.AttemptView) []string {
+	paths := []string{t.Job.Stdout}
+	if t.Job.Stderr != t.Job.Stdout {
+		paths = append(paths, t.Job.Stderr)
+	}
+	return slices.DeleteFunc(paths, func(path string) bool { return path == "" })
 }
 
 func (p *logPrinter) printFile(u *workflow.UnitView, t workflow.AttemptView, file, what string) error {
@@ -189,7 +214,9 @@ func (p *logPrinter) connect(ctx context.Context) error {
 	if err := checkPinned(s, p.view.Profile); err != nil {
 		return err
 	}
-	p.service, err = p.app.connect(ctx, s, p.view.Profile, nil)
+	p.app.maskSecrets(ctx, p.store, s, p.view)
+	p.service, err = p.app.connectWith(ctx, s, p.view.Profile, nil,
+		firecrest.WithObserver(logRequests(p.app.logger(), nil)), firecrest.WithRetry(firecrest.RetryPolicy{MaxAttempts: p.tries}))
 	return err
 }
 

@@ -249,6 +249,24 @@ func (a *app) checkSecrets(s *settings.Settings, w *workflow.Workflow) error {
 	return errors.Join(errs...)
 }
 
+// maskSecrets masks the secrets of a run in whatever is printed, as far as their
+// values are to be had here.
+func (a *app) maskSecrets(ctx context.Context, st *store.Store, s *settings.Settings, v *workflow.RunView) {
+	source, err := st.Frozen(ctx, v.ID)
+	if err != nil {
+		return // a run that is not there has no output either
+	}
+	w, _ := workflow.Parse("workflow.yaml", source)
+	if w == nil {
+		return
+	}
+	for _, secret := range w.Secrets {
+		if value, err := s.Secret(secret.Name); err == nil {
+			a.streams.Secrets.Add(value)
+		}
+	}
+}
+
 // conclude turns the end of a drive into the end of a command, and says on
 // stderr what a person needs to know.
 func (e *session) conclude(run *workflow.Run, err error) error {
