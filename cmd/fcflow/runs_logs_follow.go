@@ -149,7 +149,7 @@ func (s *selection) exists(run *workflow.Run) bool {
 	case !ok:
 		return false
 	}
-	return len(step.Units) == 0 || slices.ContainsFunc(step.Units, s.has)
+	return !step.Expanded() || slices.ContainsFunc(step.Units, s.has)
 }
 
 // has reports whether a unit is chosen.
@@ -174,20 +174,10 @@ func (s *selection) has(u *workflow.Unit) bool {
 // over reports whether nothing more can come of what is chosen.
 func (s *selection) over(run *workflow.Run) bool {
 	step, ok := run.Step(s.ref.Step)
-	if run.State.Terminal() || !ok {
+	if run.State.Terminal() || !ok || !step.Expanded() {
 		return run.State.Terminal()
 	}
-	done := 0
-	for _, u := range step.Units {
-		switch {
-		case !s.has(u):
-		case !u.State.Done():
-			return false
-		default:
-			done++
-		}
-	}
-	return done > 0
+	return !slices.ContainsFunc(step.Units, func(u *workflow.Unit) bool { return !u.State.Done() && s.has(u) })
 }
 
 // runStream folds the events of a live run as they come, however long who reads
