@@ -201,6 +201,37 @@ func TestFollowsLessOften(t *testing.T) {
 	})
 }
 
+// TestFollowsHeldLines: a line in whose end a secret may begin is printed when
+// nothing followed it; a secret that goes on in the next line is not.
+func TestFollowsHeldLines(t *testing.T) {
+	t.Parallel()
+	text := "step 2\nkey 2secret-\nand-more\nstep 2\n"
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatching(func(_ string, after time.Duration) []byte {
+			if after < 10*time.Minute {
+				return []byte(text[:7])
+			}
+			return []byte(text)
+		})
+		w.screen.app.streams.Secrets.Add("2secret-and-more")
+		w.file("daint", "out")
+		for range 3 {
+			due, _ := w.next()
+			time.Sleep(time.Until(due))
+			if err := w.look(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := w.out.String(); got != "step 2\n" {
+			t.Errorf("after a while: %q", got)
+		}
+		w.run(t, time.Hour)
+		if got := w.out.String(); strings.Contains(got, "secret") || !strings.HasPrefix(got, "step 2\nkey ") || !strings.HasSuffix(got, "\nstep 2\n") {
+			t.Errorf("in the end: %q", got)
+		}
+	})
+}
+
 // TestFollowsEveryByte: whatever is written, and wherever it is cut while it is
 // read, comes out as the service shows it as a whole.
 func TestFollowsEveryByte(t *testing.T) {

@@ -15,13 +15,13 @@ type logScreen struct {
 }
 
 // logOutput is one of them: a file of an attempt. Its heading is repeated where
-// another one was printed in between. Secrets are masked also where they come in
-// pieces.
+// another one was printed in between. Secrets are masked also where they go on in
+// the next line: one that may begin one is held back until more comes, or nothing
+// did.
 type logOutput struct {
 	screen  *logScreen
 	heading string
 	masked  io.WriteCloser
-	printed bool
 }
 
 func (s *logScreen) output(heading string) *logOutput {
@@ -40,12 +40,14 @@ func (s *logScreen) head(text string) {
 	s.app.streams.Err.Println(console.Text{S: "── " + text, Style: console.Bold})
 }
 
-// print takes the next part of the output.
+// print takes the next part of the output, which is empty if nothing came.
 func (o *logOutput) print(text string) {
-	if text != "" {
-		o.printed = true
-		_, _ = o.masked.Write([]byte(text)) // a Stream keeps its own error
+	if text == "" {
+		o.close()
+		o.masked = o.screen.app.streams.Secrets.Writer(o)
+		return
 	}
+	_, _ = o.masked.Write([]byte(text)) // a Stream keeps its own error
 }
 
 // close prints what was held back.
