@@ -75,9 +75,9 @@ func (x *Execution) stopAdmission() {
 	}
 }
 
-// leave gives the places back of a run that has ended. If that fails, or the
+// leaveGroups gives the places back of a run that has ended. If that fails, or the
 // process dies before, whoever waits for a place sees that the run has ended.
-func (x *Execution) leave() {
+func (x *Execution) leaveGroups() {
 	if !x.inGroups() {
 		return
 	}

@@ -137,7 +137,7 @@ func (x *Execution) loop(ctx context.Context) error {
 		if x.run.State.Terminal() {
 			x.ended = true
 			x.sweepPrivate()
-			x.leave()
+			x.leaveGroups()
 			return nil
 		}
 		x.arm(timer)
