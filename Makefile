@@ -11,8 +11,9 @@ FUZZTIME ?= 30s
 KILLS    ?= 200
 TRANSFERS ?= 1000
 SCHEDULES ?= 10000
+GRAPHS   ?= 20000
 
-.PHONY: help build test race lint generate verify conformance fuzz bench bench-transfer crash protocol simulate crash-million mutants transfers groups gentle canary demo clean
+.PHONY: help build test race lint generate verify conformance fuzz bench bench-transfer crash protocol simulate crash-million mutants oracle transfers groups gentle canary demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,8 +73,11 @@ simulate: ## go through SCHEDULES (10000) random schedules of kills and faults i
 crash-million: ## go through a million random schedules of kills and faults
 	GOGC=2000 GOMEMLIMIT=8GiB $(GO) test -count=1 -v -timeout 0 -run TestSchedules ./internal/simulation -schedules 1000000 | grep -v '^ *\(=== \|--- PASS\)'
 
-mutants: ## plant 25 mistakes, one at a time, each of which a test must notice
+mutants: ## plant 29 mistakes, one at a time, each of which a test must notice
 	@$(GO) test -count=1 -v -timeout 30m -parallel 2 -run TestMutants ./internal/mutants -mutants . | grep -v '^ *=== '
+
+oracle: ## compare how GRAPHS (20000) random workflows end with what a second interpreter says
+	$(GO) test -count=1 -v -timeout 1h -run 'TestEngineAgrees|TestMistakesAreSeen' ./internal/oracle -graphs $(GRAPHS) | grep -v '^ *\(=== \|--- PASS\)'
 
 transfers: ## move files TRANSFERS times (1000) while parts are lost, connections cut, programs killed
 	$(GO) test -count=1 -v -run TestTransfers ./internal/transfertest -transfers $(TRANSFERS) | grep -v '^ *\(=== \|--- PASS\)'
