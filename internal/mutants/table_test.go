@@ -8,8 +8,8 @@ type mutant struct {
 	test   string
 }
 
-// mutants are the mistakes of which each has cost somebody a doubled job, a lost
-// result or a leaked secret.
+// mutants are mistakes of which most have cost somebody a doubled job, a lost result
+// or a leaked secret.
 var mutants = []mutant{
 	// Who may run.
 	{"no-claim", "lets a job run its payload without claiming its token", "steps/jobscript", "TestSecondJob"},
@@ -45,4 +45,10 @@ var mutants = []mutant{
 	{"submission-follows-redirects", "follows a redirect with a submission", "firecrest", "TestSubmitFollowsNoRedirect"},
 	{"html-404-is-not-found", "believes a gateway's 404 about a file or a job", "firecrest", "TestConditions"},
 	{"address-in-the-log", "puts a presigned address into an error", "firecrest/datatransfer", "TestNoSecrets"},
+
+	// The rules of execution.
+	{"fail-fast-ends-what-runs", "skips a unit that is running when another of its step fails", "internal/oracle", "TestEngineAgrees"},
+	{"missing-is-good", "lets dependents of a step run whose value is missing because of a failure", "internal/oracle", "TestEngineAgrees"},
+	{"asked-is-cancelled", "takes a run for cancelled of which a cancel stopped nothing", "internal/oracle", "TestEngineAgrees"},
+	{"rules-share-their-max", "counts the uses of all retry rules together", "internal/oracle", "TestEngineAgrees"},
 }
