@@ -11,7 +11,7 @@ import (
 func testCatalogue() Catalogue {
 	c := catalogueMap{}
 	for _, spec := range []StepSpec{
-		noopSpec(), runSpec(), uploadSpec(), downloadSpec(), compressSpec(), submitSpec(), waitSpec(), jobSpec(), notifySpec(),
+		noopSpec(), runSpec(), uploadSpec(), downloadSpec(), compressSpec(), submitSpec(), waitSpec(), jobSpec(), notifySpec(), childSpec(),
 	} {
 		c[spec.Name] = spec
 	}
@@ -54,6 +54,14 @@ func noopSpec() StepSpec {
 			{Name: "mode", Type: text(), Enum: []string{"fast", "careful"}, Default: json.RawMessage(`"fast"`)},
 		},
 		Outputs: outputs,
+	}
+}
+
+// childSpec is checked and not executed.
+func childSpec() StepSpec {
+	return StepSpec{
+		Name: "workflow", Group: "control", Summary: "run another workflow",
+		Inputs: []Field{{Name: "file", Type: text(), Required: true, Doc: "Workflow file."}},
 	}
 }
 
