@@ -41,7 +41,11 @@ func TestWaitForLocalFile(t *testing.T) {
 			t.Errorf("%q", u.Wait.Message)
 		}
 		s.file("in/mesh.nc", "part")
-		go s.file("in/mesh.nc", "whole mesh")
+		go func() {
+			if err := os.WriteFile(path, []byte("whole mesh"), 0o644); err != nil {
+				t.Error(err)
+			}
+		}()
 	})
 	x := s.create(s.load("- { id: x, uses: wait_for_file, with: { local: in/mesh.nc, min_size: 10B, stable_for: 30ms } }"))
 	r := s.drive(x)
