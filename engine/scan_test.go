@@ -68,12 +68,13 @@ func (w *world) expansion(step *workflow.StepRun, mainDone bool) []command {
 	case s.Finally && !mainDone:
 		return nil
 	}
-	bad, missing, done := w.dependencies(step)
-	switch {
-	case !done:
+	if _, _, done := w.dependencies(step); !done {
 		return nil
-	case bad != nil && !s.StatusIf && !s.Finally, missing != nil:
-		return []command{expanded}
+	}
+	for _, v := range s.ListValues {
+		if w.run.Steps[v].Units[0].State != workflow.Succeeded {
+			return []command{expanded}
+		}
 	}
 	return []command{{step: step, payload: &workflow.StepItems{}}, expanded}
 }

@@ -129,7 +129,7 @@ func newChecker(w *Workflow, c Catalogue, o CheckOptions) *checker {
 	}
 	for i, s := range k.index.steps {
 		s.Index, s.spec = i, nil
-		s.Barriers, s.Values, s.StatusIf, s.Pair, s.PairValue = nil, nil, false, nil, false
+		s.Barriers, s.Values, s.ListValues, s.StatusIf, s.Pair, s.PairValue = nil, nil, nil, false, nil, false
 		s.plan = &plan{programs: programs{}}
 		k.steps = append(k.steps, &stepCheck{step: s})
 	}
@@ -318,13 +318,40 @@ func (c *checker) derive(s *stepCheck) {
 	s.step.Barriers = slices.Compact(s.step.Barriers)
 	if source := c.pairedWith(s); source != nil {
 		s.step.Pair = source.step
-		s.step.PairValue = s.step.PairValue || !s.step.StatusIf
+		s.step.PairValue = s.step.PairValue || !s.step.StatusIf && (s.step.If != nil || !s.step.Finally)
+	}
+	if f := s.step.ForEach; f != nil {
+		c.listValues(s.step, f.List)
 	}
 	slices.Sort(s.step.Values)
 	s.step.Values = slices.Compact(s.step.Values)
 	p := s.step.plan
 	for _, program := range p.programs {
 		p.secrets = p.secrets || len(program.refs.secrets) > 0
+	}
+}
+
+// listValues notes whose outputs the list needs that a step goes through.
+func (c *checker) listValues(s *Step, v *Value) {
+	if v == nil {
+		return
+	}
+	if v.Template != nil {
+		for _, part := range v.Template.Parts {
+			if program := s.plan.programs[part.Expr]; program != nil {
+				for _, use := range program.refs.steps {
+					if use.value {
+						s.ListValues = append(s.ListValues, c.byID[use.id].step.Index)
+					}
+				}
+			}
+		}
+	}
+	for _, item := range v.Items {
+		c.listValues(s, item)
+	}
+	for _, m := range v.Members {
+		c.listValues(s, m.Value)
 	}
 }
 

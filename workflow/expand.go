@@ -48,14 +48,18 @@ func (r *Run) ToExpand(yield func(*StepRun) bool) {
 // cannot be told because of a unit before it leaves one unit, which is judged
 // like any other.
 func (r *Run) Expand(s *StepRun, blobs BlobReader) []Payload {
-	if s.Step.Matrix == nil && (r.blockedBy(s) != nil && !s.Step.StatusIf && !s.Step.Finally || r.missingBy(s) != nil) {
-		return []Payload{&StepExpanded{Count: 1, Alone: true}}
+	alone := []Payload{&StepExpanded{Count: 1, Alone: true}}
+	if r.firstMissing(s.Step.ListValues) != nil {
+		return alone
 	}
 	x, items, err := r.expansionOf(s, blobs)
 	if err == nil {
 		err = r.fits(s, len(x.keys))
 	}
-	if err != nil {
+	switch {
+	case err != nil && s.Step.Matrix == nil && r.blockedBy(s) != nil && !s.Step.StatusIf && !s.Step.Finally:
+		return alone
+	case err != nil:
 		return []Payload{&StepExpanded{Count: 1, Alone: true, Cause: CauseExpression, Message: err.Error()}}
 	}
 	s.planned = x

@@ -120,3 +120,24 @@ func TestMatch(t *testing.T) {
 		t.Error("units are not in their places")
 	}
 }
+
+// TestReadyOnce: a unit that leaves the middle of its step's queue, as one of
+// another system may, and comes back, stands in it once, at the end.
+func TestReadyOnce(t *testing.T) {
+	t.Parallel()
+	r := expandedRun(t, []string{"a"}, `  - { id: a, uses: noop, matrix: { x: [1, 2, 3] } }`)
+	for _, p := range []Payload{
+		&AttemptStarted{}, &AttemptFinished{State: Failed, Cause: CauseAPI, Retry: &Retry{At: r.CreatedAt, Rule: -1}}, &BackoffEnded{},
+	} {
+		if err := Apply(r, &Event{Seq: r.Seq + 1, At: r.CreatedAt, Epoch: 1, Step: "a", Instance: "x=2", Attempt: 1, Data: p}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	for u := range r.Steps[0].ReadyUnits {
+		got = append(got, u.Instance)
+	}
+	if want := []string{"x=1", "x=3", "x=2"}; !slices.Equal(got, want) {
+		t.Errorf("ready are %v, want %v", got, want)
+	}
+}

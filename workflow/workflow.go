@@ -130,6 +130,8 @@ type Step struct {
 	// finally reads of Steps, which is done before it starts.
 	Barriers []int
 	Values   []int
+	// ListValues are those of Values that the list of for_each needs.
+	ListValues []int
 	// Pair is the step whose instances this one goes through. It is no barrier: a
 	// unit waits for its own source. PairValue: that must have succeeded.
 	Pair      *Step

@@ -229,4 +229,34 @@ var endRules = []rule{
 			outputs: { sum: "${{ sum(map(steps.a.instances, .outputs.n)) }}", first: "${{ steps.a.instances[0].key }}" }`,
 		run: Succeeded, units: "a/d=1=succeeded a/d=2=succeeded",
 	},
+	{
+		name: "a list that can be told is expanded, also if a dependency is bad",
+		text: `
+			steps:
+			  - { id: a, uses: act }
+			  - { id: b, uses: act, needs: a, for_each: [1, 2] }`,
+		acts: Acts{"a": {"fail exit(1)"}},
+		run:  Failed, units: "a=failed(exit(1)) b/1=skipped(upstream_failed) b/2=skipped(upstream_failed)",
+	},
+	{
+		name: "always() is the condition of finally that is not written, so that its pairs are no values",
+		text: `
+			steps:
+			  - { id: a, uses: act }
+			finally:
+			  - { id: f, uses: act, matrix: { d: [1, 2] }, continue_on_error: true }
+			  - { id: g, uses: act, for_each: f }`,
+		acts: Acts{"f/d=1": {"fail exit(1)"}},
+		run:  Succeeded, units: "a=succeeded f/d=1=failed(exit(1)) f/d=2=succeeded g/d=1=succeeded g/d=2=succeeded",
+	},
+	{
+		name: "a cancel takes all units at once, also with fail_fast",
+		text: `
+			steps:
+			  - { id: a, uses: act }
+			  - { id: b, uses: act, needs: a, matrix: { d: [1, 2] }, fail_fast: true }`,
+		acts:    Acts{"a": {"busy 5m ok"}},
+		cancels: []time.Duration{time.Minute},
+		run:     Cancelled, units: "a=cancelled b/d=1=cancelled b/d=2=cancelled",
+	},
 }

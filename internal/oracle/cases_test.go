@@ -94,7 +94,7 @@ func (r rule) judge(t *testing.T, engine string) {
 	if run, units := ends(o.final); run != r.run || units != engine {
 		t.Errorf("the engine: %s: %s\nwant %s: %s", run, units, r.run, engine)
 	}
-	if failure := agree(g, o, asBuilt()); failure != "" {
+	if failure := agree(g, o, semantics()); failure != "" {
 		t.Error(failure)
 	}
 }

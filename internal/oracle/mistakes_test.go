@@ -224,7 +224,7 @@ func TestMistakesAreSeen(t *testing.T) {
 		return 0
 	}
 	for _, m := range mistakes {
-		wrong := asBuilt()
+		wrong := semantics()
 		m.make(&wrong)
 		if n := needed(wrong); n > 0 {
 			t.Logf("%s: contradicted by workflow %d", m.name, n)

@@ -21,7 +21,7 @@ func TestEngineAgrees(t *testing.T) {
 	t.Parallel()
 	for i := range *graphs {
 		g := Generate(*seed+uint64(i), familyOf(*seed+uint64(i)))
-		if failure := compare(t, g, asBuilt()); failure != "" {
+		if failure := compare(t, g, semantics()); failure != "" {
 			t.Fatalf("%s\nto see it again: go test ./internal/oracle -run TestEngineAgrees -seed %d -graphs 1", failure, g.Seed)
 		}
 	}
