@@ -18,11 +18,11 @@ func (r *Run) move(u *Unit, on stimulus, to State, at time.Time) error {
 	r.countJob(u, held)
 	r.changed = append(r.changed, u)
 	if from == Ready {
-		s.ready.trim(func(u *Unit) bool { return u.State != Ready })
+		s.ready.trim(turn.void)
 	}
 	switch {
 	case to == Ready:
-		s.ready.push(u)
+		s.ready.push(turn{u, u.gen})
 		r.enlist(s)
 	case to.Done():
 		return r.done(u, at)
@@ -82,7 +82,7 @@ func (r *Run) done(u *Unit, at time.Time) error {
 	if u.State == Failed && !s.Step.ContinueOnError && !s.failedListed() {
 		r.failedSteps = append(r.failedSteps, s.Step.ID)
 	}
-	if !u.Good && s.Step.FailFast && s.bad == 1 {
+	if !u.Good && s.Step.FailFast && s.bad == 1 && !r.Cancelling(s.Step) {
 		if err := r.failFast(u, at); err != nil {
 			return err
 		}

@@ -64,15 +64,7 @@ func (s *StepRun) recount() {
 	s.instances = nil
 	s.counts = make(map[State]int, 4)
 	s.backoff, s.open, s.bad, s.badNotStop, s.badRoot = 0, 0, 0, 0, nil
-	ready, listed := queue[*Unit]{}, map[*Unit]bool{}
-	s.ready.each(func(u *Unit) bool {
-		if u.State == Ready && !listed[u] {
-			listed[u] = true
-			ready.push(u)
-		}
-		return true
-	})
-	s.ready = ready
+	s.ready.trim(turn.void)
 	for _, u := range s.Units {
 		s.counts[u.State]++
 		if u.row() == rowBackoff {

@@ -80,7 +80,7 @@ type StepRun struct {
 	open       int // units that are not done
 	unmet      int // barriers that are not done
 	dependents []*StepRun
-	ready      queue[*Unit]
+	ready      queue[turn]
 	inRing     bool
 	bad        int
 	badRoot    *Unit // root cause of the first bad unit
@@ -140,6 +140,15 @@ type Attempt struct {
 
 	unheard bool // a person said what became of its submission while it ran
 }
+
+// turn is that of a unit in the queue of its step; void once the unit has moved on,
+// also if it comes back.
+type turn struct {
+	unit *Unit
+	gen  int
+}
+
+func (t turn) void() bool { return t.unit.gen != t.gen || t.unit.State != Ready }
 
 type wake struct {
 	unit *Unit
@@ -327,7 +336,7 @@ func (r *Run) blockedBy(s *StepRun) *Unit {
 // MissingValue returns the first unit whose outputs u needs and that did not
 // succeed; nil if there is none.
 func (r *Run) MissingValue(u *Unit) *Unit {
-	if source := r.missingBy(u.Step); source != nil {
+	if source := r.firstMissing(u.Step.Step.Values); source != nil {
 		return source
 	}
 	if u.needsSource() && u.source.State != Succeeded {
@@ -336,10 +345,9 @@ func (r *Run) MissingValue(u *Unit) *Unit {
 	return nil
 }
 
-// missingBy looks at the steps that a step takes values of; none of them fans
-// out.
-func (r *Run) missingBy(s *StepRun) *Unit {
-	for _, v := range s.Step.Values {
+// firstMissing looks at steps that a step takes values of; none of them fans out.
+func (r *Run) firstMissing(steps []int) *Unit {
+	for _, v := range steps {
 		for _, source := range r.Steps[v].Units {
 			if source.State != Succeeded {
 				return source
@@ -390,7 +398,7 @@ func (r *Run) HasReady() bool { return r.ring.len() > 0 }
 
 // ReadyUnits yields a step's ready units, oldest first.
 func (s *StepRun) ReadyUnits(yield func(*Unit) bool) {
-	s.ready.each(func(u *Unit) bool { return u.State != Ready || yield(u) })
+	s.ready.each(func(t turn) bool { return t.void() || yield(t.unit) })
 }
 
 // ToWake yields waiting units that must be entered again, with the reason.

@@ -3,16 +3,14 @@ package crashtest
 import (
 	"encoding/json"
 	"errors"
-	"flag"
-	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/fcflow/fcflow/internal/program"
 )
 
 // patience is how long a process may take. None should come near it.
@@ -22,49 +20,10 @@ const patience = 90 * time.Second
 // sockets of runs, whose paths must be short.
 var shared string
 
-func TestMain(m *testing.M) {
-	flag.Parse()
-	var err error
-	if shared, err = os.MkdirTemp("", "fc"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	_ = os.RemoveAll(shared) // it is below the directory for temporary files
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { program.Main(m, &shared) }
 
-// program builds fcflow as it is released, once.
-var program = sync.OnceValues(func() (string, error) {
-	if err := lookAtSources(); err != nil {
-		return "", err
-	}
-	bin := filepath.Join(shared, "bin", "fcflow")
-	build := exec.Command("go", "build", "-o", bin, "github.com/fcflow/fcflow/cmd/fcflow")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w\n%s", err, out)
-	}
-	return bin, nil
-})
-
-// lookAtSources touches every source of the program, so that `go test` knows
-// what a cached result of these tests depends on.
-func lookAtSources() error {
-	root := filepath.Join("..", "..")
-	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata"):
-			return fs.SkipDir
-		case d.IsDir() || filepath.Ext(path) != ".go":
-			return nil
-		}
-		_, err = os.Stat(path)
-		return err
-	})
-}
+// bin is the path of fcflow, which is built once.
+var bin = sync.OnceValues(func() (string, error) { return program.Build(shared) })
 
 // lab is a state directory, the root of a sandbox and a workflow that belong to
 // one test.
@@ -81,7 +40,7 @@ type lab struct {
 // not matter, unlike in a directory of testing.T.
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	bin, err := program()
+	bin, err := bin()
 	if err != nil {
 		t.Fatal(err)
 	}

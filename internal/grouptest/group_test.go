@@ -64,7 +64,7 @@ type campaign struct {
 // waits, who was killed keeps what it had, and all end.
 func TestGroup(t *testing.T) {
 	t.Parallel()
-	bin, err := program()
+	bin, err := bin()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,65 +2,25 @@ package grouptest
 
 import (
 	"errors"
-	"flag"
-	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/fcflow/fcflow/internal/program"
 )
 
 // shared is a directory for this test process: for the program, and for the
 // sockets of runs, whose paths must be short.
 var shared string
 
-func TestMain(m *testing.M) {
-	flag.Parse()
-	var err error
-	if shared, err = os.MkdirTemp("", "fc"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	_ = os.RemoveAll(shared) // it is below the directory for temporary files
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { program.Main(m, &shared) }
 
-// program builds fcflow as it is released, once.
-var program = sync.OnceValues(func() (string, error) {
-	if err := lookAtSources(); err != nil {
-		return "", err
-	}
-	bin := filepath.Join(shared, "bin", "fcflow")
-	build := exec.Command("go", "build", "-o", bin, "github.com/fcflow/fcflow/cmd/fcflow")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w\n%s", err, out)
-	}
-	return bin, nil
-})
-
-// lookAtSources touches every source of the program, so that `go test` knows
-// what a cached result of these tests depends on.
-func lookAtSources() error {
-	root := filepath.Join("..", "..")
-	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata"):
-			return fs.SkipDir
-		case d.IsDir() || filepath.Ext(path) != ".go":
-			return nil
-		}
-		_, err = os.Stat(path)
-		return err
-	})
-}
+// bin is the path of fcflow, which is built once.
+var bin = sync.OnceValues(func() (string, error) { return program.Build(shared) })
 
 // process is a running fcflow, in a process group of its own.
 type process struct {

@@ -3,9 +3,7 @@ package securitytest
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fcflow/fcflow/internal/program"
 )
 
 // patience is how long a process may take. None should come near it.
@@ -23,50 +23,13 @@ const patience = 90 * time.Second
 // whose paths must be short.
 var shared string
 
-func TestMain(m *testing.M) {
-	flag.Parse()
-	var err error
-	if shared, err = os.MkdirTemp("", "fc"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	_ = os.RemoveAll(shared)
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { program.Main(m, &shared) }
 
+// root is that of the sources.
 const root = "../.."
 
-// program builds fcflow as it is released, once.
-var program = sync.OnceValues(func() (string, error) {
-	if err := lookAtSources(); err != nil {
-		return "", err
-	}
-	bin := filepath.Join(shared, "bin", "fcflow")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", bin, "github.com/fcflow/fcflow/cmd/fcflow")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w\n%s", err, out)
-	}
-	return bin, nil
-})
-
-// lookAtSources touches every source of the program, so that `go test` knows what
-// a cached result of these tests depends on.
-func lookAtSources() error {
-	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata"):
-			return fs.SkipDir
-		case d.IsDir() || filepath.Ext(path) != ".go":
-			return nil
-		}
-		_, err = os.Stat(path)
-		return err
-	})
-}
+// bin is the path of fcflow, which is built once.
+var bin = sync.OnceValues(func() (string, error) { return program.Build(shared) })
 
 // lab is everything that processes of one test may write to.
 type lab struct {
@@ -84,7 +47,7 @@ type lab struct {
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	bin, err := program()
+	bin, err := bin()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,124 @@
+package steps
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fcflow/fcflow/firecrest"
+	"github.com/fcflow/fcflow/sandbox"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// TestLost: a job has claimed its token, and vanishes from every list without an
+// exit marker. It is lost when it cannot be running any more.
+func TestLost(t *testing.T) {
+	t.Parallel()
+	c := newSite(t).counted()
+	c.library.fence.Limit, c.library.fence.Margin = 500*time.Millisecond, 500*time.Millisecond
+	hidden := false
+	c.mu.Lock()
+	c.fault = func(op string, _ *http.Request) *sandbox.Fault {
+		switch {
+		case !hidden:
+		case op == "GET /compute/{system_name}/jobs":
+			return &sandbox.Fault{Status: http.StatusOK, Header: http.Header{"F7T-AppVersion": {"2.5.6"}}, Body: `{"jobs":[]}`}
+		case op == "GET /compute/{system_name}/jobs/{job_id}":
+			return signed(http.StatusNotFound, "Job not found.")
+		}
+		return nil
+	}
+	c.mu.Unlock()
+	c.whenJobRuns(func(firecrest.JobID) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		hidden = true
+	})
+	r := c.run(c.steps(true, "0"))
+	u := unit(t, r, "x")
+	if u.Cause != workflow.CauseLost || u.Attempt().End.Rule != workflow.RuleGone || u.Attempt().Submission.Owner.JobID == "" {
+		t.Errorf("decided by %s\n%s", u.Attempt().End.Rule, states(r))
+	}
+	if took := u.Attempt().EndedAt.Sub(u.Attempt().StartedAt); took < time.Second {
+		t.Errorf("given up after %v", took)
+	}
+}
+
+// TestLostPastItsLimit: the attempt learns by itself, when the job must be over,
+// that nobody knows it any more.
+func TestLostPastItsLimit(t *testing.T) {
+	t.Parallel()
+	c := newSite(t).counted()
+	c.library.fence.Margin = 300 * time.Millisecond
+	c.library.jobs.settings.LookupEvery = time.Hour // so that the poller does not tell
+	hidden := false
+	c.mu.Lock()
+	c.fault = func(op string, _ *http.Request) *sandbox.Fault {
+		switch {
+		case !hidden:
+		case op == "GET /compute/{system_name}/jobs":
+			return &sandbox.Fault{Status: http.StatusOK, Header: http.Header{"F7T-AppVersion": {"2.5.6"}}, Body: `{"jobs":[]}`}
+		case op == "GET /compute/{system_name}/jobs/{job_id}":
+			return signed(http.StatusNotFound, "Job not found.")
+		}
+		return nil
+	}
+	c.mu.Unlock()
+	c.whenJobRuns(func(firecrest.JobID) {
+		c.mu.Lock()
+		hidden = true
+		c.mu.Unlock()
+		c.open()
+	})
+	steps := strings.ReplaceAll(c.steps(true, "0", "\n    resources: { time: 2s }"), "exit 0", "kill -9 $PPID $$")
+	r := c.run(steps)
+	if u := unit(t, r, "x"); u.Cause != workflow.CauseLost || u.Attempt().End.Rule != workflow.RuleGone {
+		t.Errorf("decided by %s\n%s", u.Attempt().End.Rule, states(r))
+	}
+}
+
+// TestCancelOfAHiddenClaim: the job has ended well, nobody knows it any more, and
+// its claim is there but not listed yet. However long that lasts, it is no proof
+// that nothing ran.
+func TestCancelOfAHiddenClaim(t *testing.T) {
+	t.Parallel()
+	c := newSite(t).counted()
+	x := c.create(c.load(c.steps(true, "0")))
+	var hidden time.Time // since when
+	c.mu.Lock()
+	c.fault = func(op string, _ *http.Request) *sandbox.Fault {
+		empty := func(body string) *sandbox.Fault {
+			return &sandbox.Fault{Status: http.StatusOK, Header: http.Header{"F7T-AppVersion": {"2.5.6"}}, Body: body}
+		}
+		switch {
+		case hidden.IsZero():
+		case op == "GET /compute/{system_name}/jobs":
+			return empty(`{"jobs":[]}`)
+		case op == "GET /compute/{system_name}/jobs/{job_id}":
+			return signed(http.StatusNotFound, "Job not found.")
+		case strings.HasSuffix(op, "/ops/ls") && time.Since(hidden) < 1500*time.Millisecond:
+			return empty(`{"output":[]}`)
+		}
+		return nil
+	}
+	c.mu.Unlock()
+	asked := make(chan struct{})
+	c.whenJobRuns(func(id firecrest.JobID) {
+		defer close(asked)
+		c.open()
+		until(t, "the job is over", func() bool { return c.state(id) == "COMPLETED" })
+		c.mu.Lock()
+		hidden = time.Now()
+		c.mu.Unlock()
+		if err := x.Cancel(context.Background(), "test"); err != nil {
+			t.Error(err)
+		}
+	})
+	r := c.drive(x)
+	<-asked
+	if u := unit(t, r, "x"); u.State != workflow.Succeeded {
+		t.Errorf("decided by %s: %s\n%s", u.Attempt().End.Rule, u.Attempt().End.Evidence, states(r))
+	}
+}
