@@ -57,11 +57,15 @@ func noopSpec() StepSpec {
 	}
 }
 
-// childSpec is checked and not executed.
 func childSpec() StepSpec {
 	return StepSpec{
-		Name: "workflow", Group: "control", Summary: "run another workflow",
-		Inputs: []Field{{Name: "file", Type: text(), Required: true, Doc: "Workflow file."}},
+		Name: "workflow", Group: "control", Summary: "run another workflow", SubWorkflow: true, Idempotent: true,
+		Inputs: []Field{
+			{Name: "file", Type: text(), Required: true, Literal: true, Path: LocalPath, Source: true},
+			{Name: "inputs", Type: Type{Kind: Map}, Doc: "Its inputs, by name."},
+		},
+		Outputs: []Field{{Name: "run_id", Type: text(), Required: true}},
+		Causes:  []Cause{CauseChild},
 	}
 }
 

@@ -3,6 +3,7 @@ package workflow
 import (
 	"encoding/json"
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 )
@@ -15,16 +16,35 @@ type CheckOptions struct {
 	// Version is that of this fcflow, such as "0.3.1"; `requires` is held against
 	// it. A version that is no release ("devel") meets every requirement.
 	Version string
+	// ReadFile reads a workflow file that a step runs. Its path has slashes and is
+	// absolute, or starts from the directory of the file that is checked. Nil =
+	// nobody can; then nothing is known of the inputs and outputs of such steps.
+	ReadFile func(path string) ([]byte, error)
+	// Dir is the directory of the file, absolute, if it is known: it tells that a
+	// file is the same one when it is named in two ways.
+	Dir string
 }
 
 // Load parses and checks a file, and returns the problems of both in file
-// order. The workflow can run only if there are none.
+// order. The workflow can run only if there are none. What [Workflow.Frozen]
+// made is a file, too, which needs no ReadFile.
 func Load(file string, source []byte, c Catalogue, o CheckOptions) (*Workflow, Problems) {
-	w, problems := Parse(file, source)
+	name, root, files, several, err := thaw(source)
+	if err != nil {
+		return nil, Problems{{Code: CodeYAMLSyntax, Message: "the text should hold several workflow files: " + err.Error()}}
+	}
+	if several {
+		o.ReadFile, o.Dir = thawed(files), ""
+	}
+	w, problems := Parse(file, root)
 	if w == nil {
 		return nil, problems
 	}
-	return w, append(problems, Check(w, c, o)...).sorted()
+	k := newChecker(w, c, o)
+	if several {
+		k.lineage.chain[0] = name
+	}
+	return w, append(problems, k.check()...).sorted()
 }
 
 // Check finds every mistake that needs more than the shape of the file: names,
@@ -32,18 +52,23 @@ func Load(file string, source []byte, c Catalogue, o CheckOptions) (*Workflow, P
 // fills what [Step] derives. What [Parse] could not read it passes over, so that
 // one mistake is one problem.
 func Check(w *Workflow, c Catalogue, o CheckOptions) Problems {
-	k := newChecker(w, c, o)
-	k.checkRequires()
-	k.checkInputs()
-	k.checkStepTypes()
-	k.checkDefaults()
-	for _, s := range k.steps {
-		k.checkStep(s)
+	return newChecker(w, c, o).check()
+}
+
+func (c *checker) check() Problems {
+	c.checkRequires()
+	c.checkInputs()
+	c.checkStepTypes()
+	c.checkDefaults()
+	c.checkChildren()
+	for _, s := range c.steps {
+		c.checkStep(s)
 	}
-	k.checkWorkflow()
-	k.checkCycles()
-	w.index = k.index
-	return k.problems.sorted()
+	c.checkWorkflow()
+	c.checkCycles()
+	c.w.index = c.index
+	c.w.base = path.Base(c.lineage.chain[len(c.lineage.chain)-1])
+	return c.problems.sorted()
 }
 
 // index is what Check keeps of a workflow as a whole.
@@ -51,6 +76,7 @@ type index struct {
 	programs programs // of defaults, outputs and concurrency.group
 	steps    []*Step  // as AllSteps lists them
 	defaults map[string]*Value
+	outputs  []Field // of the workflow
 	// defaultSite: an expression names run.remote_dir where only the default
 	// system can be meant.
 	defaultSite bool
@@ -78,6 +104,8 @@ type checker struct {
 	problems  Problems
 	compiler  *compiler
 	index     *index
+	lineage   lineage
+	height    int // how far files go on below this one
 
 	inputs map[string]*Input
 	steps  []*stepCheck
@@ -117,12 +145,12 @@ type edge struct {
 func newChecker(w *Workflow, c Catalogue, o CheckOptions) *checker {
 	k := &checker{
 		w: w, catalogue: c, options: o,
-		compiler: newCompiler(),
-		index:    &index{programs: programs{}, steps: w.AllSteps(), defaults: map[string]*Value{}},
-		inputs:   map[string]*Input{},
-		byID:     map[string]*stepCheck{},
-		specs:    map[string]*StepSpec{},
-		with:     map[*StepSpec]Type{},
+		compiler: newCompiler(), lineage: newLineage(w.File, o),
+		index:  &index{programs: programs{}, steps: w.AllSteps(), defaults: map[string]*Value{}},
+		inputs: map[string]*Input{},
+		byID:   map[string]*stepCheck{},
+		specs:  map[string]*StepSpec{},
+		with:   map[*StepSpec]Type{},
 	}
 	for _, in := range w.Inputs {
 		k.inputs[in.Name] = in
@@ -267,6 +295,7 @@ func (c *checker) checkWorkflow() {
 	at := place{where: "outputs", steps: true, remoteDir: true, defaultSite: true, failedSteps: true}
 	for _, o := range c.w.Outputs {
 		c.value(o.Value, Field{Type: Type{Kind: Any}}, at, "outputs."+o.Name, c.index.programs)
+		c.index.outputs = append(c.index.outputs, outputField(o, c.index.programs))
 	}
 	if g := c.w.Concurrency; g != nil && g.Group != nil {
 		c.value(g.Group, Field{Type: Type{Kind: String}}, place{where: "concurrency.group"}, "concurrency.group", c.index.programs)

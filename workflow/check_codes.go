@@ -40,7 +40,9 @@ const (
 	CodeInputMissing      ProblemCode = "input_missing"
 	CodeInputValue        ProblemCode = "input_value"
 	CodeRequiresNewer     ProblemCode = "requires_newer"
-	CodeUnsupported       ProblemCode = "unsupported"
+	CodeChildFile         ProblemCode = "child_file"
+	CodeChildCycle        ProblemCode = "child_cycle"
+	CodeChildOutput       ProblemCode = "child_output"
 )
 
 func checkCodes() []ProblemCode {
@@ -53,6 +55,6 @@ func checkCodes() []ProblemCode {
 		CodeMatrixDimension, CodeMatrixEmpty, CodeFanOutKey, CodeFanOutTwice,
 		CodeQueueTimeout, CodeUnknownCause, CodeCauseNeedsJob, CodeImpossibleCause,
 		CodeOverlappingRules, CodeGrowKey, CodeUntilBound, CodeInputDefault, CodeInputUnknown,
-		CodeInputMissing, CodeInputValue, CodeRequiresNewer, CodeUnsupported,
+		CodeInputMissing, CodeInputValue, CodeRequiresNewer, CodeChildFile, CodeChildCycle, CodeChildOutput,
 	}
 }

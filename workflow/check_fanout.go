@@ -290,7 +290,7 @@ func (c *checker) instance(s *stepCheck) Type {
 func (c *checker) outputs(s *stepCheck) Type {
 	if s.outputType == nil {
 		s.outputType = &Type{Kind: Any}
-		if spec := s.step.spec; spec != nil {
+		if spec := s.step.spec; spec != nil && (!spec.SubWorkflow || s.step.child != nil) {
 			fields := spec.Outputs
 			if spec.DynamicOutputs != nil {
 				fields = spec.AllOutputs(literalWith(s.step))

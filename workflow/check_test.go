@@ -314,11 +314,3 @@ func BenchmarkEvalWithExpression(b *testing.B) {
 		}
 	}
 }
-
-func TestProblemsOfUnsupportedKeys(t *testing.T) {
-	t.Parallel()
-	w := load(t, sourceOf("  - { id: a, uses: workflow, with: { file: x.yaml } }", "  - { id: b, uses: noop }"))
-	if got := codesAt(Unsupported(w)); len(got) != 1 || got[0] != "4:20 unsupported" {
-		t.Errorf("%v", got)
-	}
-}

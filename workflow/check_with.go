@@ -70,7 +70,7 @@ func (c *checker) checkMembers(v *Value, fields []Field, at place, label string,
 		}
 	}
 	for _, f := range fields {
-		if _, ok := v.Member(f.Name); ok || !f.Required || f.Default != nil || c.fromDefaults(f) || f.Name == "system" {
+		if _, ok := v.Member(f.Name); ok || !f.Required || f.Default != nil || c.fromDefaults(f) || f.Name == "system" && f.FromDefaults {
 			continue
 		}
 		c.report(CodeMissingStepInput, missing, fieldHint(f), "%s needs %s", owner, joinLabel(label, f.Name))

@@ -1,7 +1,6 @@
 package workflow
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -173,20 +172,4 @@ func (s *Step) WaitsFor() []int {
 	all := append(slices.Clone(s.Barriers), s.Pair.Index)
 	slices.Sort(all)
 	return all
-}
-
-// Unsupported lists what parses and is checked, and is not executed by this
-// version, each with its step and key. A workflow runs only without any.
-func Unsupported(w *Workflow) Problems {
-	var ps Problems
-	add := func(at Pos, format string, args ...any) {
-		ps = append(ps, Problem{Code: CodeUnsupported, Pos: at, Message: fmt.Sprintf(format, args...),
-			Hint: "this version checks it, and cannot run it"})
-	}
-	for _, s := range w.AllSteps() {
-		if s.Uses == "workflow" {
-			add(s.UsesPos, "step %q uses %s", s.ID, s.Uses)
-		}
-	}
-	return ps.sorted()
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -36,9 +37,7 @@ func InputBytes(inputs map[string]json.RawMessage) int {
 // problems have no place in the file.
 func (w *Workflow) BindInputs(given map[string]string, o BindOptions) (map[string]json.RawMessage, Problems) {
 	b := binder{w: w, out: make(map[string]json.RawMessage, len(w.Inputs))}
-	var names []string
 	for _, in := range w.Inputs {
-		names = append(names, in.Name)
 		if text, ok := given[in.Name]; ok {
 			b.given(in, text, o.CallerDir)
 		} else if value, ok := o.Recorded[in.Name]; ok {
@@ -47,19 +46,28 @@ func (w *Workflow) BindInputs(given map[string]string, o BindOptions) (map[strin
 			b.missing(in, o.WorkflowDir)
 		}
 	}
-	for _, name := range sortedKeys(given) {
-		if _, ok := w.input(name); !ok {
-			hint := didYouMean(name, names)
-			if hint == "" && len(names) > 0 {
-				hint = "it has " + alternatives(names)
-			}
-			b.report(CodeInputUnknown, hint, "the workflow has no input %q", name)
+	b.end(sortedKeys(given))
+	return b.out, b.problems
+}
+
+// BindValues does the same with values in JSON, as the `with` of a step holds
+// them.
+func (w *Workflow) BindValues(given map[string]json.RawMessage, o BindOptions) (map[string]json.RawMessage, Problems) {
+	b := binder{w: w, out: make(map[string]json.RawMessage, len(w.Inputs))}
+	for _, in := range w.Inputs {
+		text, ok := given[in.Name]
+		if !ok {
+			b.missing(in, o.WorkflowDir)
+			continue
 		}
+		v, err := DecodeValue(text)
+		if err != nil {
+			b.report(CodeInputValue, "", "the input %s: %v", in.Name, err)
+			continue
+		}
+		b.bind(in, v, o.CallerDir, converter{})
 	}
-	if n := InputBytes(b.out); n > MaxInputBytes {
-		b.report(CodeInputValue, "give large values in a file, by an input of type file",
-			"the inputs take %d bytes together; a run records at most %d", n, MaxInputBytes)
-	}
+	b.end(sortedKeys(given))
 	return b.out, b.problems
 }
 
@@ -67,6 +75,28 @@ type binder struct {
 	w        *Workflow
 	out      map[string]json.RawMessage
 	problems Problems
+}
+
+// end looks for names that are no inputs, and at the size of all together.
+func (b *binder) end(given []string) {
+	var names []string
+	for _, in := range b.w.Inputs {
+		names = append(names, in.Name)
+	}
+	for _, name := range given {
+		if slices.Contains(names, name) {
+			continue
+		}
+		hint := didYouMean(name, names)
+		if hint == "" && len(names) > 0 {
+			hint = "it has " + alternatives(names)
+		}
+		b.report(CodeInputUnknown, hint, "the workflow has no input %q", name)
+	}
+	if n := InputBytes(b.out); n > MaxInputBytes {
+		b.report(CodeInputValue, "give large values in a file, by an input of type file",
+			"the inputs take %d bytes together; a run records at most %d", n, MaxInputBytes)
+	}
 }
 
 func (b *binder) report(code ProblemCode, hint, format string, args ...any) {
@@ -178,15 +208,6 @@ func absolute(v any, t Type, dir string) (any, *valueError) {
 		}
 	}
 	return v, nil
-}
-
-func (w *Workflow) input(name string) (*Input, bool) {
-	for _, in := range w.Inputs {
-		if in.Name == name {
-			return in, true
-		}
-	}
-	return nil, false
 }
 
 // Decode reads canonical JSON of the type for a [Scope]: numbers keep their

@@ -45,14 +45,17 @@ var payloads = map[EventKind]func() Payload{
 type RunCreated struct {
 	ID       RunID  `json:"id"`
 	Workflow string `json:"workflow"`
-	// Definition is the SHA-256 of the frozen file.
+	// Definition is the SHA-256 of the frozen text: of the file, or of the file with
+	// those that its steps run.
 	Definition string `json:"definition"`
 	// Nonce makes the tokens of this run unlike those of any other, also of
 	// another state directory.
 	Nonce   string  `json:"nonce"`
 	Trigger Trigger `json:"trigger"`
 	// RerunOf is the run whose workflow and inputs this one was made of.
-	RerunOf     RunID                      `json:"rerun_of,omitempty"`
+	RerunOf RunID `json:"rerun_of,omitempty"`
+	// Parent is the attempt that started the run, and waits for it.
+	Parent      *ParentRef                 `json:"parent,omitempty"`
 	ScheduledAt time.Time                  `json:"scheduled_at,omitzero"`
 	Inputs      map[string]json.RawMessage `json:"inputs,omitempty"`
 	Files       map[string]FileFacts       `json:"files,omitempty"`
@@ -66,6 +69,17 @@ type RunCreated struct {
 	By      string `json:"by,omitempty"`
 	Version string `json:"version"`
 }
+
+// ParentRef names an attempt of another run.
+type ParentRef struct {
+	Run      RunID  `json:"run"`
+	Step     string `json:"step"`
+	Instance string `json:"instance,omitempty"`
+	Attempt  int    `json:"attempt"`
+}
+
+// Unit is the instance of the step in the other run.
+func (p *ParentRef) Unit() UnitRef { return UnitRef{Step: p.Step, Instance: p.Instance} }
 
 // FileFacts are what is known of a file input when the run is created.
 type FileFacts struct {

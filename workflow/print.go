@@ -20,15 +20,23 @@ const (
 // terminal are replaced.
 func (ps Problems) Print(w io.Writer, file string, text []byte) error {
 	out := bufio.NewWriter(w)
-	lines := strings.Split(strings.TrimPrefix(string(text), byteOrderMark), "\n")
+	first := linesOf(string(text))
 	for i, p := range ps {
 		if i == maxPrinted {
 			fmt.Fprintf(out, "… and %d more problems\n", len(ps)-maxPrinted)
 			break
 		}
-		p.print(out, file, lines)
+		if p.File == "" {
+			p.print(out, file, first)
+		} else {
+			p.print(out, p.File, linesOf(p.text))
+		}
 	}
 	return out.Flush()
+}
+
+func linesOf(text string) []string {
+	return strings.Split(strings.TrimPrefix(text, byteOrderMark), "\n")
 }
 
 func (p Problem) print(out *bufio.Writer, file string, lines []string) {

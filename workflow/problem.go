@@ -69,13 +69,19 @@ const maxProblems = 1000
 
 // Problem is one mistake in a workflow file, with its place and the way out.
 type Problem struct {
-	Code    ProblemCode `json:"code"`
-	Pos     Pos         `json:"pos"`
-	Message string      `json:"message"`        // lower case, no full stop
-	Hint    string      `json:"hint,omitempty"` // what to write instead
+	Code ProblemCode `json:"code"`
+	// File is where the mistake is, if that is not the file that was loaded but one
+	// that a step runs.
+	File    string `json:"file,omitempty"`
+	Pos     Pos    `json:"pos"`
+	Message string `json:"message"`        // lower case, no full stop
+	Hint    string `json:"hint,omitempty"` // what to write instead
+
+	text string // of File
 }
 
-// Problems are all mistakes found in one file, in file order.
+// Problems are all mistakes found in one file, in file order; those of the files
+// that its steps run come last.
 type Problems []Problem
 
 // Error lists the problems, one a line, as "line:column: message (hint)".
@@ -83,6 +89,9 @@ func (ps Problems) Error() string {
 	lines := make([]string, len(ps))
 	for i, p := range ps {
 		lines[i] = p.Pos.prefix() + p.Message
+		if p.File != "" {
+			lines[i] = p.File + ":" + lines[i]
+		}
 		if p.Hint != "" {
 			lines[i] += " (" + p.Hint + ")"
 		}
@@ -93,15 +102,18 @@ func (ps Problems) Error() string {
 // sorted returns the problems in file order, each once: what is reached
 // through several aliases is reported at its anchor, and once is enough.
 func (ps Problems) sorted() Problems {
-	slices.SortStableFunc(ps, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column))
-	})
+	slices.SortStableFunc(ps, Problem.Compare)
 	seen := make(map[Problem]bool, len(ps))
 	return slices.DeleteFunc(ps, func(p Problem) bool {
 		again := seen[p]
 		seen[p] = true
 		return again
 	})
+}
+
+// Compare orders problems by their place.
+func (p Problem) Compare(q Problem) int {
+	return cmp.Or(cmp.Compare(p.File, q.File), cmp.Compare(p.Pos.Line, q.Pos.Line), cmp.Compare(p.Pos.Column, q.Pos.Column))
 }
 
 // prefix is the place as it stands before a message: "3:7: ", "3: " when only

@@ -114,6 +114,9 @@ func (r *Run) defaultSystem(sc *Scope) string {
 	return r.Created.Profile.System
 }
 
+// DefaultSystem is where steps run that name no system; "" if nothing says so.
+func (r *Run) DefaultSystem() string { return r.defaultSystem(r.Scope(nil, nil)) }
+
 // MissingSite returns the default system as long as the run must be bound to it
 // before anything starts, and is not; "" otherwise.
 func (r *Run) MissingSite() string {

@@ -47,6 +47,9 @@ type StepSpec struct {
 	// Job types hold a place in their system's queue from their start to their
 	// end; only they take queue_timeout.
 	Job bool
+	// SubWorkflow types run the workflow that their input `file` names, with what
+	// `inputs` holds; its outputs are outputs of the step.
+	SubWorkflow bool
 
 	Causes []Cause // what it can fail with, beyond what any step can
 	// RetryOnly lists the causes that a retry rule may name where trying again

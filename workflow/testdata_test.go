@@ -16,17 +16,18 @@ import (
 var update = flag.Bool("update", false, "rewrite testdata/invalid/*.want; read every change before you commit it")
 
 // loadTestFile reads a file of testdata and finds its problems. Comments in it
-// can ask for more than [Load]: `# pad: N` lengthens the file to N bytes first,
-// `# -i name=value` then gives an input as the command line does, and `# run`
-// then asks what a run refuses.
+// can ask for more than [Load]: `# pad: N` lengthens the file to N bytes first, and
+// `# -i name=value` then gives an input as the command line does.
 func loadTestFile(t *testing.T, path string) (name string, text []byte, problems Problems) {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	given, run := map[string]string{}, false
-	options := CheckOptions{DefaultSystem: "daint"}
+	given := map[string]string{}
+	options := CheckOptions{DefaultSystem: "daint", ReadFile: func(name string) ([]byte, error) {
+		return os.ReadFile(filepath.Join(filepath.Dir(path), name))
+	}}
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimSpace(line)
 		if size, ok := strings.CutPrefix(line, "# pad: "); ok {
@@ -40,7 +41,6 @@ func loadTestFile(t *testing.T, path string) (name string, text []byte, problems
 			key, value, _ := strings.Cut(input, "=")
 			given[key] = value
 		}
-		run = run || line == "# run"
 		if version, ok := strings.CutPrefix(line, "# options: version "); ok {
 			options.Version = version
 		}
@@ -52,9 +52,6 @@ func loadTestFile(t *testing.T, path string) (name string, text []byte, problems
 	w, problems := Load(name, text, testCatalogue(), options)
 	if len(problems) == 0 && len(given) > 0 {
 		_, problems = w.BindInputs(given, BindOptions{WorkflowDir: "/w", CallerDir: "/c"})
-	}
-	if len(problems) == 0 && run {
-		problems = Unsupported(w)
 	}
 	return name, text, problems
 }

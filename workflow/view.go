@@ -10,18 +10,20 @@ import (
 // Summary is the small derived picture of a run that lists show and run.json
 // keeps. Its JSON form is a contract that only grows.
 type Summary struct {
-	ID        RunID     `json:"id"`
-	Workflow  string    `json:"workflow"`
-	State     RunState  `json:"state"`
-	Cause     Cause     `json:"cause,omitempty"`
-	Message   string    `json:"message,omitempty"`
-	Trigger   Trigger   `json:"trigger"`
-	By        string    `json:"by,omitempty"`
-	CreatedAt time.Time `json:"created_at"`
-	StartedAt time.Time `json:"started_at,omitzero"`
-	EndedAt   time.Time `json:"ended_at,omitzero"`
-	Seq       int64     `json:"seq"`
-	Epoch     int64     `json:"epoch"`
+	ID       RunID    `json:"id"`
+	Workflow string   `json:"workflow"`
+	State    RunState `json:"state"`
+	Cause    Cause    `json:"cause,omitempty"`
+	Message  string   `json:"message,omitempty"`
+	Trigger  Trigger  `json:"trigger"`
+	// Parent is the attempt of another run that started this one.
+	Parent    *ParentRef `json:"parent,omitempty"`
+	By        string     `json:"by,omitempty"`
+	CreatedAt time.Time  `json:"created_at"`
+	StartedAt time.Time  `json:"started_at,omitzero"`
+	EndedAt   time.Time  `json:"ended_at,omitzero"`
+	Seq       int64      `json:"seq"`
+	Epoch     int64      `json:"epoch"`
 	// Round is how often the run was begun, if more than once.
 	Round int           `json:"round,omitempty"`
 	Units map[State]int `json:"units"`
@@ -36,7 +38,7 @@ type Summary struct {
 func (r *Run) Summarize() Summary {
 	s := Summary{
 		ID: r.ID, Workflow: r.Workflow.Name, State: r.State, Cause: r.Cause, Message: r.Message,
-		Trigger: r.Created.Trigger, By: r.Created.By,
+		Trigger: r.Created.Trigger, Parent: r.Created.Parent, By: r.Created.By,
 		CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, EndedAt: r.EndedAt,
 		Seq: r.Seq, Epoch: r.Epoch, Units: map[State]int{}, Concurrency: r.Created.Concurrency,
 	}
@@ -75,6 +77,8 @@ type RunView struct {
 	// therefore is kept apart.
 	Outputs json.RawMessage `json:"outputs,omitempty"`
 	Steps   []StepView      `json:"steps"`
+	// CancelRequests is how often somebody asked for the end of the run.
+	CancelRequests int `json:"cancel_requests,omitempty"`
 }
 
 // StepView is a step of a run with its instances.
@@ -131,6 +135,8 @@ type AttemptView struct {
 	JobID     string          `json:"job_id,omitempty"`
 	Job       *JobObserved    `json:"job,omitempty"`
 	Approval  *Approval       `json:"approval,omitempty"`
+	// Child is the run of another workflow that the attempt starts.
+	Child RunID `json:"child,omitempty"`
 	// Submission is what is known of how the job was submitted.
 	Submission *SubmissionView `json:"submission,omitempty"`
 }
@@ -157,7 +163,7 @@ type SubmissionView struct {
 func (r *Run) Describe() RunView {
 	v := RunView{
 		Summary: r.Summarize(), Dir: r.Created.Dir, OutputDir: r.Created.OutputDir, RerunOf: r.Created.RerunOf,
-		Profile: r.Created.Profile, Inputs: r.inputs, Outputs: r.Outputs.shown(),
+		Profile: r.Created.Profile, Inputs: r.inputs, Outputs: r.Outputs.shown(), CancelRequests: r.CancelRequests,
 	}
 	for _, system := range slices.Sorted(maps.Keys(r.Sites)) {
 		v.Sites = append(v.Sites, r.Sites[system])
@@ -170,7 +176,14 @@ func (r *Run) Describe() RunView {
 			step.Needs = append(step.Needs, r.Steps[b].Step.ID)
 		}
 		for _, u := range s.Units {
-			step.Instances = append(step.Instances, u.Describe())
+			unit := u.Describe()
+			if spec := s.Step.Spec(); spec != nil && spec.SubWorkflow {
+				for i := range unit.Attempts {
+					a := &unit.Attempts[i]
+					a.Child = ChildID(r.Created.Nonce, u.Ref(), a.Attempt, a.StartedAt)
+				}
+			}
+			step.Instances = append(step.Instances, unit)
 		}
 		v.Steps = append(v.Steps, step)
 	}

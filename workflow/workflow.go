@@ -36,6 +36,7 @@ type Workflow struct {
 	Outputs []*NamedValue
 
 	index *index // filled by Check
+	base  string // filled by Check: the name of the file within its directory
 }
 
 // Input is a declared input of a workflow.
@@ -142,8 +143,9 @@ type Step struct {
 	// Written is the mapping as it stands in the file, for the places of its keys.
 	Written *Value
 
-	spec *StepSpec // filled by Check
-	plan *plan     // filled by Check
+	spec  *StepSpec // filled by Check
+	plan  *plan     // filled by Check
+	child *Workflow // filled by Check
 }
 
 // Reference is an id written in a list such as needs.

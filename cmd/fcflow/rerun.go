@@ -86,9 +86,6 @@ func (a *app) renew(s *settings.Settings, old *workflow.Run, o rerunOptions) (wo
 	if err := checkPinned(s, created.Profile); err != nil {
 		return created, err
 	}
-	if problems := workflow.Unsupported(w); len(problems) > 0 {
-		return created, &problemsError{w.File, w.Source, problems}
-	}
 	here, err := os.Getwd()
 	if err != nil {
 		return created, err

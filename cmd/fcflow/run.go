@@ -112,14 +112,11 @@ func runRun(ctx context.Context, a *app, o runOptions) error {
 	return errors.Join(e.start(ctx, s, w, created, o.output.format()), e.close())
 }
 
-// loadRunnable loads a workflow that this version executes.
+// loadRunnable loads a workflow to run it.
 func (a *app) loadRunnable(file, defaultSystem string) (*workflow.Workflow, error) {
 	w, err := a.loadWorkflow(file, defaultSystem)
 	if err != nil {
 		return nil, sayHowToNameSystem(err)
-	}
-	if problems := workflow.Unsupported(w); len(problems) > 0 {
-		return nil, &problemsError{file, w.Source, problems}
 	}
 	return w, nil
 }
