@@ -19,6 +19,7 @@ type entry struct {
 	unit   *workflow.Unit
 	with   json.RawMessage
 	told   bool // the step knows that it is to stop
+	asked  int  // and how often that was asked for
 	cancel context.CancelCauseFunc
 }
 
@@ -61,7 +62,7 @@ func continues(spec *workflow.StepSpec, with json.RawMessage) bool {
 func (x *Execution) enter(u *workflow.Unit, why workflow.WakeReason) {
 	inv := x.invocation(u, why)
 	ctx, cancel := context.WithCancelCause(x.ctx)
-	e := &entry{unit: u, told: inv.Stopping(), cancel: cancel}
+	e := &entry{unit: u, told: inv.Stopping(), asked: x.run.CancelRequests, cancel: cancel}
 	x.live[u] = e
 	with, err := u.Attempt().With.Load(x.blob)
 	if err != nil {
@@ -133,7 +134,11 @@ func (x *Execution) finish(e *entry, out Outcome) {
 		if stopping && out.kind != kindSuccess && out.kind != kindWait {
 			return
 		}
-		x.conclude(e.unit, e.told, e.with, out)
+		told := e.told
+		if spec := e.unit.Step.Step.Spec(); spec != nil && spec.SubWorkflow && e.asked < x.run.CancelRequests {
+			told = false // another request is one more for the run it waits for
+		}
+		x.conclude(e.unit, told, e.with, out)
 	})
 }
 
@@ -146,13 +151,17 @@ func (x *Execution) conclude(u *workflow.Unit, told bool, with json.RawMessage, 
 		x.watchLater(u, p.Topic)
 	case *workflow.AttemptFinished:
 		token := workflow.Token(x.run.Created.Nonce, u.Ref(), len(u.Attempts))
-		x.acts = append(x.acts, func() { x.forgetPrivate(token) })
+		child := x.childOf(u).created.ID
+		x.acts = append(x.acts, func() {
+			x.forgetPrivate(token)
+			x.kids.forget(child)
+		})
 	}
 }
 
 // watchLater watches a topic, if there is one, once the wait for it is durable.
 func (x *Execution) watchLater(u *workflow.Unit, topic string) {
-	if topic != "" && x.engine.cfg.Watcher != nil {
+	if x.canWatch(topic) {
 		x.acts = append(x.acts, func() { x.watch(u, topic) })
 	}
 }
@@ -160,7 +169,7 @@ func (x *Execution) watchLater(u *workflow.Unit, topic string) {
 // watch has the unit entered again when its topic has news.
 func (x *Execution) watch(u *workflow.Unit, topic string) {
 	x.unwatch(u)
-	stop := x.engine.cfg.Watcher.Watch(topic, u.Attempt().StartedAt, func() {
+	stop := x.watchTopic(u, topic, func() {
 		go x.send(func(x *Execution) {
 			if w, ok := x.watches[u]; ok && w.topic == topic && u.State == workflow.Waiting {
 				x.fired = append(x.fired, u)
@@ -227,7 +236,7 @@ func (x *Execution) invocation(u *workflow.Unit, why workflow.WakeReason) *Invoc
 	for key, value := range a.Checkpoints {
 		inv.checkpoints[key] = value
 	}
-	inv.submission = a.Submission.Clone()
+	inv.submission, inv.child = a.Submission.Clone(), x.childOf(u)
 	inv.owner = &attemptRecorder{x: x, unit: u, number: a.Number, token: inv.Token}
 	return inv
 }

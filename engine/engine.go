@@ -23,6 +23,8 @@ type Config struct {
 	// Admission lets runs start that belong to concurrency groups; without one they
 	// start at once.
 	Admission Admission
+	// Children says how the runs are executed that steps start.
+	Children Children
 	// Secrets resolves a secret by name.
 	Secrets func(name string) (string, error)
 	// Slots bounds how many attempts run at once in this process; default 64.
@@ -82,8 +84,8 @@ func NewRunID(now time.Time) workflow.RunID {
 	return workflow.RunID(ulid.MustNew(ulid.Timestamp(now), rand.Reader).String())
 }
 
-// Create makes a run of w durable, without starting it. The workflow's source
-// becomes the frozen definition. ID, Definition and Nonce of created are filled
+// Create makes a run of w durable, without starting it. The text of the workflow,
+// with those that its steps run, becomes the frozen definition. ID, Definition and Nonce of created are filled
 // in where they are empty. The inputs may take 32 KiB.
 func (e *Engine) Create(ctx context.Context, s workflow.Store, w *workflow.Workflow, created workflow.RunCreated) (*Execution, error) {
 	now := time.Now().UTC().Truncate(time.Millisecond)
@@ -97,9 +99,13 @@ func (e *Engine) Create(ctx context.Context, s workflow.Store, w *workflow.Workf
 		return nil, fmt.Errorf("the inputs of the run take %d bytes, and at most %d are kept with it: give large values as files", n, workflow.MaxInputBytes)
 	}
 	created.Workflow = w.Name
-	created.Definition = workflow.NewBlob(w.Source).Digest
+	frozen := w.Frozen()
+	created.Definition = workflow.NewBlob(frozen).Digest
 	var err error
-	if created.Concurrency, err = w.EvalMembership(&created, now); err != nil {
+	if created.Parent == nil { // else its groups do not count
+		created.Concurrency, err = w.EvalMembership(&created, now)
+	}
+	if err != nil {
 		return nil, err
 	}
 	first := []workflow.Event{{Seq: 1, At: now, Epoch: 1, Data: &created}}
@@ -107,7 +113,7 @@ func (e *Engine) Create(ctx context.Context, s workflow.Store, w *workflow.Workf
 	if err := workflow.Apply(run, &first[0]); err != nil {
 		return nil, err
 	}
-	history, err := s.Create(ctx, created.ID, w.Source, first, nil)
+	history, err := s.Create(ctx, created.ID, frozen, first, nil)
 	if err != nil {
 		return nil, fmt.Errorf("create run %s: %w", created.ID, err)
 	}

@@ -53,6 +53,7 @@ type Execution struct {
 
 	changes changes
 	private private
+	kids    kids
 }
 
 // message is something that happened outside the owner goroutine.
@@ -94,6 +95,7 @@ func (x *Execution) Run() *workflow.Run { return x.run }
 // called once.
 func (x *Execution) Drive(ctx context.Context) (err error) {
 	defer close(x.stopped)
+	defer x.kids.wait() // once they are told to stop
 	attempts, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(ErrStopping)
 	x.ctx = attempts
@@ -408,12 +410,18 @@ func (x *Execution) View(ctx context.Context) (workflow.RunView, error) {
 // Cancel asks for the run to be cancelled; the request is durable when it
 // returns. A second one also skips `finally`. Cancelling a run that is over does
 // nothing.
-func (x *Execution) Cancel(ctx context.Context, by string) error {
+func (x *Execution) Cancel(ctx context.Context, by string) error { return x.cancel(ctx, by, 0) }
+
+// cancel asks once more, or as often as there are fewer requests than that.
+func (x *Execution) cancel(ctx context.Context, by string, times int) error {
 	err := x.ask(ctx, func() {
-		if x.run.State.Terminal() {
+		if x.run.State.Terminal() || times > 0 && x.run.CancelRequests >= times {
 			return
 		}
 		x.emit(command{payload: &workflow.CancelRequested{By: by}})
+		for x.fatal == nil && x.run.CancelRequests < times {
+			x.emit(command{payload: &workflow.CancelRequested{By: by}})
+		}
 		x.acts = append(x.acts, x.interrupt)
 	})
 	if errors.Is(err, errNotDriven) && x.run.State.Terminal() {

@@ -46,6 +46,7 @@ type Invocation struct {
 
 	submission  *workflow.Submission
 	approval    *workflow.Approval
+	child       child
 	job         *workflow.JobObserved
 	checkpoints map[string]workflow.Body
 	earlier     []*workflow.Attempt
@@ -63,6 +64,8 @@ type recorder interface {
 	privatePath(token, name string) (string, error)
 	// inspect calls f with the folded run, which it must not keep.
 	inspect(ctx context.Context, f func(*workflow.Run)) error
+	startChild(ctx context.Context, c child) (*ChildRun, error)
+	stopChild(ctx context.Context, c child) (*ChildRun, error)
 	progress(Progress)
 }
 
