@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -15,7 +16,8 @@ const shortestPart = 4
 
 // Resolve finds the run a person means: a whole id, `last` for the newest, the
 // beginning or end of an id if only one run has it, or the name of a workflow
-// for its newest run. Ids are taken in any case; but what has a small letter is
+// for its newest run. Runs that others have started are the newest only if there
+// is no other. Ids are taken in any case; but what has a small letter is
 // first looked for among the workflows, because ids are printed in capitals.
 //
 // [workflow.ErrNotFound] names workflows there are, [workflow.ErrConflict] the
@@ -30,7 +32,7 @@ func (s *Store) Resolve(ctx context.Context, ref string) (workflow.RunID, error)
 	}
 	upper := strings.ToUpper(ref)
 	if ref == "last" {
-		return ids[0], nil
+		return s.newest(ctx, ids)
 	}
 	if slices.Contains(ids, workflow.RunID(upper)) {
 		return workflow.RunID(upper), nil
@@ -51,6 +53,20 @@ func (s *Store) Resolve(ctx context.Context, ref string) (workflow.RunID, error)
 	return "", fmt.Errorf("run %q: %w: there are runs of %s", ref, workflow.ErrNotFound, some(names))
 }
 
+// newest returns the newest run that no other one started; if there is none, the
+// newest.
+func (s *Store) newest(ctx context.Context, ids []workflow.RunID) (workflow.RunID, error) {
+	for _, id := range ids {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+		if summary, _ := s.summary(id); summary.Parent == nil { // also of one that cannot be read
+			return id, nil
+		}
+	}
+	return ids[0], nil
+}
+
 // parts returns the ids that begin or end in a text.
 func parts(ids []workflow.RunID, text string) (matches []workflow.RunID) {
 	if len(text) < shortestPart {
@@ -68,6 +84,7 @@ func parts(ids []workflow.RunID, text string) (matches []workflow.RunID) {
 // the workflows there are, the one that ran last first.
 func (s *Store) newestOf(ctx context.Context, ids []workflow.RunID, name string) (workflow.RunID, []string, error) {
 	var names []string
+	var child workflow.RunID
 	for _, id := range ids {
 		if err := ctx.Err(); err != nil {
 			return "", nil, err
@@ -76,14 +93,17 @@ func (s *Store) newestOf(ctx context.Context, ids []workflow.RunID, name string)
 		if err != nil {
 			continue // without its summary nobody knows its name
 		}
-		if summary.Workflow == name {
+		if summary.Workflow == name && summary.Parent == nil {
 			return id, nil, nil
+		}
+		if summary.Workflow == name {
+			child = cmp.Or(child, id)
 		}
 		if !slices.Contains(names, summary.Workflow) {
 			names = append(names, summary.Workflow)
 		}
 	}
-	return "", names, nil
+	return child, names, nil
 }
 
 // some prints the first few of a list.

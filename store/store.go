@@ -204,7 +204,7 @@ func (s *Store) furnish(h *history, frozen []byte, first []workflow.Event) error
 	}
 	summary := workflow.Summary{ID: h.id, State: workflow.RunQueued, CreatedAt: first[0].At, Units: map[workflow.State]int{}}
 	if c, ok := first[0].Data.(*workflow.RunCreated); ok {
-		summary.Workflow, summary.Trigger, summary.By, summary.Concurrency = c.Workflow, c.Trigger, c.By, c.Concurrency
+		summary.Workflow, summary.Trigger, summary.Parent, summary.By, summary.Concurrency = c.Workflow, c.Trigger, c.Parent, c.By, c.Concurrency
 	}
 	return writeJSON(h.dir, summaryName, summary)
 }
