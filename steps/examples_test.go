@@ -29,7 +29,7 @@ func (s *site) example(name string) *workflow.Workflow {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	w, problems := workflow.Load(name, text, s.library, workflow.CheckOptions{DefaultSystem: system})
+	w, problems := workflow.Load(name, text, s.library, workflow.CheckOptions{DefaultSystem: system, ReadFile: filesIn(examples)})
 	if len(problems) > 0 {
 		s.t.Fatal(problems)
 	}
@@ -97,7 +97,7 @@ func TestFails(t *testing.T) {
 
 func TestOtherExamples(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"files.yaml", "transfers.yaml", "objects.yaml", "jobs.yaml", "control.yaml", "status.yaml"} {
+	for _, name := range []string{"files.yaml", "transfers.yaml", "objects.yaml", "jobs.yaml", "control.yaml", "status.yaml", "experiment.yaml"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if r := example(t, newSite(t), name); r.State != workflow.RunSucceeded {

@@ -160,10 +160,16 @@ func (s *site) file(name, text string) string {
 	return path
 }
 
+// filesIn reads workflow files in a directory.
+func filesIn(dir string) func(string) ([]byte, error) {
+	return func(name string) ([]byte, error) { return os.ReadFile(filepath.Join(dir, name)) }
+}
+
 // engine executes with the site's library.
 func (s *site) engine() *engine.Engine {
 	return engine.New(engine.Config{
 		Library: s.library, Binder: s.library.Binder(), Watcher: s.library.Watcher(),
+		Children:   engine.Children{Store: s.store},
 		LogDir:     func(workflow.RunID) string { return s.logs },
 		PrivateDir: func(workflow.RunID) string { return s.private },
 		Observe: func(r *workflow.Run, _ []workflow.Event, _ []*workflow.Unit) {
