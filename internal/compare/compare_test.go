@@ -191,6 +191,20 @@ func TestLayout(t *testing.T) {
 	}
 }
 
+// TestFilesBelow: a difference in a file that a step runs is named with the file.
+func TestFilesBelow(t *testing.T) {
+	t.Parallel()
+	const head = "# fcflow: workflow files, each under a line with its size in bytes and its path\n"
+	with := func(child string) []byte {
+		return fmt.Appendf(nil, "%s# %d \"main.yaml\"\n%s\n# %d \"sub/one.yaml\"\n%s\n", head, len(frozen), frozen, len(child), child)
+	}
+	a, b := side(1), side(2)
+	a.Frozen, b.Frozen = with("name: one\ntimeout: 1h\n"), with("name: one\ntimeout: 2h\n")
+	if diff := cmp.Diff([]string{"sub/one.yaml timeout"}, compare.Runs(a, b).Definition.Changed); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestLive: a run that is driven has taken what it took so far, and one that is
 // interrupted nothing that is known.
 func TestLive(t *testing.T) {

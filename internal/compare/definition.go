@@ -1,14 +1,32 @@
 package compare
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/fcflow/fcflow/workflow"
 )
 
-// changedKeys names the keys of two workflow files that differ. Steps, and what
-// else in a list has an id, go by that.
+// changedKeys names the keys of two frozen workflows that differ, also those of the
+// files that their steps run.
 func changedKeys(a, b []byte) []string {
+	rootA, filesA := workflow.FrozenFiles(a)
+	rootB, filesB := workflow.FrozenFiles(b)
+	keys := changedIn(rootA, rootB)
+	for _, name := range union(filesA, filesB) {
+		if bytes.Equal(filesA[name], filesB[name]) {
+			continue
+		}
+		for _, key := range changedIn(filesA[name], filesB[name]) {
+			keys = append(keys, name+" "+key)
+		}
+	}
+	return keys
+}
+
+// changedIn names the keys of two workflow files that differ. Steps, and what else
+// in a list has an id, go by that.
+func changedIn(a, b []byte) []string {
 	x, problemsA := workflow.ParseTree(a)
 	y, problemsB := workflow.ParseTree(b)
 	if x == nil || y == nil || len(problemsA)+len(problemsB) > 0 {

@@ -67,8 +67,9 @@ type Finding struct {
 	Code     Code     `json:"code"`
 	Step     string   `json:"step,omitempty"` // empty: of the whole workflow
 	// Input is the input of the step that it is about; Pos where that stands in
-	// the file.
+	// the file, which is that of another workflow if File names one.
 	Input   string        `json:"input,omitempty"`
+	File    string        `json:"file,omitempty"`
 	Pos     *workflow.Pos `json:"pos,omitempty"`
 	Message string        `json:"message"`
 	Hint    string        `json:"hint,omitempty"`
@@ -82,7 +83,7 @@ func (p *Plan) add(s *Step, input string, f Finding) {
 	if s.Runs == No {
 		return
 	}
-	f.Step, f.Input = s.ID, input
+	f.Step, f.Input, f.File = s.ID, input, s.file
 	pos := s.step.Pos
 	at := s.step.With
 	for name := range strings.SplitSeq(input, ".") {

@@ -60,6 +60,7 @@ type Step struct {
 	AtRunTime []string `json:"at_run_time,omitempty"`
 
 	step    *workflow.Step
+	file    string  // where it stands, if another workflow runs it
 	before  []*Step // what has ended when it starts
 	account account // of transfers
 }
@@ -97,6 +98,7 @@ func Make(w *workflow.Workflow, o Options) *Plan {
 			made[i].after(made)
 			p.Steps = append(p.Steps, made[i])
 			p.sayOpen(made[i], r.failed)
+			p.addChild(made[i], &r)
 		}
 	}
 	return p

@@ -127,6 +127,9 @@ func (s *Step) mayFollow(did func(earlier, s *Step) bool) bool {
 // writesHere: steps of no system that name a directory or file here, as commands
 // do, and those that bring files.
 func writesHere(earlier, _ *Step) bool {
+	if earlier.step.Spec().SubWorkflow { // whose steps may do anything
+		return true
+	}
 	for _, f := range earlier.step.Spec().Inputs {
 		if f.Path == workflow.LocalPath && !f.Source {
 			return true
