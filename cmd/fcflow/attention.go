@@ -11,12 +11,20 @@ import (
 )
 
 // attention ends the drive of runs, where that is wanted, once nothing goes on
-// in them but waiting for a person.
+// in them, or in the runs that their steps have started, but waiting for a person.
 type attention struct {
 	wanted bool
 
 	mu    sync.Mutex
 	stops map[workflow.RunID]context.CancelCauseFunc
+	waits map[workflow.RunID]standing
+}
+
+// standing is what goes on in a run.
+type standing struct {
+	busy     bool // with something else than waiting for a person or another run
+	person   bool
+	children []workflow.RunID
 }
 
 func addExitOnAttention(c *cobra.Command, wanted *bool) {
@@ -29,7 +37,7 @@ func (t *attention) guard(ctx context.Context, id workflow.RunID) (context.Conte
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.stops == nil {
-		t.stops = map[workflow.RunID]context.CancelCauseFunc{}
+		t.stops, t.waits = map[workflow.RunID]context.CancelCauseFunc{}, map[workflow.RunID]standing{}
 	}
 	t.stops[id] = stop
 	return ctx, func() { stop(nil) }
@@ -37,25 +45,42 @@ func (t *attention) guard(ctx context.Context, id workflow.RunID) (context.Conte
 
 // observe is told of each commit of a run.
 func (t *attention) observe(run *workflow.Run) {
-	if !t.wanted || !needsAttention(run) {
+	if !t.wanted {
 		return
 	}
+	now := waits(run)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if stop := t.stops[run.ID]; stop != nil {
-		stop(engine.ErrAttention)
+	t.waits[run.ID] = now
+	for id, stop := range t.stops {
+		if t.needed(id) {
+			stop(engine.ErrAttention)
+		}
 	}
 }
 
-// needsAttention reports whether somebody must act for the run to go on.
-func needsAttention(run *workflow.Run) bool {
-	if run.Running() > 0 {
+// needed reports whether somebody must act for a run to go on.
+func (t *attention) needed(id workflow.RunID) bool {
+	w, known := t.waits[id]
+	if !known || w.busy {
 		return false
 	}
-	waiting := false
+	for _, child := range w.children {
+		if !t.needed(child) {
+			return false
+		}
+	}
+	return w.person || len(w.children) > 0
+}
+
+// waits looks at what goes on in a run.
+func waits(run *workflow.Run) (w standing) {
+	if run.Running() > 0 {
+		return standing{busy: true}
+	}
 	for _, s := range run.Steps {
 		if s.Count(workflow.Ready) > 0 {
-			return false
+			return standing{busy: true}
 		}
 		if s.Count(workflow.Waiting) == 0 {
 			continue
@@ -64,11 +89,16 @@ func needsAttention(run *workflow.Run) bool {
 			if u.State != workflow.Waiting {
 				continue
 			}
-			if !u.Wait.Reason.Person() || u.Attempt().Approval != nil {
-				return false
+			id, child := engine.ChildOf(u.Wait.Topic)
+			switch {
+			case child:
+				w.children = append(w.children, id)
+			case u.Wait.Reason.Person() && u.Attempt().Approval == nil:
+				w.person = true
+			default:
+				return standing{busy: true}
 			}
-			waiting = true
 		}
 	}
-	return waiting
+	return w
 }

@@ -286,26 +286,31 @@ func checkPinned(s *settings.Settings, pinned workflow.Profile) error {
 	return withHint(fmt.Errorf("%w: the run belongs to %s, the settings name %s", engine.ErrConflict, pinned.URL, now), "%s", hint)
 }
 
-// needsService reports whether a step of the workflow runs on a system.
+// needsService reports whether a step of the workflow, or of one that it runs, is
+// for a system.
 func needsService(w *workflow.Workflow) bool {
-	if w.NeedsDefaultSite() {
-		return true
-	}
-	for _, s := range w.AllSteps() {
-		if s.Remote() {
+	for _, w := range w.WithChildren() {
+		if w.NeedsDefaultSite() {
 			return true
+		}
+		for _, s := range w.AllSteps() {
+			if s.Remote() {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// usesObjects reports whether a step of the workflow works on an object store;
-// a sandbox has one of its own.
+// usesObjects reports whether a step of the workflow, or of one that it runs, works
+// on an object store; a sandbox has one of its own.
 func usesObjects(w *workflow.Workflow) bool {
-	for _, s := range w.AllSteps() {
-		if spec := s.Spec(); spec != nil {
-			if _, ok := spec.Input("path_style"); ok {
-				return true
+	for _, w := range w.WithChildren() {
+		for _, s := range w.AllSteps() {
+			if spec := s.Spec(); spec != nil {
+				if _, ok := spec.Input("path_style"); ok {
+					return true
+				}
 			}
 		}
 	}
@@ -337,5 +342,5 @@ func systemsOf(w *workflow.Workflow, created workflow.RunCreated) []string {
 			systems = append(systems, name)
 		}
 	}
-	return systems
+	return systems // those of the workflows that it runs are added when these begin
 }

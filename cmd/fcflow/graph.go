@@ -103,7 +103,11 @@ func (a *app) graphOfFile(file string) (*graph, error) {
 	}
 	g := &graph{name: w.Name}
 	for _, s := range w.AllSteps() {
-		g.nodes = append(g.nodes, graphNode{id: s.ID, name: s.Name, uses: s.Uses, finally: s.Finally, needs: s.WaitsFor()})
+		uses := s.Uses
+		if child := s.Child(); child != nil {
+			uses += " " + child.Name
+		}
+		g.nodes = append(g.nodes, graphNode{id: s.ID, name: s.Name, uses: uses, finally: s.Finally, needs: s.WaitsFor()})
 	}
 	return g, nil
 }

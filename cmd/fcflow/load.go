@@ -25,15 +25,15 @@ func (a *app) loadWorkflow(file, defaultSystem string) (*workflow.Workflow, erro
 	if err != nil {
 		return nil, err
 	}
-	w, problems := workflow.Load(file, source, a.catalogue, workflow.CheckOptions{DefaultSystem: defaultSystem, Version: releaseName()})
+	options := workflow.CheckOptions{DefaultSystem: defaultSystem, Version: releaseName(), ReadFile: readerFrom(filepath.Dir(file))}
+	if options.Dir, err = filepath.Abs(filepath.Dir(file)); err != nil {
+		return nil, err
+	}
+	w, problems := workflow.Load(file, source, a.catalogue, options)
 	if w != nil {
+		source = w.Source
 		problems = append(problems, scheduler.Check(w)...)
-		slices.SortStableFunc(problems, func(p, q workflow.Problem) int {
-			if p.Pos.Line != q.Pos.Line {
-				return p.Pos.Line - q.Pos.Line
-			}
-			return p.Pos.Column - q.Pos.Column
-		})
+		slices.SortStableFunc(problems, workflow.Problem.Compare)
 	}
 	if len(problems) > 0 {
 		return nil, &problemsError{file, source, problems}
@@ -65,6 +65,24 @@ func readWorkflow(file string) ([]byte, error) {
 		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
 	return source, nil
+}
+
+// readerFrom reads the workflow files that one in a directory names.
+func readerFrom(dir string) func(string) ([]byte, error) {
+	return func(path string) ([]byte, error) {
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
+			return nil, errors.New("is no file")
+		}
+		return io.ReadAll(io.LimitReader(f, maxWorkflowBytes+1))
+	}
 }
 
 // nearFile finds the workflow file that somebody meant who named one that does

@@ -159,8 +159,8 @@ func (a *app) sayMissing(s *settings.Settings, w *workflow.Workflow, profile wor
 			Hint: "set FIRECREST_URL, choose a --profile, or run it with --sandbox",
 		})
 	}
-	for _, secret := range w.Secrets {
-		if _, err := s.Secret(secret.Name); err != nil {
+	for _, name := range secretsOf(w) {
+		if _, err := s.Secret(name); err != nil {
 			p.Add(plan.Finding{Severity: plan.Error, Code: plan.SecretMissing, Message: err.Error()})
 		}
 	}
@@ -259,7 +259,7 @@ func (v *service) matchThere(ctx context.Context, at plan.RemotePath) plan.Seen 
 func (a *app) checkFiles(s *settings.Settings, w *workflow.Workflow, created workflow.RunCreated) error {
 	var problems workflow.Problems
 	for _, f := range a.makePlan(s, w, created).Of(plan.Error) {
-		p := workflow.Problem{Code: workflow.ProblemCode(f.Code), Message: f.Message, Hint: f.Hint}
+		p := workflow.Problem{Code: workflow.ProblemCode(f.Code), File: f.File, Message: f.Message, Hint: f.Hint}
 		if f.Pos != nil {
 			p.Pos = *f.Pos
 		}

@@ -134,6 +134,9 @@ func (a *app) printFindings(severity plan.Severity, findings []plan.Finding) {
 		}
 		if f.Pos != nil && severity != plan.Unknown {
 			place = fmt.Sprintf("line %d, %s", f.Pos.Line, place)
+			if f.File != "" {
+				place = f.File + " " + place
+			}
 		}
 		out.Println(console.Text{S: "  " + look.symbol + " ", Style: look.style}, console.Say(place+f.Message))
 		if f.Hint != "" {

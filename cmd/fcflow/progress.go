@@ -49,6 +49,7 @@ type activity struct {
 // total is a run as its last line shows it.
 type total struct {
 	name        string
+	above       string // the steps that it runs for, as "prep › "; "" if nobody shows them
 	done, units int
 	counted     time.Time
 	started     time.Time
@@ -156,6 +157,9 @@ func (p *progress) observe(run *workflow.Run, events []workflow.Event, changed [
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.total(run.ID, run.Workflow.Name)
+	if t.above == "" {
+		t.above = p.above(run)
+	}
 	if t.started.IsZero() {
 		t.started = run.StartedAt
 	}
@@ -174,7 +178,7 @@ func (p *progress) observe(run *workflow.Run, events []workflow.Event, changed [
 		}
 	}
 	for _, e := range events {
-		if c, ok := e.Data.(*workflow.CancelRequested); ok {
+		if c, ok := e.Data.(*workflow.CancelRequested); ok && !fromParent(run, c) {
 			p.add(p.stamp(e.At, console.State("cancelled"), console.Say(" asked for by "+c.By)))
 		}
 	}
@@ -219,6 +223,28 @@ func (p *progress) queued(id workflow.RunID, name, text string) {
 	}
 }
 
+// above are the steps for which a run was started, if they are shown here.
+func (p *progress) above(run *workflow.Run) string {
+	parent := run.Created.Parent
+	if parent == nil || p.totals[parent.Run] == nil {
+		return ""
+	}
+	return p.totals[parent.Run].above + parent.Unit().String() + " › "
+}
+
+// fromParent reports whether a cancel is but the consequence of another.
+func fromParent(run *workflow.Run, c *workflow.CancelRequested) bool {
+	return run.Created.Parent != nil && c.By == "run "+string(run.Created.Parent.Run)
+}
+
+// label is how an instance is named among the others that are shown.
+func (p *progress) label(key unitKey) string {
+	if t := p.totals[key.run]; t != nil {
+		return t.above + key.unit.String()
+	}
+	return key.unit.String()
+}
+
 func countUnits(run *workflow.Run) (done, all int) {
 	for _, s := range run.Steps {
 		all += len(s.Units)
@@ -236,7 +262,7 @@ func (p *progress) unit(run workflow.RunID, u *workflow.Unit, at time.Time) {
 	key := unitKey{run, u.Ref()}
 	if u.State.Done() {
 		delete(p.active, key)
-		p.add(p.finished(at, u))
+		p.add(p.finished(at, key, u))
 		return
 	}
 	if u.State != workflow.Running && u.State != workflow.Waiting {
@@ -248,7 +274,7 @@ func (p *progress) unit(run workflow.RunID, u *workflow.Unit, at time.Time) {
 		now = &activity{order: u.Step.Step.Index, attempt: attempt.Number, since: attempt.StartedAt}
 		p.active[key] = now
 		if !p.out.Terminal() {
-			p.add(p.line(at, u, console.State("running"), attemptNote(attempt.Number)))
+			p.add(p.line(at, key, console.State("running"), attemptNote(attempt.Number)))
 		}
 	}
 	now.symbol, now.passing = console.Symbol(string(u.State)), ""
@@ -264,7 +290,7 @@ func (p *progress) unit(run workflow.RunID, u *workflow.Unit, at time.Time) {
 	}
 	now.text = text
 	if !p.out.Terminal() || u.State == workflow.Waiting && loud(u.Wait.Reason) {
-		p.add(p.line(at, u, console.State(string(u.State)), text))
+		p.add(p.line(at, key, console.State(string(u.State)), text))
 	}
 }
 
@@ -334,7 +360,7 @@ func failureWords(a *workflow.Attempt) string {
 }
 
 // finished is the line of an instance that is done.
-func (p *progress) finished(at time.Time, u *workflow.Unit) console.Line {
+func (p *progress) finished(at time.Time, key unitKey, u *workflow.Unit) console.Line {
 	var facts []string
 	if a := u.Attempt(); a != nil && !a.EndedAt.IsZero() {
 		facts = append(facts, console.Duration(a.EndedAt.Sub(a.StartedAt)))
@@ -342,11 +368,11 @@ func (p *progress) finished(at time.Time, u *workflow.Unit) console.Line {
 	if u.Cause != "" {
 		facts = append(facts, strings.TrimSuffix(fmt.Sprintf("%s: %s", u.Cause, firstLine(u.Message)), ": "))
 	}
-	return p.line(at, u, console.State(string(u.State)), strings.Join(facts, "  "))
+	return p.line(at, key, console.State(string(u.State)), strings.Join(facts, "  "))
 }
 
-func (p *progress) line(at time.Time, u *workflow.Unit, state console.Text, text string) console.Line {
-	line := []console.Text{state, console.Say(pad(state.S, 12) + "  "), {S: u.Ref().String(), Style: console.Bold}}
+func (p *progress) line(at time.Time, key unitKey, state console.Text, text string) console.Line {
+	line := []console.Text{state, console.Say(pad(state.S, 12) + "  "), {S: p.label(key), Style: console.Bold}}
 	if text != "" {
 		line = append(line, console.Say("  "+text))
 	}
@@ -405,7 +431,7 @@ func (p *progress) region(now time.Time) []console.Line {
 		lines = append(lines, p.activeLine(key, now))
 	}
 	for _, id := range slices.Sorted(maps.Keys(p.totals)) {
-		if t := p.totals[id]; !t.ended {
+		if t := p.totals[id]; !t.ended && t.above == "" {
 			if t.queued != "" {
 				lines = append(lines, console.Line{console.State("queued"), {S: fmt.Sprintf("  %s %s  %s", t.name, shortID(id), t.queued), Style: console.Dim}})
 				continue
@@ -431,7 +457,7 @@ func (p *progress) activeLine(key unitKey, now time.Time) console.Line {
 	if note := attemptNote(a.attempt); note != "" {
 		text = strings.TrimSuffix(note+", "+text, ", ")
 	}
-	ref := key.unit.String()
+	ref := p.label(key)
 	return console.Line{
 		a.symbol, console.Say(" "), {S: ref, Style: console.Bold},
 		console.Say(pad(ref, 16) + "  " + fmt.Sprintf("%7s", console.Duration(now.Sub(a.since))) + "  "), {S: text, Style: console.Dim},

@@ -164,6 +164,8 @@ func region(show *progress, now time.Time) []string {
 	return got
 }
 
+// TestNeedsAttention: a run that waits for a person needs one, and so does a run
+// that waits for nothing but such a run.
 func TestNeedsAttention(t *testing.T) {
 	t.Parallel()
 	show := newProgress(console.Plain(nil, new(bytes.Buffer), new(bytes.Buffer)).Err, true, shortID)
@@ -171,7 +173,8 @@ func TestNeedsAttention(t *testing.T) {
 	tell := newTeller(t, show)
 	check := func(want bool) {
 		t.Helper()
-		if got := needsAttention(tell.run); got != want {
+		a := attention{waits: map[workflow.RunID]standing{"tell": waits(tell.run), "parent": {children: []workflow.RunID{"tell"}}}}
+		if got := a.needed("tell"); got != want || a.needed("parent") != want {
 			t.Errorf("after event %d: needs attention %v, want %v", tell.run.Seq, got, want)
 		}
 	}
@@ -194,11 +197,11 @@ func TestNeedsAnAnswer(t *testing.T) {
 	tell.run.Steps[0].Step.Uses = "approve"
 	tell.event("prepare", 1, &workflow.AttemptStarted{})
 	tell.event("prepare", 1, &workflow.AttemptWaiting{Reason: workflow.WaitApproval, Message: "Sure?"})
-	if !needsAttention(tell.run) {
+	if a := (attention{waits: map[workflow.RunID]standing{"": waits(tell.run)}}); !a.needed("") {
 		t.Error("nobody is needed while it asks")
 	}
 	tell.event("prepare", 1, &workflow.ApprovalGiven{By: "ada"})
-	if needsAttention(tell.run) {
+	if a := (attention{waits: map[workflow.RunID]standing{"": waits(tell.run)}}); a.needed("") {
 		t.Error("somebody is needed after the answer")
 	}
 	show.close()

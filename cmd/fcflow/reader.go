@@ -70,6 +70,43 @@ type shownRun struct {
 	NodeHours *float64 `json:"node_hours,omitempty"`
 	// WaitsFor is the concurrency group in which a queued run waits for a place.
 	WaitsFor *waitsFor `json:"waits_for,omitempty"`
+	// Children are the runs that the newest attempts of its steps have started.
+	Children []shownRun             `json:"children,omitempty"`
+	places   map[workflow.RunID]int // of Children
+}
+
+// child finds a run among Children; nil if it is not there.
+func (r *shownRun) child(id workflow.RunID) *shownRun {
+	if i, ok := r.places[id]; ok {
+		return &r.Children[i]
+	}
+	return nil
+}
+
+// addChildren adds the runs that steps of a run have started, and what these have.
+// One that is not there, any more or yet, is left out.
+func (a *app) addChildren(ctx context.Context, st *store.Store, run *shownRun) error {
+	run.places = map[workflow.RunID]int{}
+	for _, s := range run.Steps {
+		for _, u := range s.Instances {
+			if len(u.Attempts) == 0 || u.Attempts[len(u.Attempts)-1].Child == "" {
+				continue
+			}
+			child, err := a.view(ctx, st, u.Attempts[len(u.Attempts)-1].Child)
+			if errors.Is(err, workflow.ErrNotFound) {
+				continue
+			}
+			if err == nil {
+				err = a.addChildren(ctx, st, &child)
+			}
+			if err != nil {
+				return err
+			}
+			run.places[child.ID] = len(run.Children)
+			run.Children = append(run.Children, child)
+		}
+	}
+	return nil
 }
 
 func shown(view workflow.RunView, interrupted, live bool) shownRun {

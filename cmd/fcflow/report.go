@@ -122,6 +122,9 @@ func (a *app) printFailure(out *console.Stream, v *workflow.RunView, u *workflow
 	if n := len(u.Attempts); n > 0 && (u.Attempts[n-1].JobID != "" || u.Attempts[n-1].Tail != "") {
 		fact("next", fmt.Sprintf("fcflow runs logs %s %s", a.refer(v.ID), shellQuote(ref.String())))
 	}
+	if n := len(u.Attempts); n > 0 && u.Attempts[n-1].Child != "" {
+		fact("next", "fcflow runs show "+a.refer(u.Attempts[n-1].Child))
+	}
 }
 
 func unitRef(u *workflow.UnitView) workflow.UnitRef {
@@ -171,10 +174,16 @@ func (a *app) sayInterrupted(v *workflow.RunView) {
 			if u.State.Done() || len(u.Attempts) == 0 {
 				continue
 			}
-			if last := u.Attempts[len(u.Attempts)-1]; last.JobID != "" && last.EndedAt.IsZero() {
-				if jobs++; jobs <= shownOfFolded {
-					a.note("  %s goes on: job %s", unitRef(u), jobFact(&last))
-				}
+			last := u.Attempts[len(u.Attempts)-1]
+			if last.JobID == "" && last.Child == "" || !last.EndedAt.IsZero() {
+				continue
+			}
+			switch jobs++; {
+			case jobs > shownOfFolded:
+			case last.Child != "":
+				a.note("  %s stays as it is, too: run %s, whose jobs go on", unitRef(u), shortID(last.Child))
+			default:
+				a.note("  %s goes on: job %s", unitRef(u), jobFact(&last))
 			}
 		}
 	}
@@ -194,7 +203,11 @@ func (a *app) sayAttention(v *workflow.RunView) {
 	}
 	for i := range v.Steps {
 		for j := range v.Steps[i].Instances {
-			if u := &v.Steps[i].Instances[j]; u.Wait != nil && u.Wait.Reason == workflow.WaitAttention {
+			u := &v.Steps[i].Instances[j]
+			if u.Wait != nil && u.Wait.Reason == workflow.WaitChild {
+				a.note("  %s: %s; look at it: fcflow runs show %s", unitRef(u), u.Wait.Message, a.refer(u.Attempts[len(u.Attempts)-1].Child))
+			}
+			if u.Wait != nil && u.Wait.Reason == workflow.WaitAttention {
 				a.note("  %s: %s", unitRef(u), u.Wait.Message)
 				a.note("    the evidence: fcflow runs why %s %s", a.refer(v.ID), shellQuote(unitRef(u).String()))
 				if u.Unknown {

@@ -162,6 +162,9 @@ func (a *app) resolveHere(ctx context.Context, f *effect, noWait bool) error {
 	driveCtx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	e.observed = func(run *workflow.Run, events []workflow.Event) {
+		if run.ID != x.ID() { // one that a step of it has started
+			return
+		}
 		for _, event := range events {
 			f.note(event)
 		}

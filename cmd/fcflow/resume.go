@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -154,6 +155,17 @@ func (e *session) open(ctx context.Context, history workflow.History) (*engine.E
 	return x, nil
 }
 
+// interrupted lists what can be resumed by itself: not the runs that are
+// continued by their parents.
+func (e *session) interrupted(ctx context.Context) ([]store.Listed, error) {
+	unfinished := map[workflow.RunID]bool{}
+	all, _, err := e.store.Recent(ctx, 0, func(l store.Listed) bool {
+		unfinished[l.ID] = !l.State.Terminal()
+		return l.Interrupted
+	})
+	return slices.DeleteFunc(all, func(l store.Listed) bool { return l.Parent != nil && unfinished[l.Parent.Run] }), err
+}
+
 // runResumeAll continues every interrupted run in one process. A run that cannot
 // be taken does not keep the others from going on.
 func runResumeAll(ctx context.Context, a *app, o resumeOptions) error {
@@ -166,7 +178,7 @@ func runResumeAll(ctx context.Context, a *app, o resumeOptions) error {
 		return err
 	}
 	e.attention.wanted = o.exitOnAttention
-	interrupted, _, err := e.store.Recent(ctx, 0, func(l store.Listed) bool { return l.Interrupted })
+	interrupted, err := e.interrupted(ctx)
 	if err != nil {
 		return errors.Join(err, e.close())
 	}

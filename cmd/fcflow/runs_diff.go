@@ -102,7 +102,7 @@ func (a *app) side(ctx context.Context, st *store.Store, id workflow.RunID) (*co
 	if live {
 		s.Now = time.Now()
 	}
-	s.View, s.Created, s.Frozen = run.Describe(), run.Created, run.Workflow.Source
+	s.View, s.Created, s.Frozen = run.Describe(), run.Created, run.Workflow.Frozen()
 	values := kept{}
 	values.add(run.Outputs, &s.View.Outputs)
 	values.addInputs(run, s.View.Steps)

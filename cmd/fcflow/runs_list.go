@@ -16,6 +16,7 @@ type runsListOptions struct {
 	limit    int
 	state    choice
 	workflow string
+	children bool
 	output   output
 }
 
@@ -34,6 +35,7 @@ func newRunsListCommand(a *app) *cobra.Command {
 	addChoice(c, &o.state, "state", "only runs in this state")
 	c.Flags().StringVar(&o.workflow, "workflow", "", "only runs of the workflow of this `NAME`")
 	completeFlag(c, "workflow", a.completeWorkflows)
+	c.Flags().BoolVar(&o.children, "children", false, "also runs that steps of other runs started")
 	o.output.add(c)
 	return a.command(c, func(c *cobra.Command, _ []string) error { return runRunsList(c.Context(), a, o) })
 }
@@ -54,7 +56,7 @@ func runRunsList(ctx context.Context, a *app, o runsListOptions) error {
 		return err
 	}
 	found, scanned, err := st.Recent(ctx, o.limit, func(l store.Listed) bool {
-		return (o.state.value == "" || displayed(l) == o.state.value) && (o.workflow == "" || l.Workflow == o.workflow)
+		return (l.Parent == nil || o.children) && (o.state.value == "" || displayed(l) == o.state.value) && (o.workflow == "" || l.Workflow == o.workflow)
 	})
 	if err != nil {
 		return err

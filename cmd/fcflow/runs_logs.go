@@ -96,8 +96,14 @@ func runRunsLogs(ctx context.Context, a *app, o runsLogsOptions) (err error) {
 			return err
 		}
 	}
-	if p.printed == 0 {
-		a.note("no output is kept of that")
+	if p.printed > 0 {
+		return nil
+	}
+	a.note("no output is kept of that")
+	if o.step != "" {
+		if attempt, found := chosenAttempt(units[0], o.attempt); found && attempt.Child != "" {
+			a.note("it has a run of its own: fcflow runs logs %s", a.refer(attempt.Child))
+		}
 	}
 	if o.follow && view.Interrupted {
 		a.note("nobody drives run %s; continue it: fcflow resume %s", shortID(id), a.refer(id))

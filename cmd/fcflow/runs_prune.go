@@ -45,8 +45,9 @@ func newRunsPruneCommand(a *app) *cobra.Command {
 --older-than, but for the newest --keep of each workflow. At least one of the two
 is needed; with both, a run goes only if both let it go.
 
-Runs that failed or are not over stay, and so do the runs of sub-workflows, remote
-directories and downloaded files. Look at what would go with --dry-run.`,
+Runs that failed or are not over stay, and so do remote directories and downloaded
+files. Runs that steps of others have started go with these. Look at what would go
+with --dry-run.`,
 		Example: "  fcflow runs prune --older-than 90d --dry-run\n  fcflow runs prune --keep 100 --workflow nightly",
 	}
 	c.Flags().Var(&o.olderThan, "older-than", "runs that ended longer ago than this, such as 36h or 90d")
@@ -113,7 +114,7 @@ func (a *app) pruneAll(ctx context.Context, st *store.Store, runs []store.Listed
 			continue
 		}
 		if err == nil {
-			err = st.Delete(ctx, l.ID)
+			err = a.deleteTree(ctx, st, l.ID)
 		}
 		switch {
 		case err == nil:

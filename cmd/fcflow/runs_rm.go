@@ -33,7 +33,10 @@ it is deleted only with --force, which says what they are. "fcflow cancel" ends 
 
 --remote deletes the run's remote directories first, with everything that its jobs
 have left there. It refuses a directory that is not below remote_root, is not named
-after the run, or is claimed for another one.`,
+after the run, or is claimed for another one.
+
+The runs that steps of a run have started go first, and if one of them cannot go,
+the run stays.`,
 		Example: "  fcflow runs rm K3X9QZ\n  fcflow runs rm last --remote",
 	}
 	c.ValidArgsFunction = func(c *cobra.Command, _ []string, text string) ([]string, cobra.ShellCompDirective) {
@@ -89,6 +92,15 @@ func (a *app) remove(ctx context.Context, st *store.Store, id workflow.RunID, o 
 	over := summary.Err == nil && summary.State.Terminal()
 	if !over {
 		if err := a.forget(ctx, st, id, o.force); err != nil {
+			return err
+		}
+	}
+	children, err := a.startedBy(ctx, st, id)
+	if err != nil && !o.force {
+		return err
+	}
+	for _, child := range children {
+		if err := a.remove(ctx, st, child, o); err != nil {
 			return err
 		}
 	}

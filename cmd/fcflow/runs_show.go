@@ -52,6 +52,9 @@ func runRunsShow(ctx context.Context, a *app, o runsShowOptions) error {
 		return err
 	}
 	view.WaitsFor = waiting(ctx, st, view.Summary)
+	if err := a.addChildren(ctx, st, &view); err != nil {
+		return err
+	}
 	if o.output.format() == formatText {
 		a.printRun(&view, o.all, time.Now())
 		return nil
@@ -111,6 +114,9 @@ func (a *app) printRun(v *shownRun, all bool, now time.Time) {
 	}
 	fact("by", console.Say(v.By))
 	fact("rerun of", console.Say(string(v.RerunOf)))
+	if p := v.Parent; p != nil {
+		fact("parent", console.Say(fmt.Sprintf("%s of run %s", p.Unit(), p.Run)))
+	}
 	fact("service", console.Say(serviceName(v.Profile)))
 	for _, s := range v.Sites {
 		fact("system", console.Say(fmt.Sprintf("%s as %s in %s", s.System, s.User, s.RemoteDir)))
@@ -124,7 +130,7 @@ func (a *app) printRun(v *shownRun, all bool, now time.Time) {
 	}
 	if len(v.Steps) > 0 {
 		out.Println()
-		out.Table([]string{"STEP", "USES", "STATE", "TOOK", "JOB", "NOTE"}, stepRows(v.Steps, all, v.Live, now))
+		out.Table([]string{"STEP", "USES", "STATE", "TOOK", "JOB", "NOTE"}, stepRows(v, all, now))
 	}
 	a.printUnknown(v, now)
 	a.printQuestions(v)
@@ -171,17 +177,19 @@ func serviceName(p workflow.Profile) string {
 	return name
 }
 
-func unitRows(s *workflow.StepView, units []workflow.UnitView, live bool, now time.Time) [][]console.Text {
+// unitRows is a row for each of some instances of a step, and below it, further in,
+// those of the run that it started.
+func unitRows(v *shownRun, s *workflow.StepView, units []workflow.UnitView, all bool, now time.Time) [][]console.Text {
 	var rows [][]console.Text
 	for _, u := range units {
-		job, length := "", ""
+		job, length, child := "", "", workflow.RunID("")
 		if n := len(u.Attempts); n > 0 {
 			last := u.Attempts[n-1]
-			job = last.JobID
+			job, child = last.JobID, last.Child
 			switch {
 			case !last.EndedAt.IsZero():
 				length = console.Duration(last.EndedAt.Sub(last.StartedAt))
-			case live:
+			case v.Live:
 				length = console.Duration(now.Sub(last.StartedAt))
 			}
 		}
@@ -189,6 +197,9 @@ func unitRows(s *workflow.StepView, units []workflow.UnitView, live bool, now ti
 			console.Say(unitRef(&u).String()), console.Say(s.Uses), console.State(string(u.State)),
 			console.Say(length), console.Say(job), console.Say(unitNote(&u)),
 		})
+		if below := v.child(child); below != nil {
+			rows = append(rows, indented(stepRows(below, all, now))...)
+		}
 	}
 	return rows
 }

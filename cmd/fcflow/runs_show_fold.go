@@ -17,9 +17,9 @@ const (
 
 // stepRows are the lines of a table of steps. A step with many instances is folded
 // to one line with their number in each state, and those that want a look.
-func stepRows(steps []workflow.StepView, all, live bool, now time.Time) [][]console.Text {
+func stepRows(v *shownRun, all bool, now time.Time) [][]console.Text {
 	var rows [][]console.Text
-	for _, s := range steps {
+	for _, s := range v.Steps {
 		switch n := len(s.Instances); {
 		case n == 0:
 			note := "its instances are not known yet"
@@ -28,12 +28,20 @@ func stepRows(steps []workflow.StepView, all, live bool, now time.Time) [][]cons
 			}
 			rows = append(rows, stepRow(&s, note))
 		case n <= foldAbove || all:
-			rows = append(rows, unitRows(&s, s.Instances, live, now)...)
+			rows = append(rows, unitRows(v, &s, s.Instances, all, now)...)
 		default:
 			rows = append(rows, stepRow(&s, fmt.Sprintf("%d instances: %s", n, tally(states(s.Instances)))))
 			looked := slices.DeleteFunc(slices.Clone(s.Instances), func(u workflow.UnitView) bool { return !wantsALook(&u) })
-			rows = append(rows, unitRows(&s, looked[:min(len(looked), shownOfFolded)], live, now)...)
+			rows = append(rows, unitRows(v, &s, looked[:min(len(looked), shownOfFolded)], all, now)...)
 		}
+	}
+	return rows
+}
+
+// indented moves rows in.
+func indented(rows [][]console.Text) [][]console.Text {
+	for _, row := range rows {
+		row[0].S = "  " + row[0].S
 	}
 	return rows
 }

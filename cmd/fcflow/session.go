@@ -134,6 +134,7 @@ func (e *session) newEngine(s *settings.Settings, v *service) *engine.Engine {
 			}
 		},
 		Progress: e.progress.passing,
+		Children: e.children(v),
 	}
 	config.Watcher = v.library.Watcher() // also of files on this machine
 	if v.client != nil {
@@ -147,6 +148,10 @@ func (e *session) newEngine(s *settings.Settings, v *service) *engine.Engine {
 func (e *session) drive(ctx context.Context, x *engine.Execution) error {
 	ctx, done := e.attention.guard(ctx, x.ID())
 	defer done()
+	return e.execute(ctx, x)
+}
+
+func (e *session) execute(ctx context.Context, x *engine.Execution) error {
 	e.owned.add(x)
 	err := x.Drive(ctx)
 	return errors.Join(err, e.store.PutSummary(x.ID(), x.Run().Summarize()))
@@ -193,6 +198,12 @@ func (o *owned) release(x *engine.Execution) error {
 	return x.Close()
 }
 
+func (o *owned) remove(id workflow.RunID) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.runs, id)
+}
+
 // List implements server.Runs.
 func (o *owned) List(ctx context.Context) ([]workflow.Summary, error) {
 	o.mu.Lock()
@@ -234,12 +245,13 @@ func (o *owned) close() error {
 	return errors.Join(errs...)
 }
 
-// checkSecrets makes sure that every secret a workflow declares has a value
-// before anything starts, and masks the values in whatever is printed.
+// checkSecrets makes sure that every secret which a workflow declares, or one that
+// it runs, has a value before anything starts, and masks the values in whatever is
+// printed.
 func (a *app) checkSecrets(s *settings.Settings, w *workflow.Workflow) error {
 	var errs []error
-	for _, secret := range w.Secrets {
-		value, err := s.Secret(secret.Name)
+	for _, name := range secretsOf(w) {
+		value, err := s.Secret(name)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -256,15 +268,28 @@ func (a *app) maskSecrets(ctx context.Context, st *store.Store, s *settings.Sett
 	if err != nil {
 		return // a run that is not there has no output either
 	}
-	w, _ := workflow.Parse("workflow.yaml", source)
+	w, _ := workflow.Load("workflow.yaml", source, a.catalogue, workflow.CheckOptions{})
 	if w == nil {
 		return
 	}
-	for _, secret := range w.Secrets {
-		if value, err := s.Secret(secret.Name); err == nil {
+	for _, name := range secretsOf(w) {
+		if value, err := s.Secret(name); err == nil {
 			a.streams.Secrets.Add(value)
 		}
 	}
+}
+
+// secretsOf lists the secrets of a workflow and of those that it runs.
+func secretsOf(w *workflow.Workflow) []string {
+	var names []string
+	for _, w := range w.WithChildren() {
+		for _, secret := range w.Secrets {
+			if !slices.Contains(names, secret.Name) {
+				names = append(names, secret.Name)
+			}
+		}
+	}
+	return names
 }
 
 // conclude turns the end of a drive into the end of a command, and says on

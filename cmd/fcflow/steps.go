@@ -116,7 +116,7 @@ func describeStepType(s workflow.StepSpec) stepType {
 	return stepType{
 		Name: s.Name, Group: s.Group, Summary: s.Summary, Doc: s.Doc, Version: s.Version, Remote: s.Remote,
 		Idempotent: s.Idempotent, Resumable: s.Resumable, Fenced: s.Fenced,
-		Inputs: describeFields(s.Inputs), Outputs: describeFields(s.Outputs), Dynamic: s.DynamicOutputs != nil,
+		Inputs: describeFields(s.Inputs), Outputs: describeFields(s.Outputs), Dynamic: s.DynamicOutputs != nil || s.SubWorkflow,
 		Causes: append([]workflow.Cause{}, s.Causes...), Example: s.Example,
 	}
 }
