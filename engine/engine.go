@@ -88,6 +88,11 @@ func NewRunID(now time.Time) workflow.RunID {
 // with those that its steps run, becomes the frozen definition. ID, Definition and Nonce of created are filled
 // in where they are empty. The inputs may take 32 KiB.
 func (e *Engine) Create(ctx context.Context, s workflow.Store, w *workflow.Workflow, created workflow.RunCreated) (*Execution, error) {
+	return e.create(ctx, s, w, created, nil)
+}
+
+// create makes a run that begins with what begin adds to it, in the same commit.
+func (e *Engine) create(ctx context.Context, s workflow.Store, w *workflow.Workflow, created workflow.RunCreated, begin *imports) (*Execution, error) {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	if created.ID == "" {
 		created.ID = NewRunID(now)
@@ -113,7 +118,11 @@ func (e *Engine) Create(ctx context.Context, s workflow.Store, w *workflow.Workf
 	if err := workflow.Apply(run, &first[0]); err != nil {
 		return nil, err
 	}
-	history, err := s.Create(ctx, created.ID, frozen, first, nil)
+	more, blobs, err := begin.into(run, now)
+	if err != nil {
+		return nil, fmt.Errorf("create run %s: %w", created.ID, err)
+	}
+	history, err := s.Create(ctx, created.ID, frozen, append(first, more...), blobs)
 	if err != nil {
 		return nil, fmt.Errorf("create run %s: %w", created.ID, err)
 	}

@@ -27,6 +27,7 @@ var samples = map[EventKind]string{
 	"step.expanded":        `{"count":1,"digest":"d","alone":true,"cause":"expression","message":"m"}`,
 	"run.reopened":         `{"round":2}`,
 	"units.reset":          `{"units":[{"step":"a","instance":"n=1"}],"force":true,"by":"me@here"}`,
+	"unit.imported":        `{"run":"00","state":"succeeded","cause":"exit","message":"m","with":{"json":{"a":1}},"outputs":{"blob":"abc"}}`,
 	"unit.ready":           ``,
 	"unit.skipped":         `{"cause":"upstream_failed","root":{"step":"a","instance":"{}"},"message":"m"}`,
 	"unit.failed":          `{"cause":"expression","message":"m"}`,

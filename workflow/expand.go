@@ -186,7 +186,7 @@ func (p *StepExpanded) apply(r *Run, e *Event) error {
 func (r *Run) unexpanded(e *Event) (*StepRun, error) {
 	s, ok := r.byID[e.Step]
 	switch {
-	case r.State != RunRunning:
+	case r.State.Terminal():
 		return nil, fmt.Errorf("the run is %s", r.State)
 	case !ok:
 		return nil, fmt.Errorf("unknown step %q", e.Step)

@@ -213,6 +213,9 @@ func (r *Run) armFinally(at time.Time) {
 // met handles the units of a step whose barriers are done. A list can be told
 // now.
 func (r *Run) met(s *StepRun, at time.Time) error {
+	if r.State != RunRunning {
+		return nil // it is done when the run starts
+	}
 	if !s.expanded && s.Step.ForEach != nil && s.Step.Pair == nil {
 		r.expand.push(s)
 	}
@@ -231,7 +234,7 @@ func (r *Run) met(s *StepRun, at time.Time) error {
 // evaluates conditions.
 func (r *Run) metUnit(u *Unit, at time.Time) error {
 	switch {
-	case u.State != Pending: // cancelled meanwhile
+	case u.State != Pending, r.State != RunRunning: // cancelled meanwhile, or too early
 	case r.plain(u):
 		return r.move(u, onMet, Ready, at)
 	default:

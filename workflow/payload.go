@@ -19,6 +19,7 @@ var payloads = map[EventKind]func() Payload{
 	"step.expanded":        func() Payload { return new(StepExpanded) },
 	"run.reopened":         func() Payload { return new(RunReopened) },
 	"units.reset":          func() Payload { return new(UnitsReset) },
+	"unit.imported":        func() Payload { return new(UnitImported) },
 	"unit.ready":           func() Payload { return new(UnitReady) },
 	"unit.skipped":         func() Payload { return new(UnitSkipped) },
 	"unit.failed":          func() Payload { return new(UnitFailed) },

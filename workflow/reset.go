@@ -191,7 +191,7 @@ func (r *Run) reset(set resetSet, at time.Time) error {
 		}
 		u.State, u.Since = Pending, at
 		u.Cause, u.Message, u.Good, u.Root = "", "", false, nil
-		u.Outputs, u.outputs = Body{}, nil
+		u.Outputs, u.outputs, u.Imported = Body{}, nil, nil
 		u.Wait, u.unobserved = AttemptWaiting{}, false
 		u.system, u.systemErr = "", nil
 		u.before = len(u.Attempts)

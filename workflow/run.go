@@ -109,6 +109,8 @@ type Unit struct {
 	values []any // of the dimensions of the step, or the item of its list
 	source *Unit // that it is paired with
 
+	// Imported is set while it stands as it ended in another run.
+	Imported   *UnitImported
 	before     int // attempts before the last reset
 	gen        int // rises with each move; older timers and wakes are void
 	unobserved bool

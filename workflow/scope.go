@@ -94,7 +94,7 @@ func (u *Unit) decodedOutputs(blobs BlobReader) map[string]any {
 		if err != nil {
 			return nil
 		}
-		with, err := u.Attempt().With.Load(blobs)
+		with, err := u.given().Load(blobs)
 		if err != nil {
 			return nil
 		}

@@ -16,6 +16,7 @@ const (
 	onFailFast stimulus = "fail fast"
 	onReopened stimulus = "reopened"
 	onReset    stimulus = "reset"
+	onImported stimulus = "imported"
 )
 
 // row is a line of the transition table: a state, with waiting split by what is
@@ -48,6 +49,7 @@ var table = map[row]map[stimulus]cell{
 		onFailFast: {to: []State{Skipped}},
 		onReopened: {same: true},
 		onReset:    {same: true},
+		onImported: {to: []State{Succeeded, Failed, Skipped}}, // before the run is started
 	},
 	rowReady: {
 		onStart:    {to: []State{Running, Failed}},

@@ -138,6 +138,13 @@ var stimuli = map[stimulus]map[State]func(h *history, u *Unit) error{
 	onCancel: {
 		Cancelled: func(h *history, _ *Unit) error { return h.apply("", 0, &CancelRequested{By: "test"}) },
 	},
+	onImported: {
+		Succeeded: func(h *history, u *Unit) error { return imported(h, u, &UnitImported{State: Succeeded}) },
+		Failed:    func(h *history, u *Unit) error { return imported(h, u, &UnitImported{State: Failed, Cause: CauseExit}) },
+		Skipped: func(h *history, u *Unit) error {
+			return imported(h, u, &UnitImported{State: Skipped, Cause: CauseConditionFalse})
+		},
+	},
 	onReset: {
 		Pending: func(h *history, u *Unit) error {
 			u.Step.Step.If = &Value{} // so that it does not become ready at once
@@ -147,6 +154,12 @@ var stimuli = map[stimulus]map[State]func(h *history, u *Unit) error{
 	onReopened: {
 		Pending: func(h *history, _ *Unit) error { return h.apply("", 0, &RunOpened{}) },
 	},
+}
+
+// imported applies an import, which comes before the run is started.
+func imported(h *history, u *Unit, p *UnitImported) error {
+	h.run.State, u.Step.Step.ContinueOnError = RunQueued, true
+	return h.apply(u.Step.Step.ID, 0, p)
 }
 
 // TestTransitionTable walks every cell: a stimulus leads where the table says,

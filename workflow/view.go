@@ -106,7 +106,9 @@ type UnitView struct {
 	Root       *UnitRef        `json:"root,omitempty"` // the unit where the trouble began
 	Wait       *WaitView       `json:"wait,omitempty"`
 	Outputs    json.RawMessage `json:"outputs,omitempty"`
-	Attempts   []AttemptView   `json:"attempts,omitempty"`
+	// Imported is the run in which the instance was done, if not in this one.
+	Imported RunID         `json:"imported,omitempty"`
+	Attempts []AttemptView `json:"attempts,omitempty"`
 	// Unknown: nobody knows what became of a submission; `fcflow resolve` takes the
 	// word of a person.
 	Unknown bool `json:"unknown,omitempty"`
@@ -195,6 +197,9 @@ func (u *Unit) Describe() UnitView {
 	v := UnitView{
 		Step: u.Step.Step.ID, Instance: u.Instance, Parameters: u.Parameters(), State: u.State, Since: u.Since,
 		Cause: u.Cause, Message: u.Message, Outputs: u.Outputs.shown(), Unknown: u.Unknown(),
+	}
+	if u.Imported != nil {
+		v.Imported = u.Imported.Run
 	}
 	if u.Root != nil && u.Root != u {
 		ref := u.Root.Ref()

@@ -155,6 +155,23 @@ func (a *app) completeRunAndUnits(c *cobra.Command, args []string, text string) 
 	return a.completeRunAndUnit(nil)(c, args[:min(1, len(args))], text)
 }
 
+// completeSteps offers the steps of the run on the command line.
+func (a *app) completeSteps(c *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	a.given = func(flag string) bool { return c.Flags().Changed(flag) }
+	units, directive := a.completeUnits(c.Context(), args[0])
+	var names []string
+	for _, unit := range units {
+		name, _, _ := strings.Cut(unit, "\t")
+		if step := unitNamed(name).Step; !slices.Contains(names, step) {
+			names = append(names, step)
+		}
+	}
+	return withPrefix(names, text), directive
+}
+
 // completeInputs offers the inputs of the workflow on the command line.
 func (a *app) completeInputs(_ *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
 	const directive = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace

@@ -16,6 +16,7 @@ import (
 
 type rerunOptions struct {
 	run             string
+	from            string
 	inputs          []string
 	outputDir       string
 	exitOnAttention bool
@@ -31,11 +32,18 @@ func newRerunCommand(a *app) *cobra.Command {
 with the inputs of that run and on its service, and executes it until it ends. -i
 changes some of the inputs. The run it was made of stays as it is.
 
+With --from only that step is done again, and what depends on it, directly or not,
+and "finally". All else stands as it ended in the old run, with its outputs; paths in
+them lead to the directory of that run. That is refused if any of it was not done, or
+went wrong. Inputs that -i changes reach what is done, no more.
+
 To go on with the same run after a failure use "fcflow retry".`,
-		Example:           "  fcflow rerun last\n  fcflow rerun K3X9QZ -i levels='[40, 60]'",
+		Example:           "  fcflow rerun last\n  fcflow rerun K3X9QZ -i levels='[40, 60]'\n  fcflow rerun last --from publish",
 		ValidArgsFunction: a.completeRuns(nil),
 	}
 	c.Flags().StringArrayVarP(&o.inputs, "input", "i", nil, "another value of an input, as `NAME=VALUE`; may be repeated")
+	c.Flags().StringVar(&o.from, "from", "", "do only `STEP` again, and what depends on it")
+	completeFlag(c, "from", a.completeSteps)
 	c.Flags().StringVar(&o.outputDir, "output-dir", "", "`DIR` where downloads go; default results/RUN beside the workflow file")
 	completeFlag(c, "input", cobra.NoFileCompletions)
 	addExitOnAttention(c, &o.exitOnAttention)
@@ -67,12 +75,28 @@ func runRerun(ctx context.Context, a *app, o rerunOptions) error {
 	if err != nil {
 		return err
 	}
+	if o.from != "" {
+		if _, ok := old.Step(o.from); !ok {
+			view := old.Describe()
+			_, err := findUnit(&view, o.from)
+			return err
+		}
+	}
 	e, err := a.openSession(s, o.output.format() == formatJSON)
 	if err != nil {
 		return err
 	}
 	e.attention.wanted = o.exitOnAttention
-	return errors.Join(e.start(ctx, s, old.Workflow, created, o.output.format()), e.close())
+	create := func(v *service, created workflow.RunCreated) (*engine.Execution, error) {
+		if o.from == "" {
+			return v.engine.Create(ctx, e.runs, old.Workflow, created)
+		}
+		return v.engine.CreateFrom(ctx, e.runs, created, old, o.from, func(digest string) ([]byte, error) {
+			found, err := a.blobs(ctx, st, id, []string{digest})
+			return found[digest], err
+		})
+	}
+	return errors.Join(e.startBy(ctx, s, old.Workflow, created, o.output.format(), create), e.close())
 }
 
 // renew gathers what a run records at its creation that is made of another one,

@@ -241,12 +241,21 @@ func (e *inputError) Unwrap() error { return errInvalid }
 
 // start creates the run and drives it to its end.
 func (e *session) start(ctx context.Context, s *settings.Settings, w *workflow.Workflow, created workflow.RunCreated, f format) error {
+	return e.startBy(ctx, s, w, created, f, func(v *service, created workflow.RunCreated) (*engine.Execution, error) {
+		return v.engine.Create(ctx, e.runs, w, created)
+	})
+}
+
+// startBy creates a run in some way and drives it to its end.
+func (e *session) startBy(ctx context.Context, s *settings.Settings, w *workflow.Workflow, created workflow.RunCreated, f format,
+	create func(*service, workflow.RunCreated) (*engine.Execution, error),
+) error {
 	v, err := e.connect(ctx, s, created.Profile, systemsOf(w, created))
 	if err != nil {
 		return err
 	}
 	created.Profile.Sandbox = v.profile.Sandbox // with links resolved
-	x, err := v.engine.Create(ctx, e.runs, w, created)
+	x, err := create(v, created)
 	if err != nil {
 		return err
 	}
