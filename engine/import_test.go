@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -101,6 +103,88 @@ func createdFrom(ctx context.Context, w *workflow.Workflow, from string) string 
 		}
 	}
 	return cmp.Diff(want, got)
+}
+
+// TestImportInputs: an input that changed reaches what is done again; what would be
+// imported and is made from it is named, however it is made from it.
+func TestImportInputs(t *testing.T) {
+	t.Parallel()
+	lib := newScripted()
+	remote := *lib.steps["act"]
+	remote.Name = "remote"
+	remote.Inputs = append(slices.Clone(remote.Inputs), workflow.Field{Name: "system", Type: workflow.Type{Kind: workflow.String}, FromDefaults: true})
+	lib.steps["remote"] = &remote
+	w := load(t, lib, `
+		inputs:
+		  free: { type: int, default: 1 }
+		  with: { type: int, default: 1 }
+		  if: { type: int, default: 1 }
+		  matrix: { type: int, default: 1 }
+		  list: { type: int, default: 1 }
+		  system: { type: string, default: a }
+		  file: { type: file, default: f }
+		  late: { type: int, default: 1 }
+		defaults: { system: "${{ inputs.system }}" }
+		steps:
+		  - { id: a, uses: act, with: { n: "${{ inputs.with }}" } }
+		  - { id: b, uses: act, needs: [a], if: "inputs.if == inputs.if" }
+		  - { id: c, uses: act, matrix: { x: ["${{ inputs.matrix }}"] } }
+		  - { id: d, uses: act, for_each: "${{ [inputs.list] }}" }
+		  - { id: e, uses: remote }
+		  - { id: f, uses: act, with: { n: "${{ len(inputs.file) }}" } }
+		  - { id: z, uses: act, needs: [a, b, c, d, e, f], with: { n: "${{ inputs.late + inputs.with }}" } }`)
+	synctest.Test(t, func(t *testing.T) {
+		store, engine := memory.New(), New(Config{Library: lib})
+		facts := workflow.FileFacts{Path: "f", SizeBytes: 1, SHA256: "aa", ModifiedAt: time.Now()}
+		create := func(name, value string, f workflow.FileFacts) workflow.RunCreated {
+			inputs := map[string]json.RawMessage{}
+			for _, in := range w.Inputs {
+				inputs[in.Name] = json.RawMessage("1")
+			}
+			inputs["system"], inputs["file"] = json.RawMessage(`"a"`), json.RawMessage(`"f"`)
+			if name != "" {
+				inputs[name] = json.RawMessage(value)
+			}
+			return workflow.RunCreated{Nonce: "m", Inputs: inputs, Files: map[string]workflow.FileFacts{"file": f}}
+		}
+		old, err := engine.Create(t.Context(), store, w, create("", "", facts))
+		if err != nil || old.Drive(t.Context()) != nil {
+			t.Fatal(err)
+		}
+		touched, other, large := facts, facts, facts
+		touched.ModifiedAt = touched.ModifiedAt.Add(time.Hour)
+		other.SHA256 = "bb"
+		large.SHA256, large.SizeBytes = "", 2
+		for _, c := range []struct {
+			input, value string
+			file         workflow.FileFacts
+			want         string // the step that is in the way
+		}{
+			{file: facts},
+			{input: "free", value: "2", file: facts},
+			{input: "late", value: "2", file: touched},
+			{input: "with", value: "2", file: facts, want: "a"},
+			{input: "if", value: "2", file: facts, want: "b"},
+			{input: "matrix", value: "2", file: facts, want: "c"},
+			{input: "list", value: "2", file: facts, want: "d"},
+			{input: "system", value: `"b"`, file: facts, want: "e"},
+			{input: "file", value: `"g"`, file: facts, want: "f"},
+			{file: other, want: "f"},
+			{file: large, want: "f"},
+		} {
+			x, err := engine.CreateFrom(t.Context(), store, create(c.input, c.value, c.file), old.Run(), "z", old.blob)
+			switch {
+			case c.want == "" && err != nil:
+				t.Errorf("%s: %v", c.input, err)
+			case c.want == "":
+				if err := x.Close(); err != nil {
+					t.Error(err)
+				}
+			case !errors.Is(err, workflow.ErrConflict) || !strings.Contains(err.Error(), c.want+" is made from the input"):
+				t.Errorf("%s %s: %v, not that %s is in the way", c.input, c.value, err, c.want)
+			}
+		}
+	})
 }
 
 // TestImports: values kept apart come along; inputs that change what a matrix

@@ -1,6 +1,9 @@
 package workflow
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // EvalDefault evaluates a value of the workflow's `defaults`; "" if it has none
 // of that name.
@@ -28,3 +31,28 @@ func (w *Workflow) EvalDefault(name string, sc *Scope) (string, error) {
 // finally or the outputs. A run then is bound to that system before anything of
 // it starts.
 func (w *Workflow) NeedsDefaultSite() bool { return w.index != nil && w.index.defaultSite }
+
+// inputsOf lists the inputs of the workflow that a step is made from: its
+// condition, its instances and its `with`, what that takes from `defaults` included.
+func (w *Workflow) inputsOf(s *Step) []string {
+	if s.plan == nil || w.index == nil {
+		return nil
+	}
+	var names []string
+	for _, program := range s.plan.programs {
+		names = append(names, program.refs.inputs...)
+	}
+	for _, name := range taken(s.plan.inputs.Fields) {
+		value := w.index.defaults[name]
+		if value == nil || value.Template == nil {
+			continue
+		}
+		for _, part := range value.Template.Parts {
+			if program := w.index.programs[part.Expr]; program != nil {
+				names = append(names, program.refs.inputs...)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

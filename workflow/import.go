@@ -1,8 +1,10 @@
 package workflow
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -43,13 +45,17 @@ func (p *UnitImported) apply(r *Run, e *Event) error {
 // Import brings into a run that was just made of old what does not depend on a
 // step, as events, which it applies: instances and ends. Later events take their
 // sequence numbers from the run. It fails with [ErrNotFound] if there is no such
-// step, and with [ErrConflict] if something to be imported was not done, or is bad.
+// step, and with [ErrConflict] if something to be imported was not done, is bad, or
+// is made from an input that is another one now.
 func (r *Run) Import(old *Run, from string, at time.Time) ([]Event, error) {
 	again, err := old.dependingOn(from)
 	if err != nil {
 		return nil, err
 	}
 	i := &importer{run: r, old: old, again: again, at: at, seen: map[*StepRun]bool{}}
+	if err := i.sameInputs(); err != nil {
+		return nil, err
+	}
 	for _, s := range old.Steps {
 		if err := i.instances(s); err != nil {
 			return nil, err
@@ -103,6 +109,46 @@ func (i *importer) add(step, instance string, data Payload) error {
 	}
 	i.events = append(i.events, e)
 	return nil
+}
+
+// sameInputs refuses inputs that changed and that something imported is made from:
+// the run would not be what its inputs say.
+func (i *importer) sameInputs() error {
+	changed := changedInputs(&i.old.Created, &i.run.Created)
+	for _, s := range i.old.Steps {
+		if i.again[s] {
+			continue
+		}
+		for _, name := range i.old.Workflow.inputsOf(s.Step) {
+			if what := changed[name]; what != "" {
+				return fmt.Errorf("%s is made from the input %q, %s, and would have to be imported: do more again, from it or before: %w", s.Step.ID, name, what, ErrConflict)
+			}
+		}
+	}
+	return nil
+}
+
+// changedInputs says what has changed of the inputs from one run to another, by
+// their names. A file that has the same bytes has not changed.
+func changedInputs(a, b *RunCreated) map[string]string {
+	changed := map[string]string{}
+	for key, now := range b.Files {
+		was, both := a.Files[key]
+		same := was.SizeBytes == now.SizeBytes && was.SHA256 == now.SHA256
+		if now.SHA256 == "" {
+			same = same && was.ModifiedAt.Equal(now.ModifiedAt)
+		}
+		if both && !same {
+			name, _, _ := strings.Cut(key, "[")
+			changed[name] = "whose file has changed"
+		}
+	}
+	for name, now := range b.Inputs {
+		if was, both := a.Inputs[name]; !both || !bytes.Equal(was, now) {
+			changed[name] = "which is another one now"
+		}
+	}
+	return changed
 }
 
 // instances tells those of a step whose ends are imported; pairs have those of

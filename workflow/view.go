@@ -107,8 +107,10 @@ type UnitView struct {
 	Wait       *WaitView       `json:"wait,omitempty"`
 	Outputs    json.RawMessage `json:"outputs,omitempty"`
 	// Imported is the run in which the instance was done, if not in this one.
-	Imported RunID         `json:"imported,omitempty"`
-	Attempts []AttemptView `json:"attempts,omitempty"`
+	Imported RunID `json:"imported,omitempty"`
+	// With is what it was given there.
+	With     json.RawMessage `json:"with,omitempty"`
+	Attempts []AttemptView   `json:"attempts,omitempty"`
 	// Unknown: nobody knows what became of a submission; `fcflow resolve` takes the
 	// word of a person.
 	Unknown bool `json:"unknown,omitempty"`
@@ -199,7 +201,7 @@ func (u *Unit) Describe() UnitView {
 		Cause: u.Cause, Message: u.Message, Outputs: u.Outputs.shown(), Unknown: u.Unknown(),
 	}
 	if u.Imported != nil {
-		v.Imported = u.Imported.Run
+		v.Imported, v.With = u.Imported.Run, u.Imported.With.shown()
 	}
 	if u.Root != nil && u.Root != u {
 		ref := u.Root.Ref()

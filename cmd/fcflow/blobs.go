@@ -61,11 +61,14 @@ func (k kept) addOutputs(run *workflow.Run, views []workflow.StepView, steps []s
 	}
 }
 
-// addInputs adds what the last attempt of each instance was given.
+// addInputs adds what the last attempt of each instance was given, or what an
+// imported one was given where it was done.
 func (k kept) addInputs(run *workflow.Run, views []workflow.StepView) {
 	for i, s := range run.Steps {
 		for j, u := range s.Units {
-			if n := len(u.Attempts); n > 0 {
+			if u.Imported != nil {
+				k.add(u.Imported.With, &views[i].Instances[j].With)
+			} else if n := len(u.Attempts); n > 0 {
 				k.add(u.Attempts[n-1].With, &views[i].Instances[j].Attempts[n-1].With)
 			}
 		}

@@ -34,8 +34,9 @@ changes some of the inputs. The run it was made of stays as it is.
 
 With --from only that step is done again, and what depends on it, directly or not,
 and "finally". All else stands as it ended in the old run, with its outputs; paths in
-them lead to the directory of that run. That is refused if any of it was not done, or
-went wrong. Inputs that -i changes reach what is done, no more.
+them lead to the directory of that run. That is refused if any of it was not done or
+went wrong, and if it was made from an input that -i changes, or from a file that has
+changed since: do more again then.
 
 To go on with the same run after a failure use "fcflow retry".`,
 		Example:           "  fcflow rerun last\n  fcflow rerun K3X9QZ -i levels='[40, 60]'\n  fcflow rerun last --from publish",

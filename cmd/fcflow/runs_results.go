@@ -202,11 +202,25 @@ func (a *app) printResults(shown *shownResults) {
 		if t.NodeHours != nil {
 			text += fmt.Sprintf("; %s node-hours", hoursText(*t.NodeHours))
 		}
+		for _, from := range importedFrom(t.Rows) {
+			text += "; imported from run " + shortID(from)
+		}
 		a.note("%s", text)
 	}
 	if shown.Interrupted {
 		a.note("the run is interrupted; continue it: fcflow resume %s", a.refer(shown.ID))
 	}
+}
+
+// importedFrom lists the runs in which rows were done, if not in this one.
+func importedFrom(rows []results.Row) []workflow.RunID {
+	var runs []workflow.RunID
+	for i := range rows {
+		if from := rows[i].Imported; from != "" && !slices.Contains(runs, from) {
+			runs = append(runs, from)
+		}
+	}
+	return runs
 }
 
 // printResultTable prints the columns that people look at first, but for those

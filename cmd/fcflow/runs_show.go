@@ -210,6 +210,9 @@ func unitNote(u *workflow.UnitView) string {
 	if n := len(u.Attempts); n > 1 {
 		parts = append(parts, fmt.Sprintf("attempt %d", n))
 	}
+	if u.Imported != "" {
+		parts = append(parts, "imported from run "+shortID(u.Imported))
+	}
 	switch {
 	case u.Wait != nil && u.Unknown:
 		parts = append(parts, string(u.Wait.Reason)+": nobody knows what became of its job")

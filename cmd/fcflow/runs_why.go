@@ -111,6 +111,9 @@ func (a *app) helps(x *explained) []string {
 	if x.Root != nil {
 		next = append(next, fmt.Sprintf("fcflow runs why %s %s", a.refer(x.Run), shellQuote(x.Root.String())))
 	}
+	if x.Imported != "" {
+		next = append(next, fmt.Sprintf("fcflow runs why %s %s", a.refer(x.Imported), ref))
+	}
 	if n := len(x.Attempts); n > 0 && x.State == workflow.Failed && x.Attempts[n-1].JobID != "" {
 		next = append(next, fmt.Sprintf("fcflow runs logs %s %s", a.refer(x.Run), ref))
 	}

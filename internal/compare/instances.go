@@ -73,10 +73,10 @@ func unitChanges(x, y *workflow.UnitView, na, nb *normal) []Change {
 }
 
 func lastWith(u *workflow.UnitView) json.RawMessage {
-	if n := len(u.Attempts); n > 0 {
+	if n := len(u.Attempts); n > 0 && u.Imported == "" {
 		return u.Attempts[n-1].With
 	}
-	return nil
+	return u.With
 }
 
 // timeless are outputs without how long a job ran.

@@ -38,14 +38,19 @@ func (w *writer) attempt(unit *workflow.Unit, a *workflow.Attempt) error {
 	if err := w.logs(unit, a.Number, id); err != nil {
 		return err
 	}
-	control := entity{
-		"@id": id + "/control", "@type": "ControlAction", "name": fmt.Sprintf("control of %s, attempt %d", name, a.Number),
-		"instrument": ref{stepID(step.ID)}, "object": ref{id},
-	}
-	ending(control, a)
-	w.graph.add(control)
-	w.actions, w.controls = append(w.actions, id), append(w.controls, id+"/control")
+	w.control(step, id, fmt.Sprintf("control of %s, attempt %d", name, a.Number), a)
 	return nil
+}
+
+// control says that the engine had an action run for a step.
+func (w *writer) control(step *workflow.Step, action, name string, a *workflow.Attempt) {
+	e := entity{
+		"@id": action + "/control", "@type": "ControlAction", "name": name,
+		"instrument": ref{stepID(step.ID)}, "object": ref{action},
+	}
+	ending(e, a)
+	w.graph.add(e)
+	w.actions, w.controls = append(w.actions, action), append(w.controls, action+"/control")
 }
 
 // ending says when and how an attempt ended.
@@ -234,6 +239,9 @@ func (w *writer) copied(unit *workflow.Unit, a *workflow.Attempt, outputs map[st
 	w.sourceDigest(a, outputs, digest)
 	spec := unit.Step.Step.Spec()
 	side, here := "on "+a.System, within(where, w.Run.Created.OutputDir)
+	if unit.Imported != nil {
+		side = "of run " + string(unit.Imported.Run)
+	}
 	if here {
 		side = "in the output directory of the run"
 	}

@@ -94,6 +94,9 @@ func (w *writer) everything() error {
 	}
 	for _, step := range w.Run.Steps {
 		for _, unit := range step.Units {
+			if err := w.imported(unit); err != nil {
+				return fmt.Errorf("%s: %w", unit.Ref(), err)
+			}
 			for _, attempt := range unit.Attempts {
 				if err := w.attempt(unit, attempt); err != nil {
 					return fmt.Errorf("%s, attempt %d: %w", unit.Ref(), attempt.Number, err)

@@ -427,3 +427,31 @@ func TestMany(t *testing.T) {
 		t.Errorf("100 instances take %d bytes, 10,000 take %d", small, large)
 	}
 }
+
+// TestImported: what was done in another run has an action that says so, with
+// what it was given and delivered, and nothing of when and where.
+func TestImported(t *testing.T) {
+	t.Parallel()
+	s := whole(t)
+	u, _ := s.run.Unit(workflow.UnitRef{Step: "prepare"})
+	a := u.Attempt()
+	u.Attempts = nil
+	u.Imported = &workflow.UnitImported{Run: "OLD", State: workflow.Succeeded, With: a.With, Outputs: a.End.Outputs}
+	skipped, _ := s.run.Unit(workflow.UnitRef{Step: "never"})
+	skipped.Imported = &workflow.UnitImported{Run: "OLD", State: workflow.Skipped}
+	entities := graphOf(t, s.written(nil))
+	id := "#01M81FVVSTZGYFF2F1YSMGE9EJ/prepare/imported"
+	action := entities[id]
+	if action == nil || action["name"] != "prepare, imported from run OLD" || action["@type"] != "CreateAction" || action["actionStatus"] != completed ||
+		action["object"] == nil || action["result"] == nil || action["startTime"] != nil || action["agent"] != nil {
+		t.Errorf("the action is %v", action)
+	}
+	if control := entities[id+"/control"]; control == nil || control["@type"] != "ControlAction" {
+		t.Errorf("its control is %v", control)
+	}
+	for other := range entities {
+		if strings.Contains(other, "/never/") {
+			t.Errorf("what was skipped has %s", other)
+		}
+	}
+}

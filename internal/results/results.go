@@ -42,8 +42,11 @@ type Row struct {
 	Attempts   int                        `json:"attempts"`
 	JobID      string                     `json:"job_id,omitempty"` // of the last attempt
 	Outputs    json.RawMessage            `json:"outputs,omitempty"`
-	StartedAt  time.Time                  `json:"started_at,omitzero"`
-	EndedAt    time.Time                  `json:"ended_at,omitzero"`
+	// Imported is the run in which it was done, if not in this one; then it took
+	// and used nothing here.
+	Imported  workflow.RunID `json:"imported,omitempty"`
+	StartedAt time.Time      `json:"started_at,omitzero"`
+	EndedAt   time.Time      `json:"ended_at,omitzero"`
 	// Seconds it took, pauses between attempts included; until now if it is not
 	// over and somebody drives the run.
 	Seconds   *float64 `json:"seconds,omitempty"`
@@ -193,9 +196,9 @@ func byKey(v *workflow.StepView) map[string]*workflow.UnitView {
 func rowOf(u *workflow.UnitView, now time.Time) Row {
 	row := Row{
 		Step: u.Step, Instance: u.Instance, Parameters: parameters(u), State: u.State, Cause: u.Cause, Message: u.Message,
-		Attempts: len(u.Attempts), Outputs: u.Outputs,
+		Attempts: len(u.Attempts), Outputs: u.Outputs, Imported: u.Imported,
 	}
-	if n := len(u.Attempts); n > 0 {
+	if n := len(u.Attempts); n > 0 && u.Imported == "" {
 		row.StartedAt, row.JobID = u.Attempts[0].StartedAt, u.Attempts[n-1].JobID
 		if u.State.Done() {
 			row.EndedAt = u.Attempts[n-1].EndedAt

@@ -116,6 +116,8 @@ func (t *teller) tell(f *Fact, p workflow.Payload) {
 		f.Text = "its condition is true: it may start"
 	case *workflow.UnitSkipped:
 		t.skipped(f, p)
+	case *workflow.UnitImported:
+		t.imported(f, p)
 	case *workflow.UnitFailed:
 		t.done = true
 		f.Text = fmt.Sprintf("failed before anything was tried: %s: %s", p.Cause, p.Message)
@@ -154,6 +156,13 @@ func (t *teller) skipped(f *Fact, p *workflow.UnitSkipped) {
 	}
 }
 
+// imported tells where a unit was done that stands as it ended in another run.
+func (t *teller) imported(f *Fact, p *workflow.UnitImported) {
+	t.done = true
+	f.Text = fmt.Sprintf("imported from run %s: %s", p.Run, outcome(p.State, p.Cause, p.Message))
+	f.Means = "it was not done in this run; that one says how it went"
+}
+
 // waits tells what an attempt waits for, unless that was just said.
 func (t *teller) waits(f *Fact, p *workflow.AttemptWaiting) {
 	if p.Reason != t.said.Reason || t.waitsSince.IsZero() {
@@ -175,12 +184,7 @@ func (t *teller) finished(f *Fact, p *workflow.AttemptFinished) {
 	t.said, t.waitsSince = workflow.AttemptWaiting{Reason: workflow.WaitBackoff}, f.At
 	t.underWay = false
 	f.Rule = p.Rule
-	f.Text = "ended " + string(p.State)
-	for _, part := range []string{string(p.Cause), p.Message} {
-		if part != "" {
-			f.Text += ": " + part
-		}
-	}
+	f.Text = "ended " + outcome(p.State, p.Cause, p.Message)
 	if p.Evidence != "" {
 		f.Text += "; evidence: " + p.Evidence
 	}
@@ -189,6 +193,17 @@ func (t *teller) finished(f *Fact, p *workflow.AttemptFinished) {
 		return
 	}
 	f.Means = "the next attempt is made at " + clock(p.Retry.At) + ", " + t.ruleOf(p)
+}
+
+// outcome reads "failed: exit(3): the command says why".
+func outcome(state workflow.State, cause workflow.Cause, message string) string {
+	text := string(state)
+	for _, part := range []string{string(cause), message} {
+		if part != "" {
+			text += ": " + part
+		}
+	}
+	return text
 }
 
 // ruleOf names what allows another attempt.

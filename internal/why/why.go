@@ -22,6 +22,8 @@ type Chain struct {
 	Cause    workflow.Cause    `json:"cause,omitempty"`
 	Message  string            `json:"message,omitempty"`
 	Root     *workflow.UnitRef `json:"root,omitempty"` // the unit where the trouble began
+	// Imported is the run in which it was done, if not in this one.
+	Imported workflow.RunID `json:"imported,omitempty"`
 	// Facts are what happened to it before its first attempt.
 	Facts    []Fact    `json:"facts,omitempty"`
 	Attempts []Attempt `json:"attempts"`
@@ -107,6 +109,9 @@ func (w *Witness) Explain(run *workflow.Run, u *workflow.Unit) Chain {
 	if u.Root != nil && u.Root != u {
 		ref := u.Root.Ref()
 		c.Root = &ref
+	}
+	if u.Imported != nil {
+		c.Imported = u.Imported.Run
 	}
 	t := teller{step: u.Step.Step}
 	for i := range w.events {

@@ -46,6 +46,14 @@ type story struct {
 // tell begins a story of a step, up to where the step may start.
 func tell(t *testing.T, step string) *story {
 	t.Helper()
+	s := created(t, step)
+	s.add("", 0, &workflow.RunStarted{})
+	return s
+}
+
+// created is a story of a step in a run that has not started.
+func created(t *testing.T, step string) *story {
+	t.Helper()
 	w, problems := workflow.Load("flow.yaml", []byte(flow), steps.Catalogue(), workflow.CheckOptions{})
 	if len(problems) > 0 {
 		t.Fatal(problems)
@@ -53,7 +61,6 @@ func tell(t *testing.T, step string) *story {
 	s := &story{t: t, run: workflow.NewRun(w), at: time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC), ref: workflow.UnitRef{Step: step}}
 	s.witness = NewWitness(s.ref)
 	s.add("", 0, &workflow.RunCreated{ID: "R"})
-	s.add("", 0, &workflow.RunStarted{})
 	return s
 }
 
@@ -288,6 +295,28 @@ func TestDoneAgain(t *testing.T) {
 	s.want(lines...) // which is none of its matter
 	if diff := cmp.Diff(lines[:3], before.facts()); diff != "" {
 		t.Errorf("before (-want +got):\n%s", diff)
+	}
+}
+
+// TestImported: an instance that was done in another run leads there, until it is
+// done again in this one.
+func TestImported(t *testing.T) {
+	t.Parallel()
+	s := created(t, "simulate")
+	s.add("first", 0, &workflow.UnitImported{Run: "OLD", State: workflow.Succeeded})
+	s.add("simulate", 0, &workflow.UnitImported{Run: "OLD", State: workflow.Skipped, Cause: workflow.CauseConditionFalse, Message: "m"})
+	s.add("", 0, &workflow.RunStarted{})
+	line := "imported from run OLD: skipped: condition_false: m → it was not done in this run; that one says how it went"
+	if c := s.want(line).chain(); c.Imported != "OLD" || c.Waiting != nil {
+		t.Errorf("imported of %q, and waits for %+v", c.Imported, c.Waiting)
+	}
+	s.add("", 0, &workflow.UnitsReset{Units: []workflow.UnitRef{s.ref}, Force: true, By: "ada"})
+	s.goes(&workflow.AttemptStarted{System: "daint"})
+	c := s.want(line,
+		"ada asked for things to be done again, and this is one of them → its attempts are kept, and the rules of retries count anew",
+		"-- attempt 1, job ", "the attempt began").chain()
+	if c.Imported != "" {
+		t.Errorf("done again, it is still imported of %s", c.Imported)
 	}
 }
 
