@@ -115,6 +115,14 @@ func TestMatch(t *testing.T) {
 		if fmt.Sprint(got) != fmt.Sprint(strings.Fields(want)) {
 			t.Errorf("%s matches %v, want %s", key, got, want)
 		}
+		view := r.Describe()
+		var shown []string
+		for _, u := range view.Steps[0].Match(key) {
+			shown = append(shown, u.Instance)
+		}
+		if !slices.Equal(shown, got) {
+			t.Errorf("%s matches %v, and in the picture %v", key, got, shown)
+		}
 	}
 	if !slices.IsSortedFunc(s.Units, func(a, b *Unit) int { return a.place - b.place }) {
 		t.Error("units are not in their places")

@@ -97,12 +97,32 @@ func (s *StepRun) Match(key string) []*Unit {
 	wanted := splitKey(key)
 	var found []*Unit
 	for _, u := range s.Units {
-		parts := splitKey(u.Instance)
-		if !slices.ContainsFunc(wanted, func(w string) bool { return !slices.Contains(parts, w) }) {
+		if hasParts(u.Instance, wanted) {
 			found = append(found, u)
 		}
 	}
 	return found
+}
+
+// Match lists the instances of a picture as [StepRun.Match] does.
+func (s *StepView) Match(key string) []*UnitView {
+	wanted := splitKey(key)
+	var found []*UnitView
+	for i := range s.Instances {
+		u := &s.Instances[i]
+		if u.Instance == key {
+			return []*UnitView{u}
+		}
+		if hasParts(u.Instance, wanted) {
+			found = append(found, u)
+		}
+	}
+	return found
+}
+
+func hasParts(key string, wanted []string) bool {
+	parts := splitKey(key)
+	return !slices.ContainsFunc(wanted, func(w string) bool { return !slices.Contains(parts, w) })
 }
 
 // splitKey takes a key apart at its commas, those within quotes and brackets

@@ -112,12 +112,8 @@ func (a *app) nearUnit(ctx context.Context, st *store.Store, id workflow.RunID, 
 	if err != nil {
 		return errors.Join(notFound, err)
 	}
-	var known []string
-	for i := range view.Steps {
-		known = append(known, view.Steps[i].ID)
+	if _, unknown := namedUnits(&view.RunView, name); unknown != nil {
+		return unknown
 	}
-	if near := workflow.Suggest(name, known); near != "" {
-		return withHint(notFound, "did you mean %q?", near)
-	}
-	return withHint(notFound, "see fcflow runs show %s", a.refer(id))
+	return notFound
 }

@@ -110,7 +110,7 @@ func (a *app) completeUnits(ctx context.Context, ref string) ([]string, cobra.Sh
 	if err != nil {
 		return nil, none
 	}
-	units, err := chosenUnits(&view.RunView, "")
+	units, err := namedUnits(&view.RunView, "")
 	if err != nil {
 		return nil, none
 	}

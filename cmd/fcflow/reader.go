@@ -210,26 +210,6 @@ func liveEvents(c *server.Client, id workflow.RunID) engine.EventReader {
 	})
 }
 
-// findUnit finds the instance that STEP or STEP/KEY names, as listings print it.
-func findUnit(view *workflow.RunView, name string) (*workflow.UnitView, error) {
-	var known []string
-	for i := range view.Steps {
-		for j := range view.Steps[i].Instances {
-			u := &view.Steps[i].Instances[j]
-			ref := unitRef(u).String()
-			if ref == name {
-				return u, nil
-			}
-			known = append(known, ref)
-		}
-	}
-	err := fmt.Errorf("run %s has no step %q: %w", view.ID, name, workflow.ErrNotFound)
-	if near := workflow.Suggest(name, known); near != "" {
-		return nil, withHint(err, "did you mean %q?", near)
-	}
-	return nil, withHint(err, "see fcflow runs show %s", shortID(view.ID))
-}
-
 // resolve finds the run a person means, with a suggestion when there is none.
 func (a *app) resolve(ctx context.Context, st *store.Store, ref string) (workflow.RunID, error) {
 	id, err := st.Resolve(ctx, ref)

@@ -78,9 +78,7 @@ func runRerun(ctx context.Context, a *app, o rerunOptions) error {
 	}
 	if o.from != "" {
 		if _, ok := old.Step(o.from); !ok {
-			view := old.Describe()
-			_, err := findUnit(&view, o.from)
-			return err
+			return unknownStep(old, o.from)
 		}
 	}
 	e, err := a.openSession(s, o.output.format() == formatJSON)

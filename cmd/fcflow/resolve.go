@@ -31,7 +31,8 @@ func newResolveCommand(a *app) *cobra.Command {
 		Long: `Where fcflow cannot know whether a submission made a job, or what became of the
 job, the step waits, and "fcflow runs why" shows the evidence. Look at the system,
 then say one of --job, --never-ran and --failed. A job is refused whose name does not
-begin with the token of the attempt.
+begin with the token of the attempt. A part of a key will do where only one instance
+has it.
 
 Before --never-ran and --failed take effect the token is fenced off, where the step
 has a fence: should there be a job after all, it runs nothing. A job that has claimed

@@ -160,7 +160,7 @@ func (a *app) explainRefusal(run *workflow.Run, o retryOptions, err error) error
 			if !strings.Contains(err.Error(), name) {
 				continue
 			}
-			if _, unknown := findUnit(&view, name); unknown != nil {
+			if _, unknown := namedUnits(&view, name); unknown != nil {
 				return unknown
 			}
 		}
@@ -172,17 +172,4 @@ func (a *app) explainRefusal(run *workflow.Run, o retryOptions, err error) error
 		}
 	}
 	return err
-}
-
-// listed reads "3 instances: simulate/dt=30, publish, cleanup".
-func listed(units []*workflow.Unit) string {
-	const most = 6
-	var names []string
-	for _, u := range units[:min(most, len(units))] {
-		names = append(names, u.Ref().String())
-	}
-	if len(units) > most {
-		names = append(names, "…")
-	}
-	return fmt.Sprintf("%s: %s", count(len(units), "instance"), strings.Join(names, ", "))
 }

@@ -32,8 +32,9 @@ func newRunsLogsCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "logs RUN [STEP[/KEY]]",
 		Short: "Print the output of jobs and local commands",
-		Long: `Prints what is kept here of the output of a run, step by step, or of one step.
-The output of a job that is not kept here is fetched from its system.
+		Long: `Prints what is kept here of the output of a run, step by step, or of one step: of
+all its instances, or of those whose key has a part. The output of a job that is not
+kept here is fetched from its system.
 
 With --follow it goes on with what is printed meanwhile, later attempts included,
 until the step, or the run, has ended. What jobs print is asked for at the pace of
@@ -80,14 +81,14 @@ func runRunsLogs(ctx context.Context, a *app, o runsLogsOptions) (err error) {
 			return err
 		}
 	}
-	units, err := chosenUnits(&view.RunView, o.step)
+	units, err := namedUnits(&view.RunView, o.step)
 	if err != nil {
 		return err
 	}
 	for _, u := range units {
 		attempt, found := chosenAttempt(u, o.attempt)
 		if !found {
-			if o.step != "" && !o.follow {
+			if o.step != "" && !o.follow && len(units) == 1 && u.Imported == "" {
 				return fmt.Errorf("%s has no attempt %d: %w", unitRef(u), o.attempt, workflow.ErrNotFound)
 			}
 			continue
@@ -96,11 +97,12 @@ func runRunsLogs(ctx context.Context, a *app, o runsLogsOptions) (err error) {
 			return err
 		}
 	}
-	if p.printed > 0 {
+	elsewhere := a.noteImported(units, o.step)
+	if p.printed > 0 || elsewhere == len(units) && elsewhere > 0 {
 		return nil
 	}
 	a.note("no output is kept of that")
-	if o.step != "" {
+	if o.step != "" && len(units) == 1 {
 		if attempt, found := chosenAttempt(units[0], o.attempt); found && attempt.Child != "" {
 			a.note("it has a run of its own: fcflow runs logs %s", a.refer(attempt.Child))
 		}
@@ -111,19 +113,27 @@ func runRunsLogs(ctx context.Context, a *app, o runsLogsOptions) (err error) {
 	return nil
 }
 
-// chosenUnits are the instances that a name selects, all of them for "".
-func chosenUnits(view *workflow.RunView, name string) ([]*workflow.UnitView, error) {
-	if name != "" {
-		u, err := findUnit(view, name)
-		return []*workflow.UnitView{u}, err
-	}
-	var all []*workflow.UnitView
-	for i := range view.Steps {
-		for j := range view.Steps[i].Instances {
-			all = append(all, &view.Steps[i].Instances[j])
+// noteImported says where the output is of instances that were done in other runs,
+// and returns how many these are.
+func (a *app) noteImported(units []*workflow.UnitView, name string) (n int) {
+	var runs []workflow.RunID
+	for _, u := range units {
+		if u.Imported == "" {
+			continue
+		}
+		n++
+		if !slices.Contains(runs, u.Imported) {
+			runs = append(runs, u.Imported)
 		}
 	}
-	return all, nil
+	command := ""
+	if name != "" {
+		command = " " + shellQuote(name)
+	}
+	for _, run := range runs {
+		a.note("%s imported from run %s; their output is there: fcflow runs logs %s%s", count(n, "instance"), shortID(run), a.refer(run), command)
+	}
+	return n
 }
 
 func chosenAttempt(u *workflow.UnitView, n int) (workflow.AttemptView, bool) {

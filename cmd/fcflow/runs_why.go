@@ -26,7 +26,8 @@ func newRunsWhyCommand(a *app) *cobra.Command {
 		Long: `Prints the chain of evidence of a step, attempt by attempt: which request was
 made when, what came back, and by which rule that decided. For one that waits it
 says for what, since when, and what a person can do about it. Everything is read
-from the history of the run; nothing is asked of the service.`,
+from the history of the run; nothing is asked of the service. A part of a key will
+do where only one instance has it.`,
 		Example:           "  fcflow runs why last simulate\n  fcflow runs why K3X9QZ simulate --output json",
 		ValidArgsFunction: a.completeRunAndUnit(nil),
 	}
@@ -55,8 +56,8 @@ func runRunsWhy(ctx context.Context, a *app, o runsWhyOptions) error {
 	if err != nil {
 		return err
 	}
-	// The step may be named wrongly, which only the run can tell: hence whatever
-	// the name says is gathered, and looked for afterwards.
+	// What the name means, only the run can tell: hence what it says is gathered, and
+	// if it says only a part, all is read again.
 	ref := unitNamed(o.step)
 	witness := why.NewWitness(ref)
 	run, driven, err := a.readRun(ctx, st, id, witness.Note)
@@ -67,6 +68,16 @@ func runRunsWhy(ctx context.Context, a *app, o runsWhyOptions) error {
 	if err != nil {
 		return err
 	}
+	if u.Ref() != ref {
+		ref = u.Ref()
+		witness = why.NewWitness(ref)
+		if run, driven, err = a.readRun(ctx, st, id, witness.Note); err != nil {
+			return err
+		}
+		if u, err = unitOf(run, ref.String()); err != nil {
+			return err
+		}
+	}
 	x := explained{Chain: witness.Explain(run, u), Live: driven && !run.State.Terminal(), Interrupted: !driven && !run.State.Terminal()}
 	x.Next = a.helps(&x)
 	if o.output.value == string(formatJSON) {
@@ -74,23 +85,6 @@ func runRunsWhy(ctx context.Context, a *app, o runsWhyOptions) error {
 	}
 	a.printWhy(&x, time.Now())
 	return a.streams.Out.Err()
-}
-
-// unitNamed reads STEP or STEP/KEY.
-func unitNamed(name string) workflow.UnitRef {
-	step, instance, _ := strings.Cut(name, "/")
-	return workflow.UnitRef{Step: step, Instance: instance}
-}
-
-// unitOf finds the instance that a name means, with a suggestion when there is
-// none.
-func unitOf(run *workflow.Run, name string) (*workflow.Unit, error) {
-	if u, ok := run.Unit(unitNamed(name)); ok {
-		return u, nil
-	}
-	view := run.Describe()
-	_, err := findUnit(&view, name)
-	return nil, err
 }
 
 // helps are the commands that can make an instance go on.
