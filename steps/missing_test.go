@@ -17,7 +17,7 @@ import (
 func TestLost(t *testing.T) {
 	t.Parallel()
 	c := newSite(t).counted()
-	c.library.fence.Limit, c.library.fence.Margin = 500*time.Millisecond, 500*time.Millisecond
+	c.library.fence.Limit, c.library.fence.Margin, c.library.fence.Visible = 500*time.Millisecond, 500*time.Millisecond, 500*time.Millisecond
 	hidden := false
 	c.mu.Lock()
 	c.fault = func(op string, _ *http.Request) *sandbox.Fault {
@@ -41,8 +41,25 @@ func TestLost(t *testing.T) {
 	if u.Cause != workflow.CauseLost || u.Attempt().End.Rule != workflow.RuleGone || u.Attempt().Submission.Owner.JobID == "" {
 		t.Errorf("decided by %s\n%s", u.Attempt().End.Rule, states(r))
 	}
-	if took := u.Attempt().EndedAt.Sub(u.Attempt().StartedAt); took < time.Second {
+	if took := u.Attempt().EndedAt.Sub(u.Attempt().StartedAt); took < 1500*time.Millisecond {
 		t.Errorf("given up after %v", took)
+	}
+}
+
+// TestSilentBy: the exit marker of a job that nobody knows may have been left as
+// late as its limit, and some more, allows, and show that much later.
+func TestSilentBy(t *testing.T) {
+	t.Parallel()
+	since := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	c := &call{library: &Library{fence: FenceSettings{Limit: 24 * time.Hour, Margin: 10 * time.Minute, Visible: 5 * time.Minute}}}
+	for limit, want := range map[time.Duration]time.Duration{
+		time.Hour: time.Hour + 15*time.Minute,
+		0:         24*time.Hour + 15*time.Minute, // it asked for none
+	} {
+		s := &workflow.Submission{Intent: workflow.SubmissionIntent{LimitMS: limit.Milliseconds()}}
+		if got := c.silentBy(s, since).Sub(since); got != want {
+			t.Errorf("with a limit of %v it is silent after %v, want %v", limit, got, want)
+		}
 	}
 }
 
