@@ -21,6 +21,7 @@ type entry struct {
 	told   bool // the step knows that it is to stop
 	asked  int  // and how often that was asked for
 	cancel context.CancelCauseFunc
+	inv    *Invocation
 }
 
 // reenter deals with the attempts that the last owner left under way. What waits
@@ -44,7 +45,7 @@ func (x *Execution) resume(u *workflow.Unit) {
 	with, err := u.Attempt().With.Load(x.blob)
 	if err != nil || !continues(u.Step.Step.Spec(), with) {
 		x.conclude(u, false, with, Failure(workflow.CauseInterrupted,
-			"fcflow ended while this ran, and nobody knows how far it came"))
+			"fcflow ended while this ran, and nobody knows how far it came"), nil)
 		return
 	}
 	x.acts = append(x.acts, func() { x.enter(u, workflow.WakeReopened) })
@@ -62,7 +63,7 @@ func continues(spec *workflow.StepSpec, with json.RawMessage) bool {
 func (x *Execution) enter(u *workflow.Unit, why workflow.WakeReason) {
 	inv := x.invocation(u, why)
 	ctx, cancel := context.WithCancelCause(x.ctx)
-	e := &entry{unit: u, told: inv.Stopping(), asked: x.run.CancelRequests, cancel: cancel}
+	e := &entry{unit: u, told: inv.Stopping(), asked: x.run.CancelRequests, cancel: cancel, inv: inv}
 	x.live[u] = e
 	with, err := u.Attempt().With.Load(x.blob)
 	if err != nil {
@@ -138,13 +139,14 @@ func (x *Execution) finish(e *entry, out Outcome) {
 		if spec := e.unit.Step.Step.Spec(); spec != nil && spec.SubWorkflow && e.asked < x.run.CancelRequests {
 			told = false // another request is one more for the run it waits for
 		}
-		x.conclude(e.unit, told, e.with, out)
+		x.conclude(e.unit, told, e.with, out, e.inv.requests.count())
 	})
 }
 
 // conclude records the outcome of an entry and arms what it waits for.
-func (x *Execution) conclude(u *workflow.Unit, told bool, with json.RawMessage, out Outcome) {
+func (x *Execution) conclude(u *workflow.Unit, told bool, with json.RawMessage, out Outcome, made map[string]int) {
 	payload, blobs := conclude(x.run, u, told, out, with, time.Now().UTC())
+	withRequests(payload, made)
 	x.emit(command{unit: u, attempt: len(u.Attempts), payload: payload, blobs: blobs})
 	switch p := payload.(type) {
 	case *workflow.AttemptWaiting:

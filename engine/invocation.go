@@ -52,6 +52,7 @@ type Invocation struct {
 	earlier     []*workflow.Attempt
 	unflushed   []workflow.Payload
 	blobs       []workflow.Blob
+	requests    requests
 	owner       recorder
 }
 

@@ -118,7 +118,15 @@ func WithObserver(f func(RequestInfo)) Option {
 }
 
 // WithTrace returns a context whose requests are told to f as well, after every
-// try, as the observer of [WithObserver] is.
+// try, as the observer of [WithObserver] is, and before it to the function that
+// ctx has already.
 func WithTrace(ctx context.Context, f func(RequestInfo)) context.Context {
-	return context.WithValue(ctx, traceKey, f)
+	told := f
+	if outer, ok := ctx.Value(traceKey).(func(RequestInfo)); ok {
+		told = func(r RequestInfo) {
+			outer(r)
+			f(r)
+		}
+	}
+	return context.WithValue(ctx, traceKey, told)
 }

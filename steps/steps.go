@@ -114,6 +114,7 @@ func New(config Config) *Library {
 			step.Run = func(ctx context.Context, inv *engine.Invocation, with any) engine.Outcome {
 				c := &call{Invocation: inv, library: l, name: t.Name}
 				defer c.maskPanic()
+				ctx = firecrest.WithTrace(ctx, func(r firecrest.RequestInfo) { inv.Requested(r.Operation) })
 				out := t.run(ctx, c, with)
 				if len(c.Secrets) > 0 {
 					out = out.Masked(c.secrets().Redact)

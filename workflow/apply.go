@@ -311,7 +311,7 @@ func (p *AttemptStarted) apply(r *Run, e *Event) error {
 }
 
 func (p *AttemptWaiting) apply(r *Run, e *Event) error {
-	return r.onAttempt(e, func(u *Unit, a *Attempt) error {
+	err := r.onAttempt(e, func(u *Unit, a *Attempt) error {
 		if p.Reason == WaitBackoff {
 			return errors.New("only a failure leads to a backoff")
 		}
@@ -328,6 +328,10 @@ func (p *AttemptWaiting) apply(r *Run, e *Event) error {
 		r.wakeApproved(u)
 		return nil
 	})
+	if err == nil {
+		r.countRequests(p.Requests)
+	}
+	return err
 }
 
 func (p *AttemptWoken) apply(r *Run, e *Event) error {
@@ -367,7 +371,7 @@ func (p *Checkpoint) apply(r *Run, e *Event) error {
 }
 
 func (p *AttemptFinished) apply(r *Run, e *Event) error {
-	return r.onAttempt(e, func(u *Unit, a *Attempt) error {
+	err := r.onAttempt(e, func(u *Unit, a *Attempt) error {
 		if u.State.Done() {
 			return nil // late
 		}
@@ -386,6 +390,10 @@ func (p *AttemptFinished) apply(r *Run, e *Event) error {
 		}
 		return r.move(u, onFailure, p.State, e.At)
 	})
+	if err == nil {
+		r.countRequests(p.Requests)
+	}
+	return err
 }
 
 func (p *BackoffEnded) apply(r *Run, e *Event) error {

@@ -183,6 +183,9 @@ type AttemptWaiting struct {
 	Topic   string     `json:"topic,omitempty"`
 	Until   time.Time  `json:"until,omitzero"`
 	Message string     `json:"message,omitempty"`
+	// Requests are those to FirecREST that the attempt has made since it was
+	// entered, by operation.
+	Requests map[string]int `json:"requests,omitempty"`
 }
 
 // WakeReason tells an attempt why it is entered.
@@ -230,6 +233,9 @@ type AttemptFinished struct {
 	Tail string `json:"tail,omitempty"`
 	// Retry is set when another attempt will follow.
 	Retry *Retry `json:"retry,omitempty"`
+	// Requests are those to FirecREST that the attempt has made since it was last
+	// entered, by operation.
+	Requests map[string]int `json:"requests,omitempty"`
 }
 
 // Retry says when and by which rule the next attempt comes.

@@ -34,6 +34,8 @@ type Run struct {
 	CancelRequests int
 	CancelledBy    string
 	TimedOut       bool
+	// Requests are those to FirecREST that attempts have made, by operation.
+	Requests map[string]int
 
 	Steps []*StepRun // by Step.Index
 	byID  map[string]*StepRun
@@ -414,3 +416,16 @@ func (u *Unit) live() bool {
 }
 
 func (w wake) void() bool { return w.unit.gen != w.gen || w.unit.State != Waiting }
+
+// countRequests adds what an attempt has asked FirecREST for.
+func (r *Run) countRequests(made map[string]int) {
+	if len(made) == 0 {
+		return
+	}
+	if r.Requests == nil {
+		r.Requests = map[string]int{}
+	}
+	for operation, n := range made {
+		r.Requests[operation] += n
+	}
+}

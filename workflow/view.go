@@ -73,6 +73,8 @@ type RunView struct {
 	Profile   Profile        `json:"profile"`
 	Inputs    map[string]any `json:"inputs,omitempty"`
 	Sites     []RunBound     `json:"sites,omitempty"`
+	// Requests are those to FirecREST that attempts have made, by operation.
+	Requests map[string]int `json:"requests,omitempty"`
 	// Outputs is null, as every value of a view is that takes more than 32 KiB and
 	// therefore is kept apart.
 	Outputs json.RawMessage `json:"outputs,omitempty"`
@@ -169,6 +171,7 @@ func (r *Run) Describe() RunView {
 		Summary: r.Summarize(), Dir: r.Created.Dir, OutputDir: r.Created.OutputDir, RerunOf: r.Created.RerunOf,
 		Profile: r.Created.Profile, Inputs: r.inputs, Outputs: r.Outputs.shown(), CancelRequests: r.CancelRequests,
 	}
+	v.Requests = maps.Clone(r.Requests)
 	for _, system := range slices.Sorted(maps.Keys(r.Sites)) {
 		v.Sites = append(v.Sites, r.Sites[system])
 	}

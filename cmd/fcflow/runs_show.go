@@ -109,9 +109,7 @@ func (a *app) printRun(v *shownRun, all bool, now time.Time) {
 		fact("queued", console.Say(v.WaitsFor.String()))
 	}
 	fact("started", console.Say(timeLine(v, now)))
-	if v.NodeHours != nil {
-		fact("used", console.Say(hoursText(*v.NodeHours)+" node-hours"))
-	}
+	fact("used", console.Say(v.used()))
 	fact("by", console.Say(v.By))
 	fact("rerun of", console.Say(string(v.RerunOf)))
 	if p := v.Parent; p != nil {

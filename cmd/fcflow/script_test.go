@@ -47,6 +47,7 @@ var masks = []struct {
 	pattern *regexp.Regexp
 	mask    string
 }{
+	{regexp.MustCompile(`\b\d+ requests?\b`), "N requests"},
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?\b`), "INSTANT"},
 	{regexp.MustCompile(`\b\d\d:\d\d:\d\d\b`), "TIME"},
 	{regexp.MustCompile(`\b(\d+\.\d|\d+)s\b`), "LONG"},
