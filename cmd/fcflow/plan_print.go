@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/fcflow/fcflow/internal/console"
@@ -32,6 +33,7 @@ func (a *app) printPlan(p *shownPlan) {
 		})
 	}
 	out.Table([]string{"STEP", "TYPE", "SYSTEM", "AFTER", "WHAT"}, rows)
+	a.printTotals(p.Plan)
 	for _, severity := range []plan.Severity{plan.Unknown, plan.Warning, plan.Error} {
 		a.printFindings(severity, p.Of(severity))
 	}
@@ -64,6 +66,9 @@ func whatOf(s *plan.Step) string {
 	case s.If != "":
 		facts = append(facts, "if "+s.If)
 	}
+	if s.Instances != nil {
+		facts = append(facts, instancesFact(s.Instances))
+	}
 	if j := s.Job; j != nil {
 		facts = append(facts, jobFacts(j)...)
 	}
@@ -79,6 +84,34 @@ func whatOf(s *plan.Step) string {
 		}
 	}
 	return strings.Join(facts, ", ")
+}
+
+// instancesFact reads "60 instances (dt=1; dt=2; dt=3; … and 57 more)".
+func instancesFact(in *plan.Instances) string {
+	text := "instances known at run time"
+	if in.Known {
+		text = count(in.Count, "instance")
+	}
+	switch {
+	case in.Of != "":
+		text += ", those of " + in.Of
+	case len(in.Keys) > 0:
+		named := strings.Join(in.Keys, "; ")
+		if more := in.Count - len(in.Keys); more > 0 {
+			named += fmt.Sprintf("; … and %d more", more)
+		}
+		text += " (" + named + ")"
+	}
+	return text
+}
+
+// printTotals says how much all instances together are, if there are several.
+func (a *app) printTotals(p *plan.Plan) {
+	fans := slices.ContainsFunc(p.Steps, func(s *plan.Step) bool { return s.Instances != nil })
+	jobs, transfers, known := p.Totals()
+	if fans && known && jobs+transfers > 0 {
+		a.streams.Out.Printf("\nin all %s and %s\n", count(jobs, "job"), count(transfers, "transfer"))
+	}
 }
 
 func jobFacts(j *plan.Job) []string {

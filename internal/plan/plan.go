@@ -46,6 +46,8 @@ type Step struct {
 	If      string   `json:"if,omitempty"`
 	// Runs says what comes of its condition and of those of the steps before it.
 	Runs Runs `json:"runs"`
+	// Instances are those of a step that fans out.
+	Instances *Instances `json:"instances,omitempty"`
 	// System is where it runs; empty for steps of no system, and if only the run
 	// will know.
 	System string `json:"system,omitempty"`
@@ -95,6 +97,7 @@ func Make(w *workflow.Workflow, o Options) *Plan {
 		for _, i := range level {
 			r := reader{w: w, scope: &scope, options: o, step: all[i], failed: map[string]error{}}
 			made[i] = r.read()
+			made[i].Instances = r.instances(made)
 			made[i].after(made)
 			p.Steps = append(p.Steps, made[i])
 			p.sayOpen(made[i], r.failed)
