@@ -354,6 +354,9 @@ func (d *decision) startUnit(u *workflow.Unit) {
 		return
 	}
 	started := &workflow.AttemptStarted{System: system}
+	if version := step.Spec().Version; version > 1 {
+		started.SpecVersion = version
+	}
 	var blobs []workflow.Blob
 	started.With, blobs = workflow.NewBody(with)
 	if step.Timeout > 0 {

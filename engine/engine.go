@@ -137,6 +137,11 @@ func (e *Engine) Open(ctx context.Context, h workflow.History, w *workflow.Workf
 	if err != nil {
 		return nil, err
 	}
+	return e.Adopt(ctx, h, run, owner, version)
+}
+
+// Adopt is Open for a history that is folded already.
+func (e *Engine) Adopt(ctx context.Context, h workflow.History, run *workflow.Run, owner workflow.Owner, version string) (*Execution, error) {
 	x := newExecution(e, run, h)
 	owner.Epoch = h.Epoch()
 	x.taker = &workflow.RunOpened{Owner: owner, Version: version}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 
 	bolt "go.etcd.io/bbolt"
@@ -32,15 +31,16 @@ func (s *Store) ReadEvents(ctx context.Context, id workflow.RunID, from int64, f
 	return decodeRecords(ctx, id, from, records, f)
 }
 
-// Frozen returns the workflow text a run executes. While somebody owns the run
-// that is the copy beside its history.
+// Frozen returns the workflow text that a run began with; its events have those
+// that it went on with. While somebody owns the run that is the copy beside its
+// history.
 func (s *Store) Frozen(ctx context.Context, id workflow.RunID) (text []byte, err error) {
 	err = s.read(ctx, id, func(tx *bolt.Tx) error {
 		text, err = getFrozen(tx)
 		return err
 	})
 	if errors.Is(err, workflow.ErrOwned) {
-		text, err = os.ReadFile(s.Paths(id).Frozen)
+		text, err = s.firstCopy(id)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("workflow of run %s: %w", id, err)

@@ -10,6 +10,8 @@
 //	    │   ├── owner.json       who holds the run
 //	    │   ├── run.json         the summary, for lists
 //	    │   ├── workflow.yaml    a copy, for people, of the workflow the run executes
+//	    │   ├── workflow.1.yaml  the one that it executed before the first change of it
+//	    │   ├── plan.1.json      what that change came to
 //	    │   └── logs/  private/
 //	    ├── .tmp/                runs that are being made or removed
 //	    └── .lock                held while they are

@@ -80,12 +80,20 @@ func (r *Run) decodeInputs(given map[string]json.RawMessage) error {
 }
 
 func (s *StepRun) addUnit(instance string, at time.Time) *Unit {
-	u := &Unit{Step: s, Instance: instance, State: Pending, Since: at, place: len(s.Units)}
-	s.inherit(u)
+	u := s.former[instance]
+	if u != nil && u.kept {
+		s.take(u)
+	} else {
+		u = &Unit{Step: s, Instance: instance, State: Pending, Since: at}
+		s.inherit(u)
+	}
+	u.place = len(s.Units)
 	s.Units = append(s.Units, u)
 	s.byKey[instance] = u
-	s.counts[Pending]++
-	s.open++
+	s.counts[u.State]++
+	if !u.State.Done() {
+		s.open++
+	}
 	return u
 }
 
@@ -298,6 +306,7 @@ func (p *AttemptStarted) apply(r *Run, e *Event) error {
 		}
 		u.Attempts = append(u.Attempts, &Attempt{
 			Number: e.Attempt, StartedAt: e.At, With: p.With, System: p.System, Deadline: p.Deadline,
+			SpecVersion: p.SpecVersion,
 		})
 		u.system = p.System
 		u.Cause, u.Message = "", "" // of the attempt before

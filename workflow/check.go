@@ -77,6 +77,8 @@ type index struct {
 	steps    []*Step  // as AllSteps lists them
 	defaults map[string]*Value
 	outputs  []Field // of the workflow
+	// catalogue is what it was checked by.
+	catalogue Catalogue
 	// defaultSite: an expression names run.remote_dir where only the default
 	// system can be meant.
 	defaultSite bool
@@ -146,7 +148,7 @@ func newChecker(w *Workflow, c Catalogue, o CheckOptions) *checker {
 	k := &checker{
 		w: w, catalogue: c, options: o,
 		compiler: newCompiler(), lineage: newLineage(w.File, o),
-		index:  &index{programs: programs{}, steps: w.AllSteps(), defaults: map[string]*Value{}},
+		index:  &index{programs: programs{}, steps: w.AllSteps(), defaults: map[string]*Value{}, catalogue: c},
 		inputs: map[string]*Input{},
 		byID:   map[string]*stepCheck{},
 		specs:  map[string]*StepSpec{},

@@ -167,7 +167,12 @@ func (s *StepRun) forget() {
 
 // inherit gives a unit the attempts that one of its key has made before.
 func (s *StepRun) inherit(u *Unit) {
-	if before := s.former[u.Instance]; before != nil {
-		u.Attempts, u.before = before.Attempts, len(before.Attempts)
+	before := s.former[u.Instance]
+	if before == nil {
+		return
+	}
+	u.Attempts, u.before = before.Attempts, len(before.Attempts)
+	if before.State == Pending || before.State == Ready {
+		u.before = before.before
 	}
 }

@@ -155,7 +155,11 @@ func (p *StepExpanded) apply(r *Run, e *Event) error {
 		return err
 	}
 	if p.Alone {
+		keeps := s.claims()
 		r.standAlone(s, e.At)
+		if keeps && p.Cause == "" {
+			return r.settle(e.At)
+		}
 		if p.Cause != "" {
 			u := s.Units[0]
 			u.Cause, u.Message = p.Cause, p.Message
@@ -174,11 +178,15 @@ func (p *StepExpanded) apply(r *Run, e *Event) error {
 	if p.Count != len(x.keys) || p.Digest != x.digest() {
 		return fmt.Errorf("step %s has other instances than its history says: %w", e.Step, ErrCorrupt)
 	}
+	keeps := s.claims()
 	s.planned, s.items, s.dimensions = nil, nil, x.names
 	for i, key := range x.keys {
 		s.addUnit(key, e.At).values = x.values[i]
 	}
 	r.complete(s, e.At)
+	if keeps {
+		return r.settle(e.At)
+	}
 	return r.expandedNow(s, e.At)
 }
 

@@ -178,16 +178,7 @@ func (r *Run) stepDone(s *StepRun, at time.Time) error {
 
 // mainDone fixes the result of the run and lets `finally` begin.
 func (r *Run) mainDone(at time.Time) error {
-	switch {
-	case r.TimedOut:
-		r.Result = RunFailed
-	case r.CancelRequests > 0 && r.cancelled:
-		r.Result = RunCancelled
-	case r.badMain:
-		r.Result = RunFailed
-	default:
-		r.Result = RunSucceeded
-	}
+	r.Result = r.result()
 	if r.CancelRequests > 0 {
 		r.armFinally(at)
 	}
@@ -203,6 +194,19 @@ func (r *Run) mainDone(at time.Time) error {
 		}
 	}
 	return nil
+}
+
+// result is what the run will end as, once `steps` is done.
+func (r *Run) result() RunState {
+	switch {
+	case r.TimedOut:
+		return RunFailed
+	case r.CancelRequests > 0 && r.cancelled:
+		return RunCancelled
+	case r.badMain:
+		return RunFailed
+	}
+	return RunSucceeded
 }
 
 // armFinally bounds what `finally` may take once a cancel was asked.

@@ -18,6 +18,8 @@ var payloads = map[EventKind]func() Payload{
 	"step.items":           func() Payload { return new(StepItems) },
 	"step.expanded":        func() Payload { return new(StepExpanded) },
 	"run.reopened":         func() Payload { return new(RunReopened) },
+	"run.definition":       func() Payload { return new(DefinitionPart) },
+	"run.replanned":        func() Payload { return new(RunReplanned) },
 	"units.reset":          func() Payload { return new(UnitsReset) },
 	"unit.imported":        func() Payload { return new(UnitImported) },
 	"unit.ready":           func() Payload { return new(UnitReady) },
@@ -174,6 +176,8 @@ type AttemptStarted struct {
 	System string `json:"system,omitempty"`
 	// Deadline is when the step's timeout expires.
 	Deadline time.Time `json:"deadline,omitzero"`
+	// SpecVersion is the version of the step type, if it is not the first.
+	SpecVersion int `json:"spec_version,omitempty"`
 }
 
 // AttemptWaiting: the attempt gave its slot back until a topic fires or an

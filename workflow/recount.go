@@ -1,7 +1,7 @@
 package workflow
 
 // recount derives the counters and queues of the run from its units. Only a reset
-// needs that: every other event keeps them.
+// and a new workflow need that: every other event keeps them.
 func (r *Run) recount() {
 	r.openMain, r.openFinally, r.running = 0, 0, 0
 	r.badMain, r.badFinally, r.cancelled = false, false, false
@@ -12,7 +12,7 @@ func (r *Run) recount() {
 	}
 	var failed []string
 	for _, id := range r.failedSteps {
-		if s := r.byID[id]; s.counts[Failed] > 0 {
+		if s, ok := r.byID[id]; ok && s.counts[Failed] > 0 {
 			failed = append(failed, id)
 		}
 	}

@@ -20,7 +20,10 @@ type UnitsReset struct {
 	// of their key; without any it is every bad unit that failed or was cancelled.
 	Units []UnitRef `json:"units,omitempty"`
 	// Force takes units too that have succeeded.
-	Force bool   `json:"force,omitempty"`
+	Force bool `json:"force,omitempty"`
+	// Exact names instances one by one, and means these and no more, done or in
+	// backoff: a new workflow does them again.
+	Exact bool   `json:"exact,omitempty"`
 	By    string `json:"by"`
 }
 
@@ -73,12 +76,35 @@ func (r *Run) resetSet(p *UnitsReset) (resetSet, error) {
 	if r.State == RunRunning && (r.CancelRequests > 0 || r.TimedOut) {
 		return resetSet{}, fmt.Errorf("the run is being cancelled: wait for its end: %w", ErrConflict)
 	}
+	if p.Exact {
+		return r.exactly(p.Units)
+	}
 	chosen, err := r.chosen(p)
 	if err != nil {
 		return resetSet{}, err
 	}
 	set := r.closure(chosen)
 	return set, r.mayReset(set.units)
+}
+
+// exactly finds instances by their names.
+func (r *Run) exactly(names []UnitRef) (resetSet, error) {
+	var set resetSet
+	for _, ref := range names {
+		u, ok := r.Unit(ref)
+		switch {
+		case !ok:
+			return set, fmt.Errorf("the run has no instance %s: %w", ref, ErrNotFound)
+		case u.row() == rowBackoff:
+			set.units = append(set.units, u)
+		default:
+			set.units = append(set.units, u)
+			if err := r.mayReset(set.units[len(set.units)-1:]); err != nil {
+				return set, err
+			}
+		}
+	}
+	return set, nil
 }
 
 // chosen lists the units that a reset names.
@@ -199,16 +225,7 @@ func (r *Run) reset(set resetSet, at time.Time) error {
 		r.changed = append(r.changed, u)
 	}
 	r.collapse(set)
-	r.recount()
-	if r.openMain > 0 {
-		r.Result, r.TimedOut = "", false
-	}
-	r.rearm()
-	if r.State != RunRunning {
-		return nil // what may go on does when it is
-	}
-	r.begin()
-	return r.meet(at)
+	return r.settle(at)
 }
 
 // rearm sets the timers of the run again: those that became void by what a reset

@@ -40,6 +40,11 @@ type Run struct {
 	Steps []*StepRun // by Step.Index
 	byID  map[string]*StepRun
 
+	// Replans counts how often it went on with another workflow.
+	Replans    int
+	definition []byte                      // that comes next, as far as it is on record
+	gone       map[string]map[string]*Unit // of steps that the workflow has no more, by step and key
+
 	controls map[string]bool // control directories that tokens were to be claimed in
 
 	roundAt     time.Time // when this round was started
@@ -113,8 +118,9 @@ type Unit struct {
 
 	// Imported is set while it stands as it ended in another run.
 	Imported   *UnitImported
-	before     int // attempts before the last reset
-	gen        int // rises with each move; older timers and wakes are void
+	before     int  // attempts before the last reset
+	kept       bool // was done, or under way, when the workflow was replaced; nobody has taken it yet
+	gen        int  // rises with each move; older timers and wakes are void
 	unobserved bool
 	system     string
 	systemErr  error
@@ -129,6 +135,8 @@ type Attempt struct {
 	With      Body
 	System    string
 	Deadline  time.Time
+	// SpecVersion is the version of the step type, 0 for the first.
+	SpecVersion int
 	// Expired is the cause once a deadline has passed.
 	Expired Cause
 	// QueuedAt is when its job became known: accepted, or first seen if another

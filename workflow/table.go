@@ -83,6 +83,7 @@ var table = map[row]map[stimulus]cell{
 		onCancel:   {to: []State{Cancelled}},
 		onFailFast: {same: true},
 		onReopened: {same: true},
+		onReset:    {to: []State{Pending}}, // for a new workflow only
 	},
 	rowDone: {
 		onSuccess:  {same: true}, // noted as late

@@ -18,6 +18,9 @@ import (
 type resumeOptions struct {
 	run             string
 	all             bool
+	workflow        string
+	inputs          []string
+	dryRun          bool
 	exitOnAttention bool
 	output          output
 }
@@ -29,16 +32,36 @@ func newResumeCommand(a *app) *cobra.Command {
 		Short: "Continue an interrupted run",
 		Long: `Takes over a run that nobody drives and continues it where it was, with the
 workflow, the inputs and the service it began with. What is done stays done;
-jobs that went on meanwhile are found again.`,
+jobs that went on meanwhile are found again.
+
+With --workflow the run goes on with another workflow of the same name: the file
+after an edit. That is possible for a run that has ended, too, which then begins a
+new round. The inputs stay; -i changes some. An instance that is done stays so if what
+it was given is the same: the type of its step, "with" as evaluated, the script and
+the files, and everything it depends on. "retry", "timeout", "if" and "max_parallel"
+do not count. All else is done, and what the workflow has no more is dropped. The plan
+is shown, and written beside the run, before anything starts. What is under way cannot
+be changed.`,
 		Example: `  fcflow resume last
-  fcflow resume --all`,
+  fcflow resume --all
+  fcflow resume last --workflow sweep.yaml --dry-run`,
 		Args:              oneRunOr("all"),
 		ValidArgsFunction: a.completeRuns(unfinished),
 	}
 	c.Flags().BoolVar(&o.all, "all", false, "continue every interrupted run")
+	c.Flags().StringVar(&o.workflow, "workflow", "", "go on with the workflow in `FILE`, and do again what it changes")
+	completeFlag(c, "workflow", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
+	})
+	c.Flags().StringArrayVarP(&o.inputs, "input", "i", nil, "with --workflow, another value of an input, as `NAME=VALUE`; may be repeated")
+	completeFlag(c, "input", cobra.NoFileCompletions)
+	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "with --workflow, show the plan and do nothing")
 	addExitOnAttention(c, &o.exitOnAttention)
 	o.output.add(c)
 	return a.command(c, func(c *cobra.Command, args []string) error {
+		if o.workflow == "" && (len(o.inputs) > 0 || o.dryRun) || o.workflow != "" && o.all {
+			return fmt.Errorf("%w: --input and --dry-run belong to --workflow, which is for one run", errUsage)
+		}
 		if o.all {
 			return runResumeAll(c.Context(), a, o)
 		}
@@ -61,6 +84,9 @@ func runResume(ctx context.Context, a *app, o resumeOptions) error {
 			err = withHint(fmt.Errorf("run %s: %s: %w", id, live.who(), workflow.ErrOwned), "watch it: fcflow runs watch %s", a.refer(id))
 		}
 		return err
+	}
+	if o.workflow != "" {
+		return runReplan(ctx, a, st, id, o)
 	}
 	summary, err := st.Summary(ctx, id)
 	if err != nil {
@@ -107,11 +133,16 @@ func (a *app) takeOver(ctx context.Context, id workflow.RunID, quiet bool) (*ses
 
 // reopen takes ownership of a run.
 func (e *session) reopen(ctx context.Context, id workflow.RunID) (*engine.Execution, error) {
+	return e.reopenWith(ctx, id)
+}
+
+// reopenWith does the same for a run that will need some more systems.
+func (e *session) reopenWith(ctx context.Context, id workflow.RunID, systems ...string) (*engine.Execution, error) {
 	history, err := e.runs.Open(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	x, err := e.open(ctx, history)
+	x, err := e.open(ctx, history, systems)
 	if err != nil {
 		return nil, errors.Join(err, history.Close())
 	}
@@ -120,7 +151,7 @@ func (e *session) reopen(ctx context.Context, id workflow.RunID) (*engine.Execut
 
 // open prepares a run for going on, with the settings of its own profile unless
 // the person named another one.
-func (e *session) open(ctx context.Context, history workflow.History) (*engine.Execution, error) {
+func (e *session) open(ctx context.Context, history workflow.History, systems []string) (*engine.Execution, error) {
 	created, err := creation(ctx, history)
 	if err != nil {
 		return nil, err
@@ -136,18 +167,19 @@ func (e *session) open(ctx context.Context, history workflow.History) (*engine.E
 	if err != nil {
 		return nil, err
 	}
-	w, err := e.app.frozen(source, created)
+	run, err := e.app.fold(ctx, source, history)
 	if err != nil {
 		return nil, err
 	}
+	w := run.Workflow // perhaps not the one it began with
 	if err := e.app.checkSecrets(s, w); err != nil {
 		return nil, err
 	}
-	v, err := e.connect(ctx, s, created.Profile, systemsOf(w, *created))
+	v, err := e.connect(ctx, s, created.Profile, append(systemsOf(w, run.Created), systems...))
 	if err != nil {
 		return nil, err
 	}
-	x, err := v.engine.Open(ctx, history, w, e.store.Self(), releaseName())
+	x, err := v.engine.Adopt(ctx, history, run, e.store.Self(), releaseName())
 	if err != nil {
 		return nil, err
 	}

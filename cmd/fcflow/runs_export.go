@@ -76,10 +76,7 @@ func runRunsExport(ctx context.Context, a *app, o runsExportOptions) error {
 		}
 		return withHint(err, "continue it with fcflow resume %s, or end it with fcflow cancel %s", shortID(id), shortID(id))
 	}
-	if source.Definition, err = st.Frozen(ctx, id); err != nil {
-		return err
-	}
-	source.Run = run
+	source.Definition, source.Run = run.Workflow.Frozen(), run
 	if len(source.Versions) == 0 && run.Created.Version != "" {
 		source.Versions = []string{run.Created.Version}
 	}

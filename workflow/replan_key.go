@@ -1,0 +1,167 @@
+package workflow
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// unitKey is what decides, with the keys of what a unit depends on, whether the
+// unit was done as a workflow has it. retry, timeout, if and max_parallel are not
+// in it.
+type unitKey struct {
+	Uses    string            `json:"uses"`
+	Version int               `json:"version"`
+	With    json.RawMessage   `json:"with"` // secrets by their names
+	Files   map[string]string `json:"files,omitempty"`
+	Dir     string            `json:"dir,omitempty"` // where its local paths start
+}
+
+// compare says what of the key of a unit has changed; "" if nothing has.
+func (p *replanner) compare(old, u *Unit) string {
+	if old.Step.Step.Uses != u.Step.Step.Uses {
+		return "uses changed"
+	}
+	before, err := keyOf(p.run, old, p.o.Blobs)
+	if err != nil {
+		return "with cannot be told any more"
+	}
+	after, err := keyOf(p.next, u, p.o.Blobs)
+	if err != nil {
+		return "with cannot be evaluated: " + err.Error()
+	}
+	if a := old.Attempt(); a != nil {
+		before.Version = max(1, a.SpecVersion)
+	}
+	switch {
+	case before.Version != after.Version:
+		return fmt.Sprintf("version %d of %s", after.Version, u.Step.Step.Uses)
+	case !bytes.Equal(before.With, after.With):
+		return differing(before.With, after.With)
+	case !maps.Equal(before.Files, after.Files):
+		return "a workflow file that it runs changed"
+	case before.Dir != after.Dir:
+		return "the directory of the workflow changed"
+	}
+	for _, file := range p.changedFiles {
+		if text, _ := CanonicalJSON(file); bytes.Contains(after.With, bytes.Trim(text, `"`)) {
+			return file + " changed"
+		}
+	}
+	return p.sources(old, u, after.With)
+}
+
+// keyOf evaluates the key of a unit.
+func keyOf(r *Run, u *Unit, blobs BlobReader) (unitKey, error) {
+	s := u.Step.Step
+	k := unitKey{Uses: s.Uses, Version: max(1, s.Spec().Version)}
+	sc := r.Scope(u, blobs)
+	sc.Attempt = max(1, len(u.Attempts))
+	var err error
+	if k.With, err = r.Workflow.EvalWith(s, sc); err != nil {
+		return k, err
+	}
+	if s.child != nil {
+		k.Files = map[string]string{}
+		files := map[string][]byte{".": s.child.Source}
+		s.child.collect(".", files)
+		for name, text := range files {
+			k.Files[name] = NewBlob(text).Digest
+		}
+	}
+	if fields := localPaths(s, k.With); len(fields) > 0 {
+		k.Dir = r.Created.Dir
+	}
+	return k, nil
+}
+
+// localPaths are the relative local paths among the inputs of a step, by name.
+func localPaths(s *Step, with json.RawMessage) map[string]string {
+	var values map[string]any
+	if json.Unmarshal(with, &values) != nil {
+		return nil
+	}
+	found := map[string]string{}
+	for _, f := range s.Spec().Inputs {
+		if text, ok := values[f.Name].(string); ok && f.Path == LocalPath && text != "" && !filepath.IsAbs(text) {
+			found[f.Name] = text
+		}
+	}
+	return found
+}
+
+// differing names the inputs that differ: "with.script changed".
+func differing(before, after json.RawMessage) string {
+	var a, b map[string]json.RawMessage
+	if json.Unmarshal(before, &a) != nil || json.Unmarshal(after, &b) != nil {
+		return "with changed"
+	}
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(b)) {
+		if !bytes.Equal(a[name], b[name]) {
+			names = append(names, "with."+name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(a)) {
+		if _, ok := b[name]; !ok {
+			names = append(names, "with."+name)
+		}
+	}
+	return strings.Join(names, ", ") + " changed"
+}
+
+// sources looks at the script that a job was submitted with, where it is a local
+// file.
+func (p *replanner) sources(old, u *Unit, with json.RawMessage) string {
+	a := old.Attempt()
+	file := localPaths(u.Step.Step, with)[scriptFile]
+	if file == "" {
+		var given struct {
+			File string `json:"script_file"`
+		}
+		if json.Unmarshal(with, &given) == nil {
+			file = given.File
+		}
+	}
+	if file == "" || a == nil || a.Submission == nil || a.Submission.Intent.Script == "" || p.o.ReadFile == nil {
+		return ""
+	}
+	if !path.IsAbs(file) {
+		file = filepath.Join(p.next.Created.Dir, file)
+	}
+	text, err := p.o.ReadFile(file)
+	submitted, fail := p.o.Blobs(a.Submission.Intent.Script)
+	if err != nil || fail != nil || !bytes.Contains(submitted, bytes.TrimSpace(text)) {
+		return file + " changed"
+	}
+	return ""
+}
+
+// scriptFile is the input of jobs that names a local file with their script.
+const scriptFile = "script_file"
+
+// changedFiles lists files of inputs that are not as they were when the run began.
+func changedFiles(r *Run, now map[string]FileFacts) []string {
+	before := map[string]FileFacts{}
+	for _, f := range r.Created.Files {
+		before[f.Path] = f
+	}
+	var changed []string
+	for _, f := range now {
+		old, ok := before[f.Path]
+		same := old.SizeBytes == f.SizeBytes && old.ModifiedAt.Equal(f.ModifiedAt)
+		if old.SHA256 != "" && f.SHA256 != "" {
+			same = old.SHA256 == f.SHA256
+		}
+		if ok && !same && !slices.Contains(changed, f.Path) {
+			changed = append(changed, f.Path)
+		}
+	}
+	slices.Sort(changed)
+	return changed
+}
