@@ -18,6 +18,7 @@ type event struct {
 	Epoch    int64  `json:"epoch"`
 	Kind     string `json:"kind"`
 	Step     string `json:"step"`
+	Instance string `json:"instance"`
 	Attempt  int    `json:"attempt"`
 	Data     data   `json:"data"`
 	original string
