@@ -23,6 +23,8 @@ func bound(p workflow.Payload) {
 		cut(&p.By, maxDetail)
 	case *workflow.UnitsReset:
 		cut(&p.By, maxDetail)
+	case *workflow.RunReplanned:
+		cut(&p.By, maxDetail)
 	case *workflow.RunBound:
 		cut(&p.Version, maxDetail)
 		cut(&p.Scheduler, maxDetail)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -268,13 +269,19 @@ func (a *app) maskSecrets(ctx context.Context, st *store.Store, s *settings.Sett
 	if err != nil {
 		return // a run that is not there has no output either
 	}
-	w, _ := workflow.Load("workflow.yaml", source, a.catalogue, workflow.CheckOptions{})
-	if w == nil {
-		return
+	texts := [][]byte{source}
+	if now, err := os.ReadFile(st.Paths(v.ID).Frozen); err == nil { // it may go on with another workflow
+		texts = append(texts, now)
 	}
-	for _, name := range secretsOf(w) {
-		if value, err := s.Secret(name); err == nil {
-			a.streams.Secrets.Add(value)
+	for _, text := range texts {
+		w, _ := workflow.Load("workflow.yaml", text, a.catalogue, workflow.CheckOptions{})
+		if w == nil {
+			continue
+		}
+		for _, name := range secretsOf(w) {
+			if value, err := s.Secret(name); err == nil {
+				a.streams.Secrets.Add(value)
+			}
 		}
 	}
 }

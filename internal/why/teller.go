@@ -31,7 +31,7 @@ type teller struct {
 // note adds what an event says to the chain.
 func (t *teller) note(c *Chain, e *workflow.Event) {
 	switch e.Data.(type) {
-	case *workflow.UnitsReset:
+	case *workflow.UnitsReset, *workflow.RunReplanned:
 		if t.done {
 			t.again = e
 		}
@@ -101,6 +101,9 @@ func (t *teller) tell(f *Fact, p workflow.Payload) {
 		f.Text = p.By + " asked for the end of the run"
 	case *workflow.UnitsReset:
 		f.Text = p.By + " asked for things to be done again, and this is one of them"
+		f.Means = "its attempts are kept, and the rules of retries count anew"
+	case *workflow.RunReplanned:
+		f.Text = p.By + " gave the run another workflow, and this is done by that one"
 		f.Means = "its attempts are kept, and the rules of retries count anew"
 	case *workflow.RunTimedOut:
 		f.Text = "the timeout of the run passed"

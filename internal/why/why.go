@@ -91,7 +91,7 @@ func (w *Witness) Note(e workflow.Event) {
 	}
 	w.last = e.Seq
 	switch e.Data.(type) {
-	case *workflow.RunOpened, *workflow.CancelRequested, *workflow.RunTimedOut, *workflow.UnitsReset:
+	case *workflow.RunOpened, *workflow.CancelRequested, *workflow.RunTimedOut, *workflow.UnitsReset, *workflow.RunReplanned:
 		w.events = append(w.events, e)
 	default:
 		if e.Step == w.ref.Step && e.Instance == w.ref.Instance {
