@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -74,21 +73,23 @@ func keyOf(r *Run, u *Unit, blobs BlobReader) (unitKey, error) {
 			k.Files[name] = NewBlob(text).Digest
 		}
 	}
-	if fields := localPaths(s, k.With); len(fields) > 0 {
-		k.Dir = r.Created.Dir
+	for _, p := range localPaths(s, k.With, func(Field) bool { return true }) {
+		if !filepath.IsAbs(p) {
+			k.Dir = r.Created.Dir
+		}
 	}
 	return k, nil
 }
 
-// localPaths are the relative local paths among the inputs of a step, by name.
-func localPaths(s *Step, with json.RawMessage) map[string]string {
+// localPaths are the local paths among some inputs of a step, by name.
+func localPaths(s *Step, with json.RawMessage, some func(Field) bool) map[string]string {
 	var values map[string]any
 	if json.Unmarshal(with, &values) != nil {
 		return nil
 	}
 	found := map[string]string{}
 	for _, f := range s.Spec().Inputs {
-		if text, ok := values[f.Name].(string); ok && f.Path == LocalPath && text != "" && !filepath.IsAbs(text) {
+		if text, ok := values[f.Name].(string); ok && f.Path == LocalPath && text != "" && some(f) {
 			found[f.Name] = text
 		}
 	}
@@ -115,35 +116,54 @@ func differing(before, after json.RawMessage) string {
 	return strings.Join(names, ", ") + " changed"
 }
 
-// sources looks at the script that a job was submitted with, where it is a local
-// file.
+// sources looks at the local files that a unit has read.
 func (p *replanner) sources(old, u *Unit, with json.RawMessage) string {
 	a := old.Attempt()
-	file := localPaths(u.Step.Step, with)[scriptFile]
-	if file == "" {
-		var given struct {
-			File string `json:"script_file"`
+	if a == nil {
+		return "" // it was done in another run
+	}
+	var read struct {
+		SizeBytes int64  `json:"size_bytes"`
+		SHA256    string `json:"sha256"`
+		Files     int    `json:"files"`
+	}
+	if text, err := old.Outputs.Load(p.o.Blobs); err == nil {
+		_ = json.Unmarshal(text, &read) // outputs of other types tell nothing
+	}
+	if read.Files > 1 {
+		read.SHA256 = "" // of all together
+	}
+	for name, file := range localPaths(u.Step.Step, with, func(f Field) bool { return f.Source }) {
+		full := file
+		if !filepath.IsAbs(file) {
+			full = filepath.Join(p.next.Created.Dir, file)
 		}
-		if json.Unmarshal(with, &given) == nil {
-			file = given.File
+		changed := false
+		switch {
+		case name == scriptFile && a.Submission != nil && a.Submission.Intent.Script != "":
+			changed = p.otherScript(full, a.Submission.Intent.Script)
+		case p.o.Changed != nil:
+			changed = p.o.Changed(full, a.StartedAt, read.SHA256)
 		}
-	}
-	if file == "" || a == nil || a.Submission == nil || a.Submission.Intent.Script == "" || p.o.ReadFile == nil {
-		return ""
-	}
-	if !path.IsAbs(file) {
-		file = filepath.Join(p.next.Created.Dir, file)
-	}
-	text, err := p.o.ReadFile(file)
-	submitted, fail := p.o.Blobs(a.Submission.Intent.Script)
-	if err != nil || fail != nil || !bytes.Contains(submitted, bytes.TrimSpace(text)) {
-		return file + " changed"
+		if changed {
+			return file + " changed"
+		}
 	}
 	return ""
 }
 
 // scriptFile is the input of jobs that names a local file with their script.
 const scriptFile = "script_file"
+
+// otherScript reports whether a job was submitted with other text than is in a file.
+func (p *replanner) otherScript(file, submitted string) bool {
+	text, err := p.o.ReadFile(file)
+	if err != nil {
+		return true
+	}
+	before, err := p.o.Blobs(submitted)
+	return err != nil || !bytes.Contains(before, bytes.TrimSpace(text))
+}
 
 // changedFiles lists files of inputs that are not as they were when the run began.
 func changedFiles(r *Run, now map[string]FileFacts) []string {

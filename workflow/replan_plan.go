@@ -49,8 +49,12 @@ type ReplanOptions struct {
 	Replanned RunReplanned // Definition is filled in
 	At        time.Time
 	Blobs     BlobReader
-	// ReadFile reads a local file that the workflow names as a source.
+	// ReadFile reads a script that the workflow names.
 	ReadFile func(path string) ([]byte, error)
+	// Changed reports whether local files, of a path or pattern, are others than they
+	// were at an instant; the SHA-256 of one file is given if it is known. Nil =
+	// nobody knows.
+	Changed func(path string, since time.Time, sha256 string) bool
 }
 
 // Replanning is what it takes for a run to go on with another workflow.

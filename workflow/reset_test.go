@@ -34,6 +34,8 @@ type randomRun struct {
 	now   time.Time
 	epoch int64
 	tried map[UnitRef]int // the highest number of an attempt
+	first *Workflow
+	past  []Event
 }
 
 func newRandomRun(t *rapid.T) *randomRun {
@@ -42,7 +44,7 @@ func newRandomRun(t *rapid.T) *randomRun {
 	if len(problems) > 0 {
 		t.Fatalf("%v\n%s", problems, source)
 	}
-	p := &randomRun{t: t, run: NewRun(w), now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), epoch: 1, tried: map[UnitRef]int{}}
+	p := &randomRun{t: t, first: w, run: NewRun(w), now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), epoch: 1, tried: map[UnitRef]int{}}
 	p.must(nil, 0, &RunCreated{ID: "r", Nonce: "n"})
 	return p
 }
@@ -120,7 +122,15 @@ func (p *randomRun) apply(u *Unit, attempt int, data Payload) error {
 	if u != nil {
 		e.Step, e.Instance = u.Step.Step.ID, u.Instance
 	}
-	return Apply(p.run, e)
+	return p.add(e)
+}
+
+func (p *randomRun) add(e *Event) error {
+	err := Apply(p.run, e)
+	if err == nil {
+		p.past = append(p.past, *e)
+	}
+	return err
 }
 
 func (p *randomRun) must(u *Unit, attempt int, data Payload) {
@@ -178,7 +188,7 @@ func (p *randomRun) expand() bool {
 	s := rapid.SampledFrom(steps).Draw(p.t, "expand")
 	for _, data := range p.run.Expand(s, nil) {
 		p.now = p.now.Add(time.Second)
-		if err := Apply(p.run, &Event{Seq: p.run.Seq + 1, At: p.now, Epoch: p.epoch, Step: s.Step.ID, Data: data}); err != nil {
+		if err := p.add(&Event{Seq: p.run.Seq + 1, At: p.now, Epoch: p.epoch, Step: s.Step.ID, Data: data}); err != nil {
 			p.t.Fatalf("%s: %v\n%s", data.Kind(), err, p.run.Workflow.Source)
 		}
 	}

@@ -172,6 +172,7 @@ func (a *app) planReplan(ctx context.Context, st *store.Store, p *replan) error 
 	return st.ViewBlobs(ctx, p.run.ID, func(blobs workflow.BlobReader) error {
 		p.plan, err = workflow.Replan(p.run, scratch, p.workflow, workflow.ReplanOptions{
 			Replanned: p.event, At: time.Now().UTC().Truncate(time.Millisecond), Blobs: blobs, ReadFile: os.ReadFile,
+			Changed: (&sources{}).changed,
 		})
 		return err
 	})
