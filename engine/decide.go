@@ -21,6 +21,8 @@ type input struct {
 	slots int // attempt slots granted to this run now
 	// waiting: the run has no place in its concurrency groups yet.
 	waiting bool
+	// hold: nothing that is not under way begins or ends, and neither does the run.
+	hold bool
 	// jobs is how many more units may enter the queue of a system.
 	jobs func(system string) int
 	// fired are waiting units whose topic has news, oldest first.
@@ -67,6 +69,9 @@ func decide(run *workflow.Run, in input) []command {
 	}
 	d.due(due)
 	d.wake()
+	if in.hold {
+		return d.commands
+	}
 	d.expand()
 	if d.siteKnown() {
 		d.judge()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,10 +45,11 @@ type Execution struct {
 
 	pending []workflow.Event // applied, not yet durable
 	blobs   []workflow.Blob
-	acts    []func() // after the commit
-	fatal   error    // the history could not be written or does not fold: stop at once
-	quit    error    // a reason to leave the run for a later owner
-	ended   bool     // the run came to its end here
+	acts    []func()         // after the commit
+	fatal   error            // the history could not be written or does not fold: stop at once
+	quit    error            // a reason to leave the run for a later owner
+	ended   bool             // the run came to its end here
+	ending  []*workflow.Unit // what Drive has to end, and nothing else; nil = all of the run
 
 	taker *workflow.RunOpened // who took the run over, to be recorded with a new round
 
@@ -142,6 +144,9 @@ func (x *Execution) loop(ctx context.Context) error {
 			x.leaveGroups()
 			return nil
 		}
+		if x.ending != nil && !slices.ContainsFunc(x.ending, underWay) {
+			return nil
+		}
 		x.arm(timer)
 		select {
 		case m := <-x.inbox:
@@ -228,7 +233,7 @@ func (x *Execution) input(slots int) input {
 	x.decided = time.Now().UTC()
 	return input{
 		now: x.decided, slots: slots, jobs: x.engine.pool.room, fired: x.fired,
-		binding: x.binding, unbindable: x.unbindable, blobs: x.blob, waiting: x.waiting,
+		binding: x.binding, unbindable: x.unbindable, blobs: x.blob, waiting: x.waiting, hold: x.ending != nil,
 	}
 }
 

@@ -85,7 +85,10 @@ func ended(run *workflow.Run, u *workflow.Unit, out Outcome, with json.RawMessag
 }
 
 func expiredMessage(u *workflow.Unit, a *workflow.Attempt) string {
-	if a.Expired == workflow.CauseQueueTimeout {
+	switch a.Expired {
+	case workflow.CauseKilled:
+		return "ended, because the workflow of the run is replaced"
+	case workflow.CauseQueueTimeout:
 		return fmt.Sprintf("the job did not start within queue_timeout (%s)", u.Step.Step.QueueTimeout)
 	}
 	return fmt.Sprintf("not done within timeout (%s)", u.Step.Step.Timeout)

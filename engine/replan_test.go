@@ -294,3 +294,61 @@ func unplanned(plan *workflow.Replanning, events []workflow.Event, busy map[work
 	}
 	return ""
 }
+
+// TestReplanUnderWay: what is under way and would change is in the way, until it is
+// ended; what would not goes on as the same attempt. Nothing else begins meanwhile.
+func TestReplanUnderWay(t *testing.T) {
+	t.Parallel()
+	const source = `
+steps:
+  - { id: a, uses: fenced, with: { do: [job 10m ok], n: 2 } }
+  - { id: b, uses: fenced, with: { do: [job 10m ok], n: 3 } }
+  - { id: c, uses: act, needs: [a] }
+  - { id: d, uses: act, with: { do: [wait 5m fail exit(3)] } }`
+	lib := newScripted()
+	w, next := load(t, lib, source), load(t, lib, strings.Replace(source, "n: 2", "n: 5", 1))
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		x, err := New(Config{Library: lib}).Create(t.Context(), store, w, workflow.RunCreated{Nonce: "n"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		if err := errors.Join(x.Drive(ctx), x.Close()); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		plan, none, err := replanned(t.Context(), store, lib, x.ID(), w, next)
+		if err != nil || none != nil || len(plan.InFlight) != 1 || plan.InFlight[0].Step != "a" {
+			t.Fatalf("in the way: %v, %v", plan.InFlight, err)
+		}
+		h, err := store.Open(t.Context(), x.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x, err = New(Config{Library: lib}).Open(t.Context(), h, w, workflow.Owner{}, "test"); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(x.EndUnits(t.Context(), plan.InFlight), x.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if got := states(x.Run()); got != "a=failed(killed) b=waiting c=pending d=waiting" {
+			t.Errorf("once it is ended: %s", got)
+		}
+		plan, x, err = replanned(t.Context(), store, lib, x.ID(), w, next)
+		if err != nil || x == nil {
+			t.Fatalf("in the way: %v, %v", plan.InFlight, err)
+		}
+		if err := errors.Join(x.Drive(t.Context()), x.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if got := states(x.Run()); got != "a=succeeded b=succeeded c=succeeded d=failed(exit(3))" {
+			t.Errorf("in the end: %s", got)
+		}
+		a, _ := x.Run().Step("a")
+		b, _ := x.Run().Step("b")
+		if len(a.Units[0].Attempts) != 2 || len(b.Units[0].Attempts) != 1 || string(a.Units[0].Outputs.JSON) != `{"n":5}` {
+			t.Errorf("a took %d attempts to %s, b %d", len(a.Units[0].Attempts), a.Units[0].Outputs.JSON, len(b.Units[0].Attempts))
+		}
+	})
+}

@@ -213,7 +213,9 @@ type AttemptWoken struct {
 // AttemptExpired: a deadline passed; from now on the attempt only ends what it
 // began. Evidence that it succeeded in time still counts.
 type AttemptExpired struct {
-	Cause Cause `json:"cause"` // timed_out or queue_timeout
+	// Cause is timed_out or queue_timeout, or killed if the attempt is in the way of
+	// another workflow.
+	Cause Cause `json:"cause"`
 }
 
 // Checkpoint keeps a value for the same attempt after a restart.

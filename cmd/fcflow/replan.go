@@ -47,10 +47,19 @@ func runReplan(ctx context.Context, a *app, st *store.Store, id workflow.RunID, 
 	if err != nil {
 		return err
 	}
-	if len(p.plan.InFlight) > 0 {
+	view := p.shown()
+	switch n := len(p.plan.InFlight); {
+	case n > 0 && o.dryRun && o.cancelRunning:
+		a.note("to be ended first: %s", few(p.plan.InFlight))
+	case n > 0 && o.cancelRunning:
+		if err := a.endUnits(ctx, p, id); err != nil {
+			return err
+		}
+		o.cancelRunning = false // nothing began meanwhile
+		return runReplan(ctx, a, st, id, o)
+	case n > 0:
 		return a.inFlight(id, p.plan.InFlight)
 	}
-	view := p.shown()
 	if p.ended && p.plan.Idle() {
 		a.note("nothing is to be done again: run %s of %s stays as it ended: %s", shortID(id), p.workflow.Name, p.state)
 		return a.printReplan(view, o.output.format())
@@ -180,6 +189,12 @@ func (a *app) planReplan(ctx context.Context, st *store.Store, p *replan) error 
 
 // inFlight refuses a change of what is under way.
 func (a *app) inFlight(id workflow.RunID, units []workflow.UnitRef) error {
+	return withHint(fmt.Errorf("run %s: under way, and changed by the workflow: %s: %w", id, few(units), workflow.ErrConflict),
+		"let them end with fcflow resume %s, or end them with --cancel-running", a.refer(id))
+}
+
+// few names the first of many instances.
+func few(units []workflow.UnitRef) string {
 	const most = 5
 	var names []string
 	for _, u := range units[:min(most, len(units))] {
@@ -188,8 +203,23 @@ func (a *app) inFlight(id workflow.RunID, units []workflow.UnitRef) error {
 	if n := len(units) - most; n > 0 {
 		names = append(names, fmt.Sprintf("and %d more", n))
 	}
-	return withHint(fmt.Errorf("run %s: under way, and changed by the workflow: %s: %w", id, strings.Join(names, ", "), workflow.ErrConflict),
-		"let them end with fcflow resume %[1]s, or end the run with fcflow cancel %[1]s; then give the workflow again", a.refer(id))
+	return strings.Join(names, ", ")
+}
+
+// endUnits ends what is in the way of the new workflow. The plan is made again then.
+func (a *app) endUnits(ctx context.Context, p *replan, id workflow.RunID) error {
+	e, err := a.openSession(p.settings, false)
+	if err != nil {
+		return err
+	}
+	x, err := e.reopen(ctx, id)
+	if err != nil {
+		return errors.Join(err, e.close())
+	}
+	e.progress.say(console.Say("ending " + few(p.plan.InFlight)))
+	e.owned.add(x)
+	err = x.EndUnits(ctx, p.plan.InFlight)
+	return errors.Join(err, e.store.PutSummary(id, x.Run().Summarize()), e.close())
 }
 
 func (p *replan) shown() *shownReplan {

@@ -21,6 +21,7 @@ type resumeOptions struct {
 	workflow        string
 	inputs          []string
 	dryRun          bool
+	cancelRunning   bool
 	exitOnAttention bool
 	output          output
 }
@@ -40,8 +41,8 @@ new round. The inputs stay; -i changes some. An instance that is done stays so i
 it was given is the same: the type of its step, "with" as evaluated, the script and
 the files, and everything it depends on. "retry", "timeout", "if" and "max_parallel"
 do not count. All else is done, and what the workflow has no more is dropped. The plan
-is shown, and written beside the run, before anything starts. What is under way cannot
-be changed.`,
+is shown, and written beside the run, before anything starts. What is under way and
+would change is in the way; --cancel-running ends it first.`,
 		Example: `  fcflow resume last
   fcflow resume --all
   fcflow resume last --workflow sweep.yaml --dry-run`,
@@ -56,11 +57,12 @@ be changed.`,
 	c.Flags().StringArrayVarP(&o.inputs, "input", "i", nil, "with --workflow, another value of an input, as `NAME=VALUE`; may be repeated")
 	completeFlag(c, "input", cobra.NoFileCompletions)
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "with --workflow, show the plan and do nothing")
+	c.Flags().BoolVar(&o.cancelRunning, "cancel-running", false, "with --workflow, end what is under way and not as the new workflow has it")
 	addExitOnAttention(c, &o.exitOnAttention)
 	o.output.add(c)
 	return a.command(c, func(c *cobra.Command, args []string) error {
-		if o.workflow == "" && (len(o.inputs) > 0 || o.dryRun) || o.workflow != "" && o.all {
-			return fmt.Errorf("%w: --input and --dry-run belong to --workflow, which is for one run", errUsage)
+		if o.workflow == "" && (len(o.inputs) > 0 || o.dryRun || o.cancelRunning) || o.workflow != "" && o.all {
+			return fmt.Errorf("%w: --input, --dry-run and --cancel-running belong to --workflow, which is for one run", errUsage)
 		}
 		if o.all {
 			return runResumeAll(c.Context(), a, o)

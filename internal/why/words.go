@@ -33,8 +33,11 @@ var checkpointWords = map[string]string{
 }
 
 func expiry(cause workflow.Cause) string {
-	if cause == workflow.CauseQueueTimeout {
+	switch cause {
+	case workflow.CauseQueueTimeout:
 		return "the job waited in the queue for as long as queue_timeout allows"
+	case workflow.CauseKilled:
+		return "it was in the way of another workflow"
 	}
 	return "the timeout of the step passed"
 }
