@@ -79,6 +79,8 @@ type RunView struct {
 	// therefore is kept apart.
 	Outputs json.RawMessage `json:"outputs,omitempty"`
 	Steps   []StepView      `json:"steps"`
+	// Replans is how often the run went on with another workflow.
+	Replans int `json:"replans,omitempty"`
 	// CancelRequests is how often somebody asked for the end of the run.
 	CancelRequests int `json:"cancel_requests,omitempty"`
 }
@@ -169,7 +171,7 @@ type SubmissionView struct {
 func (r *Run) Describe() RunView {
 	v := RunView{
 		Summary: r.Summarize(), Dir: r.Created.Dir, OutputDir: r.Created.OutputDir, RerunOf: r.Created.RerunOf,
-		Profile: r.Created.Profile, Inputs: r.inputs, Outputs: r.Outputs.shown(), CancelRequests: r.CancelRequests,
+		Profile: r.Created.Profile, Inputs: r.inputs, Outputs: r.Outputs.shown(), CancelRequests: r.CancelRequests, Replans: r.Replans,
 	}
 	v.Requests = maps.Clone(r.Requests)
 	for _, system := range slices.Sorted(maps.Keys(r.Sites)) {

@@ -174,6 +174,11 @@ func (e *session) open(ctx context.Context, history workflow.History, systems []
 		return nil, err
 	}
 	w := run.Workflow // perhaps not the one it began with
+	if run.Replans > 0 { // who changed it may have ended before the copy was written
+		if err := e.store.PutWorkflow(run.ID, w.Frozen()); err != nil {
+			return nil, err
+		}
+	}
 	if err := e.app.checkSecrets(s, w); err != nil {
 		return nil, err
 	}
