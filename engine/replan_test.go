@@ -92,30 +92,50 @@ outputs: { n: "${{ steps.a.outputs.n }}" }`
 func TestReplanEnded(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, from, to, plan, tried string }{
-		{"a value", "id: a, uses: act, with: { n: 2 }", "id: a, uses: act, with: { n: 3 }",
+		{
+			"a value", "id: a, uses: act, with: { n: 2 }", "id: a, uses: act, with: { n: 3 }",
 			"a: again 1 (with.n changed); b: again 2 (depends on a); c: again 2 (depends on b); d: again 1 (depends on c); f: again 1 (follows what is done again)",
-			"a#2 b/x=1#2 b/x=2#2 c/x=1#2 c/x=2#2 d#2 f#2"},
-		{"one instance", `n: "${{ matrix.x }}"`, `n: "${{ matrix.x == 2 ? 7 : 1 }}"`,
+			"a#2 b/x=1#2 b/x=2#2 c/x=1#2 c/x=2#2 d#2 f#2",
+		},
+		{
+			"one instance", `n: "${{ matrix.x }}"`, `n: "${{ matrix.x == 2 ? 7 : 1 }}"`,
 			"a: kept 1; b: kept 1, again 1 (with.n changed); c: kept 1, again 1 (depends on b); d: again 1 (depends on c); f: again 1 (follows what is done again)",
-			"b/x=2#2 c/x=2#2 d#2 f#2"},
-		{"another instance", "x: [1, 2]", "x: [2, 3]",
+			"b/x=2#2 c/x=2#2 d#2 f#2",
+		},
+		{
+			"another instance", "x: [1, 2]", "x: [2, 3]",
 			"a: kept 1; b: kept 1, new 1, dropped 1 (new); c: kept 1, new 1, dropped 1 (new); d: again 1 (depends on c); f: again 1 (follows what is done again)",
-			"b/x=3#1 c/x=3#1 d#2 f#2"},
-		{"what does not count", "needs: [c], with", "needs: [c], timeout: 1h, max_attempts: 3, name: last, with",
-			"a: kept 1; b: kept 2; c: kept 2; d: kept 1; f: kept 1", ""},
-		{"the type", "id: d, uses: act", "id: d, uses: once",
-			"a: kept 1; b: kept 2; c: kept 2; d: again 1 (uses changed); f: again 1 (follows what is done again)", "d#2 f#2"},
-		{"another dependency", "needs: [c]", "needs: [b]",
-			"a: kept 1; b: kept 2; c: kept 2; d: again 1 (waits for other steps); f: again 1 (follows what is done again)", "d#2 f#2"},
-		{"a step goes", "  - { id: d, uses: act, needs: [c], with: { n: 1 } }\n", "",
-			"a: kept 1; b: kept 2; c: kept 2; f: again 1 (follows what is done again); d: dropped 1 (is not in the workflow any more)", "f#2"},
-		{"a step comes", "finally:", "  - { id: e, uses: act, needs: [a] }\nfinally:",
-			"a: kept 1; b: kept 2; c: kept 2; d: kept 1; e: new 1 (new); f: again 1 (follows what is done again)", "e#1 f#2"},
-		{"finally", "id: f, uses: act", "id: f, uses: act, with: { n: 3 }",
-			"a: kept 1; b: kept 2; c: kept 2; d: kept 1; f: again 1 (with.n changed)", "f#2"},
-		{"a list", "matrix: { x: [1, 2] }, with: { n: \"${{ matrix.x }}\"", "for_each: \"${{ [steps.a.outputs.n, 3] }}\", with: { n: \"${{ each.item }}\"",
+			"b/x=3#1 c/x=3#1 d#2 f#2",
+		},
+		{
+			"what does not count", "needs: [c], with", "needs: [c], timeout: 1h, max_attempts: 3, name: last, with",
+			"a: kept 1; b: kept 2; c: kept 2; d: kept 1; f: kept 1", "",
+		},
+		{
+			"the type", "id: d, uses: act", "id: d, uses: once",
+			"a: kept 1; b: kept 2; c: kept 2; d: again 1 (uses changed); f: again 1 (follows what is done again)", "d#2 f#2",
+		},
+		{
+			"another dependency", "needs: [c]", "needs: [b]",
+			"a: kept 1; b: kept 2; c: kept 2; d: again 1 (waits for other steps); f: again 1 (follows what is done again)", "d#2 f#2",
+		},
+		{
+			"a step goes", "  - { id: d, uses: act, needs: [c], with: { n: 1 } }\n", "",
+			"a: kept 1; b: kept 2; c: kept 2; f: again 1 (follows what is done again); d: dropped 1 (is not in the workflow any more)", "f#2",
+		},
+		{
+			"a step comes", "finally:", "  - { id: e, uses: act, needs: [a] }\nfinally:",
+			"a: kept 1; b: kept 2; c: kept 2; d: kept 1; e: new 1 (new); f: again 1 (follows what is done again)", "e#1 f#2",
+		},
+		{
+			"finally", "id: f, uses: act", "id: f, uses: act, with: { n: 3 }",
+			"a: kept 1; b: kept 2; c: kept 2; d: kept 1; f: again 1 (with.n changed)", "f#2",
+		},
+		{
+			"a list", "matrix: { x: [1, 2] }, with: { n: \"${{ matrix.x }}\"", "for_each: \"${{ [steps.a.outputs.n, 3] }}\", with: { n: \"${{ each.item }}\"",
 			"a: kept 1; b: new 2, dropped 2 (new); c: new 2, dropped 2 (new); d: again 1 (depends on c); f: again 1 (follows what is done again)",
-			"b/2#1 b/3#1 c/2#1 c/3#1 d#2 f#2"},
+			"b/2#1 b/3#1 c/2#1 c/3#1 d#2 f#2",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -157,10 +177,17 @@ func TestReplanEnded(t *testing.T) {
 
 // edits are what people change in a random workflow, as text and what it becomes.
 var edits = [][2]string{
-	{"      n: 0\n", "      n: 100\n"}, {"      n: 1\n", "      n: 101\n"}, {"      n: 2\n", "      n: 102\n"},
-	{"y: [a, b]", "y: [b, c]"}, {"for_each: [x, y]", "for_each: [y, z]"}, {", 1, 1]", ", 1]"},
-	{"- fail exit(3)\n", "- ok\n"}, {"- ok\n", "- fail exit(3)\n"}, {"- panic\n", "- ok\n"},
-	{"uses: fenced", "uses: act"}, {"continue_on_error: true", "continue_on_error: false"},
+	{"      n: 0\n", "      n: 100\n"},
+	{"      n: 1\n", "      n: 101\n"},
+	{"      n: 2\n", "      n: 102\n"},
+	{"y: [a, b]", "y: [b, c]"},
+	{"for_each: [x, y]", "for_each: [y, z]"},
+	{", 1, 1]", ", 1]"},
+	{"- fail exit(3)\n", "- ok\n"},
+	{"- ok\n", "- fail exit(3)\n"},
+	{"- panic\n", "- ok\n"},
+	{"uses: fenced", "uses: act"},
+	{"continue_on_error: true", "continue_on_error: false"},
 	{"max_attempts: ", "timeout: 9h\n    max_attempts: "},
 	{"steps:\n", "steps:\n  - { id: extra, uses: act }\n"},
 	{"uses: act\n", "uses: act\n    needs: [s0]\n"},

@@ -173,7 +173,7 @@ func (e *session) open(ctx context.Context, history workflow.History, systems []
 	if err != nil {
 		return nil, err
 	}
-	w := run.Workflow // perhaps not the one it began with
+	w := run.Workflow    // perhaps not the one it began with
 	if run.Replans > 0 { // who changed it may have ended before the copy was written
 		if err := e.store.PutWorkflow(run.ID, w.Frozen()); err != nil {
 			return nil, err
