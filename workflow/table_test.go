@@ -147,7 +147,7 @@ var stimuli = map[stimulus]map[State]func(h *history, u *Unit) error{
 	},
 	onReset: {
 		Pending: func(h *history, u *Unit) error {
-			u.Step.Step.If = &Value{} // so that it does not become ready at once
+			u.Step.Step.If = &Value{}      // so that it does not become ready at once
 			exact := u.row() == rowBackoff // that only a new workflow resets
 			return h.apply("", 0, &UnitsReset{Units: []UnitRef{u.Ref()}, Force: true, Exact: exact, By: "test"})
 		},
