@@ -35,20 +35,20 @@ func Check(w *workflow.Workflow) workflow.Problems {
 	for _, s := range w.Schedules {
 		zone, err := loadZone(s.Timezone)
 		if err != nil {
+			zone = time.UTC
 			problems = append(problems, workflow.Problem{
 				Code: CodeTimezone, Pos: s.ZonePos, Message: err.Error(),
 				Hint: "write an IANA name such as Europe/Zurich, or UTC",
 			})
-			zone = time.UTC
 		}
-		due, err := parse(s.Cron, zone)
+		due, err := parse(s.Cron)
 		switch {
 		case s.Cron == "": // reported as a missing key
 		case err != nil:
 			problems = append(problems, workflow.Problem{
 				Code: CodeCron, Pos: s.CronPos, Message: err.Error(), Hint: cronHint(s.Cron),
 			})
-		case due.Next(time.Now()).IsZero():
+		case !due.everDue(zone, s.DST):
 			problems = append(problems, workflow.Problem{
 				Code: CodeNeverDue, Pos: s.CronPos,
 				Message: fmt.Sprintf("cron line %q is not due once in five years", s.Cron),
@@ -77,15 +77,16 @@ const maxCronLine = 256
 var parser = cron.NewParser(
 	cron.SecondOptional | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor)
 
-// parse reads a cron line. It refuses what the cron library accepts without
-// meaning, or panics on.
-func parse(line string, zone *time.Location) (cron.Schedule, error) {
-	switch fields := strings.Fields(line); {
+// parse reads a cron line for a calendar without a zone. It refuses what the cron
+// library accepts without meaning, or panics on.
+func parse(line string) (*Calendar, error) {
+	fields := strings.Fields(line)
+	switch {
 	case len(line) > maxCronLine:
 		return nil, fmt.Errorf("cron line is longer than %d characters", maxCronLine)
 	case len(fields) == 0:
 		return nil, errors.New("cron line is empty")
-	case strings.HasPrefix(line, "TZ=") || strings.HasPrefix(line, "CRON_TZ="):
+	case strings.HasPrefix(fields[0], "TZ=") || strings.HasPrefix(fields[0], "CRON_TZ="):
 		return nil, fmt.Errorf("cron line %q carries a time zone", line)
 	case fields[0] == "@every":
 		return parseEvery(line, fields)
@@ -98,7 +99,7 @@ func parse(line string, zone *time.Location) (cron.Schedule, error) {
 	}
 	spec, ok := due.(*cron.SpecSchedule)
 	if !ok {
-		return due, nil
+		return nil, fmt.Errorf("cron line %q is of an unknown kind", line)
 	}
 	// A field of commas alone parses to no value at all, and looking for the next
 	// time would then take seconds.
@@ -107,24 +108,41 @@ func parse(line string, zone *time.Location) (cron.Schedule, error) {
 			return nil, fmt.Errorf("cron line %q has a field without a value", line)
 		}
 	}
-	spec.Location = zone
-	return spec, nil
+	spec.Location = time.UTC
+	return &Calendar{zone: time.UTC, line: spec, timeOfDay: namesTimeOfDay(fields)}, nil
+}
+
+// namesTimeOfDay reports whether a cron line has one hour in its hour field.
+func namesTimeOfDay(fields []string) bool {
+	if len(fields) == 1 {
+		return fields[0] != "@hourly"
+	}
+	return !strings.ContainsAny(fields[len(fields)-4], "*?/-,")
 }
 
 // parseEvery reads "@every 90m". The library takes zero and negative lengths
-// for one second.
-func parseEvery(line string, fields []string) (cron.Schedule, error) {
+// for one second, and counts from when the program was started.
+func parseEvery(line string, fields []string) (*Calendar, error) {
 	if len(fields) != 2 {
 		return nil, fmt.Errorf("cron line %q: want @every and one duration", line)
 	}
 	every, err := workflow.ParseDuration(fields[1])
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("cron line %q: %w", line, err)
-	}
-	if every < time.Second {
+	case every < time.Second:
 		return nil, fmt.Errorf("cron line %q: the shortest interval is one second", line)
+	case every%time.Second != 0:
+		return nil, fmt.Errorf("cron line %q: the interval must be whole seconds", line)
 	}
-	return cron.Every(every), nil
+	return &Calendar{zone: time.UTC, every: int64(every / time.Second)}, nil
+}
+
+// everDue reports whether there is a slot within five years.
+func (c *Calendar) everDue(zone *time.Location, dst string) bool {
+	in := *c
+	in.zone, in.skipGap = zone, dst == "skip"
+	return !in.Next(time.Now()).IsZero()
 }
 
 func cronHint(line string) string {

@@ -44,6 +44,7 @@ func TestCheck(t *testing.T) {
 		{"@every 0s", "", CodeCron},
 		{"@every -1h", "", CodeCron},
 		{"@every 500ms", "", CodeCron},
+		{"@every 1500ms", "", CodeCron},
 		{"@every", "", CodeCron},
 		{"@every 1h 2h", "", CodeCron},
 		{"@reboot", "", CodeCron},
@@ -98,7 +99,7 @@ func TestCheckReportsEveryProblem(t *testing.T) {
 
 func TestSixFieldsMeanSeconds(t *testing.T) {
 	t.Parallel()
-	due, err := parse("15 30 2 * * *", time.UTC)
+	due, err := NewCalendar(&workflow.Schedule{Cron: "15 30 2 * * *"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,11 +111,7 @@ func TestSixFieldsMeanSeconds(t *testing.T) {
 
 func TestZoneIsUsed(t *testing.T) {
 	t.Parallel()
-	zone, err := loadZone("Europe/Zurich")
-	if err != nil {
-		t.Fatal(err)
-	}
-	due, err := parse("30 2 * * *", zone)
+	due, err := NewCalendar(&workflow.Schedule{Cron: "30 2 * * *", Timezone: "Europe/Zurich"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,11 +136,7 @@ func FuzzCron(f *testing.F) {
 		if line == "" || len(problems) > 0 {
 			return
 		}
-		location, err := loadZone(zone)
-		if err != nil {
-			t.Fatal(err)
-		}
-		due, err := parse(line, location)
+		due, err := NewCalendar(&workflow.Schedule{Cron: line, Timezone: zone})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -46,6 +46,20 @@ type Blob struct {
 	Bytes  []byte
 }
 
+// Book keeps what must outlive a process and belongs to no run, such as what
+// became of the slots of schedules: small values by key. One process has it at a
+// time. The bbolt and the memory implementation pass the same suite.
+type Book interface {
+	// Nonce tells this book from any other. It is made with the book.
+	Nonce() string
+	// Read calls f with each key and value, in the order of the keys.
+	Read(ctx context.Context, f func(key string, value []byte) error) error
+	// Write makes changes durable, in one commit; a nil value removes its key.
+	// After an error nothing was written, or nobody knows: the caller must stop.
+	Write(ctx context.Context, changes map[string][]byte) error
+	Close() error
+}
+
 // Errors of stores; match with errors.Is.
 var (
 	ErrNotFound = errors.New("not found")
