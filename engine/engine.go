@@ -86,7 +86,8 @@ func NewRunID(now time.Time) workflow.RunID {
 
 // Create makes a run of w durable, without starting it. The text of the workflow,
 // with those that its steps run, becomes the frozen definition. ID, Definition and Nonce of created are filled
-// in where they are empty. The inputs may take 32 KiB.
+// in where they are empty. It belongs to the groups of created.Concurrency and to that of
+// its workflow. The inputs may take 32 KiB.
 func (e *Engine) Create(ctx context.Context, s workflow.Store, w *workflow.Workflow, created workflow.RunCreated) (*Execution, error) {
 	return e.create(ctx, s, w, created, nil)
 }
@@ -106,12 +107,12 @@ func (e *Engine) create(ctx context.Context, s workflow.Store, w *workflow.Workf
 	created.Workflow = w.Name
 	frozen := w.Frozen()
 	created.Definition = workflow.NewBlob(frozen).Digest
-	var err error
 	if created.Parent == nil { // else its groups do not count
-		created.Concurrency, err = w.EvalMembership(&created, now)
-	}
-	if err != nil {
-		return nil, err
+		own, err := w.EvalMembership(&created, now)
+		if err != nil {
+			return nil, err
+		}
+		created.Concurrency = workflow.MergeMemberships(created.Concurrency, own)
 	}
 	first := []workflow.Event{{Seq: 1, At: now, Epoch: 1, Data: &created}}
 	run := workflow.NewRun(w)

@@ -3,6 +3,8 @@ package workflow
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -61,4 +63,20 @@ func (w *Workflow) EvalMembership(created *RunCreated, at time.Time) ([]Membersh
 		return nil, fmt.Errorf("concurrency.group: %w: it takes %d bytes, and at most %d may be taken", ErrGroup, len(name), maxGroupName)
 	}
 	return []Membership{{Group: name, Limit: max(c.Limit, 1), OnConflict: OnConflict(c.OnConflict)}}, nil
+}
+
+// MergeMemberships joins groups in the order of their names, in which places are
+// taken, so that no two runs wait for each other. Of one group the narrower limit
+// holds, and what the first list says of it.
+func MergeMemberships(lists ...[]Membership) []Membership {
+	var merged []Membership
+	for _, m := range slices.Concat(lists...) {
+		i, found := slices.BinarySearchFunc(merged, m, func(a, b Membership) int { return strings.Compare(a.Group, b.Group) })
+		if found {
+			merged[i].Limit = min(merged[i].Limit, m.Limit)
+			continue
+		}
+		merged = slices.Insert(merged, i, m)
+	}
+	return merged
 }

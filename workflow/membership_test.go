@@ -42,3 +42,19 @@ func TestMembership(t *testing.T) {
 		}
 	}
 }
+
+func TestMergeMemberships(t *testing.T) {
+	t.Parallel()
+	slot, icon := Membership{"schedule:w/nightly", 1, ConflictCancel}, Membership{"icon", 2, ConflictQueue}
+	for _, c := range []struct{ given, own, want []Membership }{
+		{nil, nil, nil},
+		{[]Membership{slot}, nil, []Membership{slot}},
+		{[]Membership{slot}, []Membership{icon}, []Membership{icon, slot}},
+		{[]Membership{slot}, []Membership{{slot.Group, 4, ConflictSkip}}, []Membership{slot}},
+		{[]Membership{{"icon", 3, ConflictSkip}}, []Membership{icon}, []Membership{{"icon", 2, ConflictSkip}}},
+	} {
+		if diff := cmp.Diff(c.want, MergeMemberships(c.given, c.own)); diff != "" {
+			t.Errorf("%v and %v: %s", c.given, c.own, diff)
+		}
+	}
+}
