@@ -4,6 +4,7 @@
 //
 //	<state directory>/           0700, files 0600
 //	├── groups/<digest>/         concurrency groups: a file for each run, and their lock
+//	├── scheduler.db             what became of the slots of schedules
 //	└── runs/
 //	    ├── <run id>/
 //	    │   ├── run.db           the history: the truth
@@ -20,7 +21,7 @@
 // releases it however the owner ends. Readers never wait for an owner: they get
 // [workflow.ErrOwned] and ask the owner, or make do with the summary.
 //
-// The package implements [workflow.Store] and [workflow.History]; only the
+// The package implements [workflow.Store], [workflow.History] and [workflow.Book]; only the
 // command line imports it.
 package store
 
