@@ -122,12 +122,17 @@ func (c *Calendar) first(shown time.Time) (at time.Time, gap bool) {
 	}
 }
 
-// span returns how far the clock is ahead of UTC at an instant, and until when;
-// zero if for ever.
+// span returns how far the clock is ahead of UTC at an instant, and until when at
+// least; zero if for ever.
+//
+// Where a zone follows a rule rather than a table, [time.Time.ZoneBounds] takes a
+// year for 365 days: on the last day of a leap year the end lies behind.
 func (c *Calendar) span(at time.Time) (offset time.Duration, end time.Time) {
 	local := at.In(c.zone)
 	_, seconds := local.Zone()
-	_, end = local.ZoneBounds()
+	if _, end = local.ZoneBounds(); !end.IsZero() && !end.After(at) {
+		end = at.UTC().Truncate(day).Add(day)
+	}
 	return time.Duration(seconds) * time.Second, end
 }
 
