@@ -22,7 +22,7 @@ const (
 func (s *Scheduler) decide(ctx context.Context, e *entry, b *batch) {
 	until := b.now.Add(-e.jitter)
 	if until.Before(e.cursor) { // the clock was set back
-		e.look(until)
+		e.lookFrom(until)
 	}
 	if e.next.IsZero() || e.next.After(until) {
 		e.cursor = until

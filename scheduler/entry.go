@@ -82,10 +82,14 @@ func (e *entry) look(from time.Time) {
 	e.cursor, e.next = from, e.calendar.Next(from)
 }
 
-// lookFrom starts looking where slots have no outcome yet, or now if the clock was
-// set back since.
-func (e *entry) lookFrom(now time.Time) {
-	e.look(earlier(e.state.Decided, now.Add(-e.jitter)))
+// lookFrom starts looking where slots have no outcome yet, or at those that come
+// about now if the clock was set back since.
+func (e *entry) lookFrom(until time.Time) {
+	if until.Before(e.state.Decided) {
+		e.look(until.Add(-lateness))
+	} else {
+		e.look(e.state.Decided)
+	}
 }
 
 // covering returns the record of a slot; nil if it has none, or none any more.
@@ -176,12 +180,18 @@ const keepRecords = 100
 
 // prune forgets the oldest records.
 func (e *entry) prune(b *batch) {
-	excess := len(e.records) - keepRecords
-	if excess <= 0 {
-		return
+	open := make(map[workflow.RunID]bool, len(e.state.Open))
+	for _, id := range e.state.Open {
+		open[id] = true
+	}
+	excess := -keepRecords
+	for _, r := range e.records {
+		if !open[r.Run] {
+			excess++
+		}
 	}
 	e.records = slices.DeleteFunc(e.records, func(r *workflow.SlotRecord) bool {
-		if excess <= 0 || r.Run != "" && slices.Contains(e.state.Open, r.Run) {
+		if excess <= 0 || open[r.Run] {
 			return false
 		}
 		excess--

@@ -116,7 +116,7 @@ func New(ctx context.Context, book workflow.Book, starter Starter, o Options) (*
 	}
 	for _, e := range s.entries {
 		if e.calendar != nil {
-			e.lookFrom(s.now())
+			e.lookFrom(s.now().Add(-e.jitter))
 		}
 	}
 	return s, nil
@@ -176,7 +176,7 @@ func (s *Scheduler) set(b *batch, w *workflow.Workflow, def *workflow.Schedule) 
 		e.state.Definition = d
 		b.state(e)
 	}
-	e.lookFrom(b.now)
+	e.lookFrom(b.now.Add(-e.jitter))
 	return nil
 }
 

@@ -232,17 +232,19 @@ func TestClockSteps(t *testing.T) {
 		"back": {[]time.Duration{0, 0, 0, -70 * time.Minute, 0, 0}, []string{
 			"1 01:00:00 run by schedule", "1 02:00:00 run by schedule",
 		}},
-		"back by days": {[]time.Duration{0, 0, 0, -72 * time.Hour, 0, 0, 72 * time.Hour, 0, 0}, []string{
-			"1 01:00:00 run by schedule", "1 02:00:00 run by schedule", "1 03:00:00 run by schedule", "1 04:00:00 run by schedule",
+		// At three the clock shows a day before.
+		"back by days": {[]time.Duration{0, 0, 0, 0, -72 * time.Hour, 0, 72 * time.Hour, 0, 0}, []string{
+			"1 01:00:00 run by schedule", "1 02:00:00 run by schedule", "1 03:00:00 missed", "1 04:00:00 run by schedule", "1 05:00:00 run by schedule",
 		}},
-		"forth": {[]time.Duration{0, 0, 0, 3 * time.Hour, 0}, []string{
+		"forth": {[]time.Duration{0, 0, 3 * time.Hour, 0}, []string{
 			"1 01:00:00 run by schedule", "1 02:00:00 to 1 04:00:00, 3 times missed", "1 05:00:00 run by schedule",
 		}},
 		"forth and back": {[]time.Duration{0, 0, 0, 400 * day, 0, -400 * day, 0, 0}, []string{
 			"1 01:00:00 run by schedule", "1 02:00:00 run by schedule",
 			"1 03:00:00 run by schedule", "1 04:00:00 run by schedule", "1 05:00:00 to 4 01:00:00, 9597 times missed",
+			"4 02:00:00 run by schedule", "4 03:00:00 run by schedule",
 		}},
-		"by seconds": {[]time.Duration{-time.Second, 0, 2 * time.Second, -time.Second, time.Second, -3 * time.Second, 0}, []string{
+		"by seconds": {[]time.Duration{-time.Second, 0, 2 * time.Second, -time.Second, time.Second, -3 * time.Second}, []string{
 			"1 01:00:00 run by schedule", "1 02:00:00 run by schedule", "1 03:00:00 run by schedule",
 		}},
 	} {
