@@ -28,6 +28,8 @@ type world struct {
 	// step is called before and after each thing that lasts; its error is a crash.
 	step func() error
 	skew time.Duration // of the clock
+	// fixed is what the clock shows, if it stands still.
+	fixed time.Time
 }
 
 func newWorld(t *testing.T) *world {
@@ -40,6 +42,9 @@ func newWorld(t *testing.T) *world {
 func (w *world) now() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if !w.fixed.IsZero() {
+		return w.fixed
+	}
 	return time.Now().Add(w.skew)
 }
 
