@@ -27,8 +27,9 @@ type Book struct {
 }
 
 const (
-	bookName   = "scheduler.db"
-	bookSchema = 1
+	bookName      = "scheduler.db"
+	bookOwnerName = "scheduler.json"
+	bookSchema    = 1
 )
 
 var (
@@ -43,7 +44,20 @@ func (s *Store) Book(ctx context.Context) (*Book, error) {
 	if err := b.open(ctx); err != nil {
 		return nil, b.wrong(err)
 	}
+	if err := writeJSON(filepath.Dir(b.name), bookOwnerName, s.Self()); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
 	return b, nil
+}
+
+// BookOwner says who had the book last, or has it, for asking that process instead.
+// [workflow.ErrNotFound] if nobody had.
+func (s *Store) BookOwner() (o workflow.Owner, err error) {
+	err = readJSON(filepath.Join(filepath.Dir(s.runs), bookOwnerName), &o)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = workflow.ErrNotFound
+	}
+	return o, err
 }
 
 func (b *Book) open(ctx context.Context) error {

@@ -82,3 +82,22 @@ func TestBookGarbage(t *testing.T) {
 		t.Errorf("opened %v", b)
 	}
 }
+
+func TestBookOwner(t *testing.T) {
+	t.Parallel()
+	s, err := store.Open(t.TempDir(), store.Options{Owner: workflow.Owner{Socket: "/run/x.sock"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, err := s.BookOwner(); !errors.Is(err, workflow.ErrNotFound) {
+		t.Errorf("nobody has it: %v, %v", o, err)
+	}
+	b, err := s.Book(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if o, err := s.BookOwner(); err != nil || o.Socket != "/run/x.sock" || o.PID != os.Getpid() {
+		t.Errorf("owner is %+v, %v", o, err)
+	}
+}

@@ -5,6 +5,7 @@
 //	<state directory>/           0700, files 0600
 //	├── groups/<digest>/         concurrency groups: a file for each run, and their lock
 //	├── scheduler.db             what became of the slots of schedules
+//	├── scheduler.json           who has it
 //	└── runs/
 //	    ├── <run id>/
 //	    │   ├── run.db           the history: the truth
