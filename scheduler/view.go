@@ -33,12 +33,14 @@ func showNext(v *workflow.ScheduleView, c *Calendar, decided, now time.Time, jit
 	if v.Next.IsZero() {
 		return
 	}
-	v.NextLocal = v.Next.In(c.Zone()).Format(localTime)
+	v.NextLocal = Local(v.Next, c.Zone())
 	v.StartsAt = v.Next.Add(jitter)
 }
 
-// localTime is how instants are shown on the clock of a schedule's zone.
-const localTime = "2006-01-02 15:04:05 MST"
+// Local shows an instant on the clock of a zone.
+func Local(at time.Time, zone *time.Location) string {
+	return at.In(zone).Format("2006-01-02 15:04:05 MST")
+}
 
 // Describe shows a schedule of a workflow as its file has it, with its next slot
 // after an instant.

@@ -1,0 +1,183 @@
+package scheduler
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fcflow/fcflow/workflow"
+)
+
+func at(day, hour, minute int) time.Time {
+	return time.Date(2000, 1, day, hour, minute, 0, 0, time.UTC)
+}
+
+func TestPauseAndResume(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, f := newWorld(t), hourly("w", workflow.Schedule{Catchup: workflow.Catchup{Keep: "all", Window: day}, Overlap: "queue"})
+		s, stop := w.run(f)
+		defer func() { stop() }()
+		sleep(90 * time.Minute)
+		if err := s.Pause(t.Context(), keyOf(f), "anna", "maintenance"); err != nil {
+			t.Fatal(err)
+		}
+		sleep(time.Hour)
+		stop() // it stays paused
+		sleep(2 * time.Hour)
+		s, stop = w.run(f)
+		if p := s.List()[0].Paused; p == nil || p.By != "anna" || p.Why != "maintenance" || !p.At.Equal(at(1, 1, 30)) {
+			t.Errorf("paused: %+v", p)
+		}
+		sleep(time.Minute)
+		if err := s.Resume(t.Context(), keyOf(f)); err != nil {
+			t.Fatal(err)
+		}
+		sleep(time.Hour)
+		tells(t, s, f, "1 01:00:00 run by schedule", "1 02:00:00 to 1 04:00:00, 3 times skipped", "1 05:00:00 run by schedule")
+		if err := s.Pause(t.Context(), Key{"w", "never"}, "", ""); !errors.Is(err, workflow.ErrNotFound) {
+			t.Errorf("paused what is not there: %v", err)
+		}
+	})
+}
+
+func TestPauseAfterFailures(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, f := newWorld(t), hourly("w", workflow.Schedule{PauseAfter: 3})
+		w.busy = true
+		s, stop := w.run(f)
+		defer stop()
+		for _, state := range []workflow.RunState{
+			workflow.RunFailed, workflow.RunFailed, workflow.RunSucceeded, workflow.RunFailed, workflow.RunCancelled, workflow.RunFailed,
+		} {
+			sleep(time.Hour + time.Second)
+			id := s.List()[0].Running[0]
+			w.end(id, state)
+			for range 2 { // told twice, counted once
+				if err := s.Ended(t.Context(), id, state); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if s.List()[0].Paused != nil {
+				t.Fatal("paused too early")
+			}
+		}
+		sleep(time.Hour)
+		if err := s.Ended(t.Context(), s.List()[0].Running[0], workflow.RunFailed); err != nil {
+			t.Fatal(err)
+		}
+		if v := s.List()[0]; v.Paused == nil || v.Failures != 3 || v.Last.State != workflow.RunFailed {
+			t.Errorf("not paused: %+v", v)
+		}
+		if err := s.Resume(t.Context(), keyOf(f)); err != nil {
+			t.Fatal(err)
+		}
+		if v := s.List()[0]; v.Paused != nil || v.Failures != 0 {
+			t.Errorf("not resumed: %+v", v)
+		}
+	})
+}
+
+func TestBackfill(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, f := newWorld(t), hourly("w", workflow.Schedule{})
+		_, stop := w.run(f)
+		sleep(90 * time.Minute)
+		stop()
+		sleep(5 * time.Hour)
+		s, stop := w.run(f)
+		defer stop()
+		sleep(time.Minute)
+		tells(t, s, f, "1 01:00:00 run by schedule", "1 02:00:00 to 1 06:00:00, 5 times missed")
+		fill := func(from, to time.Time, runs, already int) {
+			t.Helper()
+			filled, err := s.Backfill(t.Context(), keyOf(f), from, to)
+			if err != nil || len(filled.Runs) != runs || filled.Already != already {
+				t.Errorf("%d runs, %d before, %v", len(filled.Runs), filled.Already, err)
+			}
+			sleep(time.Minute)
+		}
+		fill(at(1, 4, 0), at(1, 4, 0), 1, 0)
+		tells(t, s, f, "1 01:00:00 run by schedule", "1 02:00:00 to 1 03:00:00, 2 times missed", "1 04:00:00 run by backfill", "1 05:00:00 to 1 06:00:00, 2 times missed")
+		fill(at(1, 0, 0), at(1, 4, 30), 3, 2) // midnight was before there was a schedule
+		fill(at(1, 0, 0), at(3, 0, 0), 2, 5)  // no more than up to now
+		w.once(s, keyOf(f), []time.Time{at(1, 0, 0), at(1, 1, 0), at(1, 2, 0), at(1, 3, 0), at(1, 4, 0), at(1, 5, 0), at(1, 6, 0)})
+		for _, bad := range [][2]time.Time{{at(2, 0, 0), at(3, 0, 0)}, {at(1, 2, 0), at(1, 1, 0)}, {at(-1000, 0, 0), at(1, 1, 0)}} {
+			if _, err := s.Backfill(t.Context(), keyOf(f), bad[0], bad[1]); !errors.Is(err, ErrSpan) {
+				t.Errorf("filled from %s to %s: %v", bad[0], bad[1], err)
+			}
+		}
+	})
+}
+
+// TestBackfillWithoutServer: what is asked for while no server runs is started by
+// the next one, once.
+func TestBackfillWithoutServer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, f := newWorld(t), hourly("w", workflow.Schedule{})
+		_, stop := w.run(f)
+		synctest.Wait()
+		stop()
+		sleep(3*time.Hour + time.Minute)
+		book, err := w.shelf.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := New(t.Context(), book, nil, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if filled, err := s.Backfill(t.Context(), keyOf(f), at(1, 2, 0), at(1, 3, 0)); err != nil || len(filled.Runs) != 2 {
+			t.Fatalf("%+v, %v", filled, err)
+		}
+		if err := book.Close(); err != nil {
+			t.Fatal(err)
+		}
+		sleep(48 * time.Hour)
+		s, stop = w.run(f)
+		defer stop()
+		sleep(time.Minute)
+		if got := w.slots(keyOf(f)); len(got) != 2 || !got[0].Equal(at(1, 2, 0)) || !got[1].Equal(at(1, 3, 0)) {
+			t.Errorf("runs for %v: %v", got, story(t, s, keyOf(f)))
+		}
+	})
+}
+
+func TestRunNow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, f := newWorld(t), hourly("w", workflow.Schedule{})
+		w.busy = true
+		s, stop := w.run(f)
+		defer stop()
+		sleep(time.Minute)
+		id, err := s.RunNow(t.Context(), keyOf(f), "anna")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if start := w.runs[id]; start.By != "anna" || !start.Slot.IsZero() || start.BeganBy != workflow.TriggerManual || len(start.Groups) != 1 {
+			t.Errorf("started %+v", start)
+		}
+		if _, err := s.RunNow(t.Context(), keyOf(f), "anna"); !errors.Is(err, ErrBusy) {
+			t.Errorf("another beside it: %v", err)
+		}
+		sleep(time.Hour)
+		tells(t, s, f, "1 01:00:00 skipped")
+		w.end(id, workflow.RunSucceeded)
+		if id, err = s.RunNow(t.Context(), keyOf(f), "anna"); err != nil {
+			t.Fatal(err)
+		}
+		w.end(id, workflow.RunSucceeded)
+		w.wrong = func(Start) error { return errors.New("disk full") }
+		if _, err := s.RunNow(t.Context(), keyOf(f), "anna"); err == nil {
+			t.Error("started on a full disk")
+		}
+		if running := s.List()[0].Running; len(running) != 0 {
+			t.Errorf("still going: %v", running)
+		}
+	})
+}
