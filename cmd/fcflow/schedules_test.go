@@ -1,0 +1,167 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/fcflow/fcflow/internal/console"
+	"github.com/fcflow/fcflow/scheduler"
+	"github.com/fcflow/fcflow/store"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+const sweepText = `version: 1
+name: sweep
+schedule:
+  - { id: nightly, cron: "30 2 * * *", timezone: Europe/Zurich, jitter: 10m }
+  - { id: often, cron: "*/30 2,3 * * *", timezone: Europe/Zurich, dst: skip }
+steps:
+  - { id: a, uses: sleep, with: { duration: 1s } }
+`
+
+// scheduled is a state directory that a server with one workflow left.
+func scheduled(t *testing.T) (dir, file string) {
+	t.Helper()
+	dir = t.TempDir()
+	file = filepath.Join(dir, "sweep.yaml")
+	if err := os.WriteFile(file, []byte(sweepText), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w, problems := workflow.Parse("sweep.yaml", []byte(sweepText))
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	book := bookOf(t, dir)
+	s, err := scheduler.New(t.Context(), book, nil, scheduler.Options{})
+	if err == nil {
+		err = s.Set(t.Context(), []*workflow.Workflow{w})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := book.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir, file
+}
+
+func bookOf(t *testing.T, dir string) *store.Book {
+	t.Helper()
+	st, err := store.Open(dir, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	book, err := st.Book(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return book
+}
+
+// command runs a command line on a state directory.
+func command(t *testing.T, dir string, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	env := map[string]string{"HOME": dir, "FCFLOW_STATE_DIR": dir}
+	root := newRootCommand(newApp(console.Plain(nil, &out, &errs), func(name string) string { return env[name] }))
+	root.SetArgs(args)
+	err = root.ExecuteContext(context.Background())
+	return out.String(), errs.String(), err
+}
+
+func TestSchedulesNext(t *testing.T) {
+	t.Parallel()
+	dir, file := scheduled(t)
+	out, _, err := command(t, dir, "schedules", "next", file, "--from", "2026-03-28", "-n", "3", "--output", "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var next []nextSlots
+	if err := json.Unmarshal([]byte(out), &next); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, n := range next {
+		for _, s := range n.Slots {
+			got = append(got, n.ID+" "+s.Local)
+		}
+	}
+	// On the 29th the clock goes from two to three.
+	want := "nightly 2026-03-28 02:30:00 CET, nightly 2026-03-29 03:00:00 CEST, nightly 2026-03-30 02:30:00 CEST, " +
+		"often 2026-03-28 02:00:00 CET, often 2026-03-28 02:30:00 CET, often 2026-03-28 03:00:00 CET"
+	if strings.Join(got, ", ") != want {
+		t.Errorf("got  %s\nwant %s", strings.Join(got, ", "), want)
+	}
+	if _, _, err := command(t, dir, "schedules", "next", file, "--from", "yesterday"); outcomeOf(err).code != "usage" {
+		t.Errorf("--from yesterday: %v", err)
+	}
+}
+
+func TestSchedulesWithoutServer(t *testing.T) {
+	t.Parallel()
+	dir, _ := scheduled(t)
+	list := func() []workflow.ScheduleView {
+		t.Helper()
+		out, _, err := command(t, dir, "schedules", "list", "--output", "json")
+		var all []workflow.ScheduleView
+		if err == nil {
+			err = json.Unmarshal([]byte(out), &all)
+		}
+		if err != nil || len(all) != 2 {
+			t.Fatalf("%v, %s", err, out)
+		}
+		return all
+	}
+	if v := list()[0]; v.ID != "nightly" || v.Next.IsZero() || v.Active || !strings.Contains(v.NextLocal, " 02:30:00 CE") {
+		t.Errorf("listed as %+v", v)
+	}
+	if _, _, err := command(t, dir, "schedules", "pause", "nightly", "--why", "maintenance"); err != nil {
+		t.Fatal(err)
+	}
+	if v := list()[0]; v.Paused == nil || v.Paused.Why != "maintenance" || v.Paused.By == "" {
+		t.Errorf("not paused: %+v", v)
+	}
+	text, said, err := command(t, dir, "schedules", "list")
+	if err != nil || !strings.Contains(text, ": maintenance") || !strings.Contains(said, "no server is running") {
+		t.Errorf("%v\n%s%s", err, text, said)
+	}
+	if _, _, err := command(t, dir, "schedules", "resume", "sweep/nightly"); err != nil {
+		t.Fatal(err)
+	}
+	if v := list()[0]; v.Paused != nil {
+		t.Errorf("still paused: %+v", v)
+	}
+	fill := []string{"schedules", "backfill", "nightly", "--from", "2026-03-28", "--to", "2026-03-29", "--output", "name"}
+	first, _, err := command(t, dir, fill...)
+	if err != nil || strings.Count(first, "\n") != 2 {
+		t.Errorf("filled %q, %v", first, err)
+	}
+	if again, said, err := command(t, dir, fill...); err != nil || again != "" || said != "" {
+		t.Errorf("filled again: %q %q, %v", again, said, err)
+	}
+	for code, args := range map[string][]string{
+		"not_found": {"pause", "never"},
+		"conflict":  {"pause", "sweep"},
+		"usage":     {"backfill", "nightly", "--from", "2026-03-29", "--to", "2026-03-28"},
+	} {
+		if _, _, err := command(t, dir, append([]string{"schedules"}, args...)...); outcomeOf(err).code != code {
+			t.Errorf("%v: %v, want %s", args, err, code)
+		}
+	}
+}
+
+// TestSchedulesOfAnother: a book that another process has is not waited for.
+func TestSchedulesOfAnother(t *testing.T) {
+	t.Parallel()
+	dir, _ := scheduled(t)
+	book := bookOf(t, dir)
+	defer book.Close()
+	if _, _, err := command(t, dir, "schedules", "list"); outcomeOf(err).code != "conflict" {
+		t.Errorf("listed: %v", err)
+	}
+}
