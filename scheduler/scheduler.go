@@ -15,7 +15,7 @@ import (
 )
 
 // Starter starts the runs that are due, and knows how they are doing. It is
-// called from several goroutines.
+// called from several goroutines. State must not call the scheduler.
 type Starter interface {
 	// Start makes a run durable and has it driven. A run of that id that exists
 	// already is the one: the same start may be asked for again after a crash.
@@ -62,7 +62,7 @@ type Options struct {
 	Now    func() time.Time
 	Logger zerolog.Logger
 	// Changed is called after something about a schedule has changed. It must be
-	// quick.
+	// quick and must not call the scheduler.
 	Changed func(Key)
 }
 

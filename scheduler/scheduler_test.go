@@ -139,7 +139,7 @@ func TestYearOfDowntime(t *testing.T) {
 				w, f := newWorld(t), flow("w", workflow.Schedule{
 					Cron: c.cron, Timezone: c.zone, Overlap: "allow", Catchup: workflow.Catchup{Keep: c.keep, Window: time.Hour},
 				})
-				s, stop := w.run(f)
+				_, stop := w.run(f)
 				synctest.Wait()
 				stop()
 				time.Sleep(366*day - time.Second/2)
@@ -202,11 +202,11 @@ func TestOverlap(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w, f := newWorld(t), hourly("w", workflow.Schedule{Overlap: policy})
 				w.busy = true
-				s, stop := w.run(f)
-				defer func() { stop() }()
+				_, stop := w.run(f)
 				sleep(90 * time.Minute)
 				stop() // what goes on is known again after a restart
-				s, stop = w.run(f)
+				s, stop := w.run(f)
+				defer stop()
 				sleep(2 * time.Hour)
 				for id, start := range w.runs {
 					w.end(id, workflow.RunCancelled)
@@ -374,6 +374,40 @@ func TestChangedFile(t *testing.T) {
 		sleep(time.Minute)
 		if got := story(t, s, keyOf(f)); !slices.Equal(got[2:], []string{"1 06:30:00 run by catchup", "1 07:30:00 run by catchup"}) {
 			t.Errorf("back again: %v", got)
+		}
+	})
+}
+
+// TestRecordsKept: old records are forgotten, but for runs that go on, and what is
+// forgotten is not decided about again.
+func TestRecordsKept(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, f := newWorld(t), hourly("w", workflow.Schedule{Overlap: "queue"})
+		w.busy = true
+		s, stop := w.run(f)
+		sleep(90 * time.Minute)
+		first := s.List()[0].Running[0]
+		for range 3 * keepRecords {
+			sleep(time.Hour)
+			for _, id := range s.List()[0].Running[1:] {
+				w.end(id, workflow.RunSucceeded)
+			}
+		}
+		stop()
+		s, stop = w.run(f)
+		defer stop()
+		w.set(-50 * time.Hour)
+		sleep(time.Hour)
+		records, err := s.Slots(keyOf(f))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(records); n < keepRecords || n > keepRecords+2 || records[n-1].Run != first {
+			t.Errorf("%d records are kept; the oldest is %+v", n, records[n-1])
+		}
+		if n := len(w.runs); n != 3*keepRecords+1 || w.asked != n {
+			t.Errorf("%d runs, started %d times", n, w.asked)
 		}
 	})
 }
