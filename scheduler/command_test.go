@@ -159,7 +159,7 @@ func TestRunNow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if start := w.runs[id]; start.By != "anna" || !start.Slot.IsZero() || start.BeganBy != workflow.TriggerManual || len(start.Groups) != 1 {
+		if start := w.started()[id]; start.By != "anna" || !start.Slot.IsZero() || start.BeganBy != workflow.TriggerManual || len(start.Groups) != 1 {
 			t.Errorf("started %+v", start)
 		}
 		if _, err := s.RunNow(t.Context(), keyOf(f), "anna"); !errors.Is(err, ErrBusy) {

@@ -42,10 +42,10 @@ func killAt(t *testing.T, point int, schedule workflow.Schedule) bool {
 	w, f := newWorld(t), hourly("w", schedule)
 	w.busy = schedule.Overlap == "queue"
 	var at atomic.Int64
-	dead := false
+	var dead atomic.Bool
 	armed := func() error {
 		if at.Add(1) > int64(point) {
-			dead = true
+			dead.Store(true)
 			return errKilled
 		}
 		return nil
@@ -59,7 +59,7 @@ func killAt(t *testing.T, point int, schedule workflow.Schedule) bool {
 		close(ended)
 	}()
 	for range 200 {
-		if sleep(time.Minute); dead {
+		if sleep(time.Minute); dead.Load() {
 			break
 		}
 	}
@@ -79,5 +79,5 @@ func killAt(t *testing.T, point int, schedule workflow.Schedule) bool {
 		t.Errorf("runs for %v of %v: %v", got, slots, story(t, s, keyOf(f)))
 	}
 	stop()
-	return dead
+	return dead.Load()
 }

@@ -49,7 +49,7 @@ func TestRunsWhenDue(t *testing.T) {
 		tells(t, s, f, "1 01:00:00 run by schedule")
 		sleep(time.Hour)
 		tells(t, s, f, "1 01:00:00 run by schedule", "1 02:00:00 run by schedule")
-		for id, start := range w.runs {
+		for id, start := range w.started() {
 			if id != RunID(s.book.Nonce(), keyOf(f), start.Slot) || start.Slot.Minute() != 0 || start.RunID != id {
 				t.Errorf("run %s is for %s", id, start.Slot)
 			}
@@ -208,7 +208,7 @@ func TestOverlap(t *testing.T) {
 				s, stop := w.run(f)
 				defer stop()
 				sleep(2 * time.Hour)
-				for id, start := range w.runs {
+				for id, start := range w.started() {
 					w.end(id, workflow.RunCancelled)
 					if diff := cmp.Diff(c.groups, start.Groups); diff != "" {
 						t.Error(diff)
@@ -406,7 +406,7 @@ func TestRecordsKept(t *testing.T) {
 		if n := len(records); n < keepRecords || n > keepRecords+2 || records[n-1].Run != first {
 			t.Errorf("%d records are kept; the oldest is %+v", n, records[n-1])
 		}
-		if n := len(w.runs); n != 3*keepRecords+1 || w.asked != n {
+		if n := len(w.started()); n != 3*keepRecords+1 || w.asked != n {
 			t.Errorf("%d runs, started %d times", n, w.asked)
 		}
 	})

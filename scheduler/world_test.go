@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -84,6 +85,13 @@ func (w *world) State(_ context.Context, id workflow.RunID) (workflow.RunState, 
 		return state, nil
 	}
 	return "", workflow.ErrNotFound
+}
+
+// started are the runs that there are.
+func (w *world) started() map[workflow.RunID]Start {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.runs)
 }
 
 // end ends a run, without telling anybody.
