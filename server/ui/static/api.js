@@ -1,0 +1,86 @@
+// Every request of the page goes through here. The token arrives behind "#" in
+// the address, is taken out of it, and lives as long as the tab; it is never in a
+// cookie, so that no other page can use it.
+
+const KEY = "fcflow-token";
+
+// session is what the server says about who asks.
+export const session = { version: "", read_only: false, user: "" };
+
+export class APIError extends Error {
+  constructor(status, body) {
+    const e = body?.error ?? {};
+    super(e.message || `the server answered ${status}`);
+    this.status = status;
+    this.code = e.code ?? "";
+    this.detail = e;
+  }
+}
+
+// Away: the server did not answer at all.
+export class Away extends Error {
+  constructor() { super("the server does not answer"); }
+}
+
+// takeToken moves the token from the address to the storage of the tab.
+export function takeToken() {
+  const found = /^#token=([^&]+)/.exec(location.hash);
+  if (!found) return;
+  setToken(decodeURIComponent(found[1]));
+  history.replaceState(null, "", location.pathname + "#/runs");
+}
+
+export function setToken(token) { sessionStorage.setItem(KEY, token); }
+
+export function headers(more) {
+  const token = sessionStorage.getItem(KEY);
+  return token ? { Authorization: "Bearer " + token, ...more } : { ...more };
+}
+
+async function send(path, init, how) {
+  let resp;
+  try {
+    resp = await fetch(path, { ...init, cache: "no-store", credentials: "omit", redirect: "error" });
+  } catch (err) {
+    if (err.name === "AbortError") throw err;
+    document.dispatchEvent(new CustomEvent("server-away"));
+    throw new Away();
+  }
+  if (resp.status === 401) document.dispatchEvent(new CustomEvent("token-wanted"));
+  if (!resp.ok) throw new APIError(resp.status, await resp.json().catch(() => null));
+  if (resp.status === 204 || resp.status === 202) return null;
+  return how === "text" ? resp.text() : resp.json();
+}
+
+export function get(path, signal) { return send(path, { headers: headers(), signal }, "json"); }
+
+export function text(path, signal) { return send(path, { headers: headers(), signal }, "text"); }
+
+export async function post(path, body) {
+  const resp = await send(path, {
+    method: "POST", headers: headers({ "Content-Type": "application/json" }), body: JSON.stringify(body ?? {}),
+  }, "text");
+  return resp ? JSON.parse(resp) : null;
+}
+
+// by is who a change is said to come from.
+export function by() { return session.user || "web"; }
+
+// query builds "?a=b", leaving out what is empty.
+export function query(values) {
+  const q = new URLSearchParams();
+  for (const [name, value] of Object.entries(values)) {
+    if (value !== undefined && value !== null && value !== "") q.set(name, value);
+  }
+  const text = q.toString();
+  return text ? "?" + text : "";
+}
+
+export const runPath = (id, more = "") => "/v1/runs/" + encodeURIComponent(id) + more;
+
+export const unitName = (u) => (u.instance ? u.step + "/" + u.instance : u.step);
+
+export function unitRef(name) {
+  const i = name.indexOf("/");
+  return i < 0 ? { step: name } : { step: name.slice(0, i), instance: name.slice(i + 1) };
+}

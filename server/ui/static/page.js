@@ -1,0 +1,61 @@
+// What pages have in common: loading data, saying that it failed, loading again
+// when something has changed.
+import { Away } from "./api.js";
+import { h, render } from "./dom.js";
+import { watch } from "./live.js";
+
+// source loads with `load`, shows with `draw`, and does both again for each batch
+// of events that `cares` about. One request at a time; what changes meanwhile is
+// asked for when it is answered.
+export function source(root, { load, draw, cares = () => true }) {
+  const abort = new AbortController();
+  let busy = false, wanted = false, drawn = false;
+  const again = async () => {
+    if (busy) { wanted = true; return; }
+    busy = true;
+    try {
+      const data = await load(abort.signal);
+      if (abort.signal.aborted) return;
+      drawn = true;
+      draw(data);
+    } catch (err) {
+      if (!abort.signal.aborted && !(err instanceof Away && drawn)) render(root, failed(err, again));
+    } finally {
+      busy = false;
+      if (wanted && !abort.signal.aborted) {
+        wanted = false;
+        setTimeout(again, 250);
+      }
+    }
+  };
+  const unwatch = watch((events) => { if (events.length === 0 || events.some(cares)) again(); });
+  render(root, h("p", { class: "quiet" }, "Loading…"));
+  again();
+  return { again, leave: () => { abort.abort(); unwatch(); } };
+}
+
+// failed says what went wrong, and offers to try again.
+export function failed(err, again) {
+  return h("div", { class: "trouble", role: "alert" }, h("p", null, err.message),
+    again && h("button", { type: "button", onclick: again }, "Try again"));
+}
+
+export function empty(text, more) {
+  return h("div", { class: "empty" }, h("p", null, text), more);
+}
+
+export function title(text) { document.title = text ? text + " · fcflow" : "fcflow"; }
+
+// copyable is a word that a click copies.
+export function copyable(text, shown) {
+  return h("button", {
+    type: "button", class: "copy", title: `copy ${text}`, "aria-label": `copy ${text}`,
+    onclick: (e) => {
+      const b = e.currentTarget;
+      navigator.clipboard?.writeText(text).then(() => {
+        b.dataset.done = "1";
+        setTimeout(() => { delete b.dataset.done; }, 1200);
+      }, () => {});
+    },
+  }, shown ?? text);
+}

@@ -1,0 +1,130 @@
+// The list of runs.
+import { get, query as toQuery } from "./api.js";
+import { h, nodes, render } from "./dom.js";
+import { lasting, plural, short, when } from "./format.js";
+import { rove } from "./keys.js";
+import { empty, source, title } from "./page.js";
+import { change, link } from "./router.js";
+import { badge, bar, counts, runState, tally } from "./states.js";
+
+const STATES = ["queued", "running", "succeeded", "failed", "cancelled"];
+const PAGE = 50;
+
+export function runsPage(main, _, query) {
+  title("Runs");
+  const form = h("div", { class: "filters", role: "search", "aria-label": "Runs" });
+  const list = h("div", { class: "list" });
+  main.append(h("h1", { class: "unseen" }, "Runs"), form, list);
+  rove(list, "tbody a.row");
+  let q = read(query);
+  let older = []; // what "more" has brought
+  let next;
+  let names = [];
+  let data = null;
+
+  const src = source(list, {
+    cares: (e) => e.run !== undefined || e.kind === "run",
+    load: (signal) => get("/v1/runs" + toQuery({ ...q, limit: PAGE }), signal),
+    draw: (answer) => {
+      data = answer;
+      if (older.length === 0) next = answer.next;
+      draw();
+    },
+  });
+  get("/v1/workflows").then((all) => {
+    names = all.map((w) => w.name);
+    filters();
+  }, () => {});
+
+  function runs() {
+    const seen = new Set(data.runs.map((r) => r.id));
+    return [...data.runs, ...older.filter((r) => !seen.has(r.id))];
+  }
+
+  function draw() {
+    const all = runs();
+    if (all.length === 0) {
+      const filtered = q.q || q.state || q.workflow;
+      render(list, empty(filtered ? "No run matches the filter." : "No runs yet.",
+        filtered ? h("button", { type: "button", onclick: () => change({ q: "", state: "", workflow: "" }) }, "Show all")
+          : h("p", null, "Start one from ", h("a", { href: "#/workflows" }, "a workflow"), " or with ", h("code", null, "fcflow run --server"), ".")));
+      return;
+    }
+    render(list, table(all), next && h("button", { type: "button", class: "more", onclick: more }, "Older runs"));
+  }
+
+  async function more() {
+    const answer = await get("/v1/runs" + toQuery({ ...q, limit: PAGE, before: next }));
+    older = [...older, ...answer.runs];
+    next = answer.next;
+    draw();
+  }
+
+  let typing;
+  function filters() {
+    const known = [...new Set([...names, q.workflow].filter(Boolean))].sort();
+    render(form,
+      h("input", {
+        type: "search", "data-filter": true, placeholder: "Filter by id, workflow, person", "aria-label": "Filter by text", value: q.q,
+        oninput: (e) => {
+          clearTimeout(typing);
+          const text = e.target.value;
+          typing = setTimeout(() => change({ q: text.trim() }, true), 200);
+        },
+        onkeydown: (e) => { if (e.key === "ArrowDown") { e.preventDefault(); list.querySelector("tbody a.row")?.focus(); } },
+      }),
+      h("select", { "aria-label": "Workflow", onchange: (e) => change({ workflow: e.target.value }) },
+        h("option", { value: "", selected: !q.workflow }, "All workflows"),
+        known.map((n) => h("option", { key: n, value: n, selected: n === q.workflow }, n))),
+      h("div", { class: "chips", role: "group", "aria-label": "State" }, STATES.map((st) =>
+        h("button", {
+          key: st, type: "button", class: "chip", "aria-pressed": String(q.state === st),
+          onclick: () => change({ state: q.state === st ? "" : st }),
+        }, badge(st)))));
+  }
+  filters();
+
+  return {
+    same: () => true,
+    turn: (_params, now) => {
+      q = read(now);
+      older = [];
+      filters();
+      src.again();
+    },
+    leave: () => { clearTimeout(typing); src.leave(); },
+  };
+}
+
+function read(query) {
+  return { q: query.get("q") ?? "", workflow: query.get("workflow") ?? "", state: query.get("state") ?? "" };
+}
+
+function table(runs) {
+  return h("table", { class: "rows runs" },
+    h("caption", { class: "unseen" }, plural(runs.length, "run") + ", newest first"),
+    h("thead", null, h("tr", null,
+      h("th", { scope: "col" }, "State"), h("th", { scope: "col" }, "Workflow"), h("th", { scope: "col" }, "Progress"),
+      h("th", { scope: "col", class: "wide" }, "By"), h("th", { scope: "col" }, "Began"), h("th", { scope: "col", class: "wide right" }, "Took"))),
+    h("tbody", null, runs.map(row)));
+}
+
+function row(r) {
+  const [state, word] = runState(r);
+  if (r.error) {
+    return h("tr", { key: r.id }, h("td", null, badge("unknown", "unreadable")), h("td", null, h("span", { class: "id" }, short(r.id))), h("td", { colspan: 4 }, r.error));
+  }
+  return h("tr", { key: r.id, class: state === "attention" ? "wants" : "" },
+    h("td", null, badge(state, word)),
+    h("td", null, h("a", { class: "row", href: link("runs", r.id) }, h("b", null, r.workflow), " ", h("span", { class: "id" }, short(r.id))),
+      r.message && r.state === "failed" && h("div", { class: "sub wide" }, r.message)),
+    h("td", { class: "progress" }, bar(r.units, tally(r.units)), counts(r.units)),
+    h("td", { class: "wide" }, origin(r)),
+    h("td", { class: "num" }, when(r.started_at ?? r.created_at)),
+    h("td", { class: "wide right" }, r.started_at ? lasting(r.started_at, r.ended_at) : ""));
+}
+
+// origin says who or what began a run.
+export function origin(r) {
+  return nodes([r.trigger && r.trigger !== "manual" && r.trigger, r.by && (r.trigger && r.trigger !== "manual" ? ", " : "") + r.by]);
+}
