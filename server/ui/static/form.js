@@ -1,0 +1,118 @@
+// A form made of the inputs that a workflow declares. What is typed is checked by
+// the server; its words stand at the field that they are about.
+import { h, own, render } from "./dom.js";
+
+const HINTS = {
+  duration: "such as 90s, 30m, 6h, 2d", size: "such as 512MiB, 16GiB", file: "a file, from the directory of the workflow",
+  any: "JSON", int: "a whole number", float: "a number",
+};
+
+// inputForm calls send with the values by name; what it throws is shown.
+export function inputForm(inputs, yes, send) {
+  const trouble = h("p", { class: "trouble", role: "alert", hidden: true });
+  const button = h("button", { type: "submit", class: "main" }, yes);
+  const fields = inputs.map(makeField);
+  const form = h("form", {
+    class: "inputs", novalidate: true, onsubmit: async (e) => {
+      e.preventDefault();
+      trouble.hidden = true;
+      for (const f of fields) f.wrong("");
+      const values = {};
+      let bad = null;
+      for (const f of fields) {
+        try {
+          const v = f.read();
+          if (v !== undefined) values[f.name] = v;
+        } catch (err) {
+          f.wrong(err.message);
+          bad ??= f;
+        }
+      }
+      if (bad) { bad.focus(); return; }
+      button.disabled = true;
+      try {
+        await send(values);
+      } catch (err) {
+        blame(err, fields, trouble);
+      } finally {
+        button.disabled = false;
+      }
+    },
+  },
+    inputs.length === 0 && h("p", { class: "quiet" }, "It has no inputs."),
+    fields.map((f) => f.el), trouble, h("div", { class: "buttons" }, button));
+  return own(form);
+}
+
+// blame puts the words of the server at the fields they name, and the rest below.
+function blame(err, fields, trouble) {
+  const at = new Map();
+  const put = (name, words) => { if (!at.has(name)) at.set(name, words); };
+  for (const p of err.detail?.problems ?? err.detail?.fields ?? []) if (p.input ?? p.name) put(p.input ?? p.name, p.message);
+  for (const f of fields) {
+    if (at.size) break;
+    if (new RegExp(`inputs?[ .]+"?${f.name.replace(/[^\w]/g, "\\$&")}"?(?=\\W|$)`).test(err.message)) put(f.name, err.message);
+  }
+  let first = null;
+  for (const f of fields) {
+    if (!at.has(f.name)) continue;
+    f.wrong(at.get(f.name));
+    first ??= f;
+  }
+  if (first) { first.focus(); return; }
+  trouble.textContent = err.message;
+  trouble.hidden = false;
+}
+
+function makeField(input) {
+  const id = "in-" + input.name, type = input.type ?? "string";
+  const doc = input.doc ?? input.description, hint = HINTS[type.replace(/<.*/, "")] ?? (/^(list|map)</.test(type) ? `JSON, such as ${type.startsWith("list") ? "[1, 2]" : '{"a": 1}'}` : "");
+  const described = [doc && id + "-doc", id + "-wrong"].filter(Boolean).join(" ");
+  const control = controlOf(input, type, id, hint, described);
+  const wrong = h("p", { class: "wrong", id: id + "-wrong", "aria-live": "polite" });
+  const el = h("div", { class: "field" + (type === "bool" ? " check" : "") },
+    h("label", { for: id }, input.name, h("span", { class: "type" }, ` ${type}` + (input.required ? ", required" : ""))),
+    control, doc && h("p", { class: "note", id: id + "-doc" }, doc), wrong);
+  return {
+    name: input.name, el, focus: () => control.focus(),
+    wrong: (text) => {
+      render(wrong, text);
+      if (text) control.setAttribute("aria-invalid", "true");
+      else control.removeAttribute("aria-invalid");
+    },
+    read: () => read(input, type, control),
+  };
+}
+
+function controlOf(input, type, id, hint, described) {
+  const shared = { id, "aria-describedby": described, "aria-required": input.required ? "true" : null };
+  if (type === "bool") return h("input", { ...shared, type: "checkbox", checked: input.default === true });
+  const text = input.default === undefined || input.default === null ? "" : typeof input.default === "object" ? JSON.stringify(input.default) : String(input.default);
+  if (/^(list|map|any)/.test(type)) return h("textarea", { ...shared, rows: text.length > 60 ? 4 : 2, spellcheck: "false", placeholder: hint, value: text });
+  return h("input", { ...shared, type: "text", autocomplete: "off", spellcheck: "false", placeholder: hint, value: text, inputmode: type === "int" ? "numeric" : type === "float" ? "decimal" : null });
+}
+
+// read is the value of a field as JSON; undefined leaves it to the default.
+function read(input, type, control) {
+  if (type === "bool") return control.checked;
+  const text = control.value;
+  if (text.trim() === "") {
+    if (type === "string" && input.default !== undefined && input.default !== "" && !input.required) return "";
+    if (input.required) throw new Error("it has no default: a value is wanted");
+    return undefined;
+  }
+  if (type === "int" || type === "float") {
+    const n = Number(text);
+    if (!Number.isFinite(n) || (type === "int" && !Number.isInteger(n))) throw new Error(`want ${HINTS[type]}, not ${JSON.stringify(text)}`);
+    return n;
+  }
+  if (/^(list|map|any)/.test(type)) {
+    try {
+      return JSON.parse(text);
+    } catch {
+      if (type === "any") return text;
+      throw new Error(`not JSON: want something such as ${type.startsWith("list") ? "[1, 2]" : '{"a": 1}'}`);
+    }
+  }
+  return text;
+}

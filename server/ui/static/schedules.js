@@ -1,0 +1,108 @@
+// When workflows start by themselves, and what became of it.
+import { get, post, session } from "./api.js";
+import { ask } from "./dialog.js";
+import { h, render, say } from "./dom.js";
+import { exact, plural, short, when } from "./format.js";
+import { empty, failed, source, title } from "./page.js";
+import { link } from "./router.js";
+import { badge, shape } from "./states.js";
+
+export function schedulesPage(main) {
+  title("Schedules");
+  const trouble = h("div");
+  const list = h("div");
+  main.append(h("h1", { class: "pagetitle" }, "Schedules"), trouble, list);
+  const act = async (x, what) => {
+    try {
+      await post(path(x, what), {});
+      render(trouble);
+      say(`${x.workflow} ${x.id}: ${{ pause: "paused", resume: "resumed", run: "run begun" }[what]}`);
+      src.again();
+    } catch (err) {
+      render(trouble, failed(err));
+    }
+  };
+  const src = source(list, {
+    cares: (e) => e.kind === "schedule" || e.schedule !== undefined || e.kind === "workflow",
+    load: (signal) => get("/v1/schedules", signal),
+    draw: (answer) => {
+      const all = answer.schedules ?? answer;
+      render(list, all.length === 0
+        ? empty("No schedules.", h("p", null, "A workflow starts by itself when it has a ", h("code", null, "schedule"), "."))
+        : h("ul", { class: "schedules" }, all.map((x) => item(x, act))));
+    },
+  });
+  return { same: () => true, turn: () => {}, leave: src.leave };
+}
+
+function path(x, what) {
+  return `/v1/schedules/${encodeURIComponent(x.workflow)}/${encodeURIComponent(x.id)}/${what}`;
+}
+
+function item(x, act) {
+  const paused = Boolean(x.paused);
+  return h("li", { key: x.workflow + "\n" + x.id, class: "card schedule" },
+    h("div", { class: "titleline" },
+      h("h2", null, h("a", { class: "row", href: link("workflows", x.workflow) }, x.workflow), x.id && h("span", { class: "id" }, " " + x.id)),
+      paused ? badge("paused", why(x.paused)) : badge("ready", "active"),
+      !session.read_only && h("div", { class: "buttons acts" },
+        paused ? h("button", { key: "resume", type: "button", onclick: () => act(x, "resume"), "aria-label": `Resume ${x.workflow} ${x.id}` }, "Resume")
+          : h("button", { key: "pause", type: "button", onclick: () => act(x, "pause"), "aria-label": `Pause ${x.workflow} ${x.id}` }, "Pause"),
+        h("button", { key: "run", type: "button", onclick: () => runNow(x, act), "aria-label": `Run ${x.workflow} ${x.id} now` }, "Run now"),
+        h("button", { key: "fill", type: "button", onclick: () => backfill(x), "aria-label": `Backfill ${x.workflow} ${x.id}` }, "Backfill"))),
+    h("dl", { class: "facts inline" },
+      pair("When", [h("code", null, x.cron), x.timezone && h("span", { class: "quiet" }, " " + x.timezone)]),
+      pair("Next", next(x, paused)),
+      pair("Last", last(x.last)),
+      x.overlap && pair("Overlap", x.overlap), x.dst && pair("Clock changes", x.dst),
+      x.failures > 0 && pair("Failures", [shape("failed"), ` ${x.failures} in a row`])));
+}
+
+function pair(name, what) { return h("div", { key: name }, h("dt", null, name), h("dd", null, what)); }
+
+function why(paused) {
+  const reason = typeof paused === "object" ? paused.reason : typeof paused === "string" ? paused : "";
+  return reason ? `paused: ${reason}` : "paused";
+}
+
+function next(x, paused) {
+  if (paused) return h("span", { class: "quiet" }, "not while it is paused");
+  const all = Array.isArray(x.next) ? x.next : [x.next].filter(Boolean);
+  const locals = Array.isArray(x.next_local) ? x.next_local : [x.next_local];
+  if (all.length === 0) return h("span", { class: "quiet" }, "never");
+  return all.slice(0, 3).map((at, i) => h("div", { key: at }, h("span", { class: "num", title: exact(at) }, pretty(locals[i] ?? at)), i === 0 && h("span", { class: "quiet" }, " ", when(at))));
+}
+
+// pretty is an instant at the place of the schedule, with its offset.
+function pretty(at) { return String(at).replace("T", " ").replace(/\.\d+/, "").replace(/(\d\d:\d\d):00/, "$1"); }
+
+const OUTCOMES = { run: "succeeded", started: "succeeded", skipped: "skipped", missed: "cancelled", failed: "failed", deferred: "waiting" };
+
+function last(l) {
+  if (!l) return h("span", { class: "quiet" }, "none yet");
+  return [badge(OUTCOMES[l.outcome] ?? l.outcome, l.outcome), " ", when(l.slot), l.run && [" ", h("a", { href: link("runs", l.run) }, short(l.run))], l.reason && h("div", { class: "sub" }, l.reason)];
+}
+
+function runNow(x, act) {
+  ask({
+    title: `Run ${x.workflow} now?`, yes: "Run now", text: "A run with the inputs of this schedule begins at once. Its slots stay as they are.",
+    run: async () => { await act(x, "run"); return "run begun"; },
+  });
+}
+
+function backfill(x) {
+  ask({
+    title: `Backfill ${x.workflow}`, yes: "Backfill",
+    text: `A run for each slot between two instants that had none, one after the other. Instants are those of ${x.timezone || "the schedule"}.`,
+    fields: [
+      { name: "from", label: "From", type: "datetime-local", required: true }, { name: "to", label: "To", type: "datetime-local", required: true },
+    ],
+    run: async ({ from, to }) => {
+      const made = await post(path(x, "backfill"), { from: instant(from), to: instant(to) });
+      const n = made?.runs?.length ?? made?.slots?.length;
+      return n === undefined ? "backfill begun" : plural(n, "run") + " begun";
+    },
+  });
+}
+
+const instant = (text) => new Date(text).toISOString();
