@@ -4,7 +4,7 @@ import { h, s } from "./dom.js";
 import { number, plural, value } from "./format.js";
 import { numeric } from "./results.js";
 
-const W = 720, H = 300, LEFT = 64, RIGHT = 16, TOP = 12, BOTTOM = 44;
+const H = 300, LEFT = 64, RIGHT = 16, TOP = 12, BOTTOM = 44;
 const SERIES = 8; // more are one
 const DASHES = ["", "6 3", "2 3", "8 3 2 3"];
 const MARKS = [
@@ -12,23 +12,24 @@ const MARKS = [
   (r) => `M0 ${-1.3 * r}L${1.2 * r} ${r}H${-1.2 * r}z`, (r) => `M0 ${-1.4 * r}L${1.4 * r} 0L0 ${1.4 * r}L${-1.4 * r} 0z`,
 ];
 
-export function chart(rows, { x, y, by, open }) {
+export function chart(rows, { x, y, by, open, width }) {
+  const W = Math.max(280, Math.min(860, width || 720));
   const points = rows.map((r) => ({ r, x: x.of(r), y: numeric(y.of(r)), by: by ? value(by.of(r)) : "" })).filter((p) => p.y !== null && p.x !== undefined && p.x !== null);
   if (points.length === 0) return h("p", { class: "quiet" }, `No instance has ${y.name} yet.`);
-  const sx = scaleX(points, x), sy = scaleY(points);
+  const sx = scaleX(points, x, W), sy = scaleY(points);
   const names = [...new Set(points.map((p) => p.by))].sort((a, b) => (numeric(a) ?? 0) - (numeric(b) ?? 0) || (a < b ? -1 : 1));
   const folded = names.length > SERIES;
   const series = folded ? [{ name: "", points }] : names.map((name) => ({ name, points: points.filter((p) => p.by === name) }));
   return h("figure", { class: "chart" },
     s("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${y.name} over ${x.name}, ${plural(points.length, "point")}; the table has the numbers` },
-      axes(sx, sy, x, y), series.map((one, i) => drawn(one, i, sx, sy, open))),
+      axes(sx, sy, x, y, W), series.map((one, i) => drawn(one, i, sx, sy, open))),
     h("figcaption", null, by && !folded && names.length > 1 && h("span", { class: "legend" }, h("span", { class: "quiet" }, by.name),
       series.map((one, i) => h("span", { key: one.name, class: `series s${i % 8}` },
         s("svg", { width: 26, height: 12, viewBox: "-13 -6 26 12", "aria-hidden": "true" }, s("path", { class: "curve", d: "M-13 0h26", "stroke-dasharray": DASHES[i % 4] }), s("path", { class: "mark", d: MARKS[i % 4](3.5) })), one.name))),
     folded && h("span", { class: "note" }, `${names.length} values of ${by.name} are too many to tell apart here.`)));
 }
 
-function scaleX(points, field) {
+function scaleX(points, field, W) {
   const nums = points.map((p) => numeric(p.x));
   if (field.numeric && nums.every((n) => n !== null)) {
     const line = linear(Math.min(...nums), Math.max(...nums), LEFT + 10, W - RIGHT - 10);
@@ -36,7 +37,7 @@ function scaleX(points, field) {
   }
   const words = [...new Set(points.map((p) => value(p.x)))];
   const of = (v) => LEFT + ((words.indexOf(value(v)) + 0.5) / words.length) * (W - LEFT - RIGHT);
-  const each = Math.ceil(words.length / 10);
+  const each = Math.ceil(words.length / Math.max(2, Math.floor(W / 72)));
   return { of, ticks: words.filter((_, i) => i % each === 0).map((w) => [of(w), w.length > 14 ? w.slice(0, 13) + "…" : w]), rank: (v) => words.indexOf(value(v)) };
 }
 
@@ -57,7 +58,7 @@ function linear(low, high, a, b) {
   return { of: (v) => a + ((v - from) / (to - from)) * (b - a), ticks };
 }
 
-function axes(sx, sy, x, y) {
+function axes(sx, sy, x, y, W) {
   const foot = H - BOTTOM;
   return s("g", { class: "axes" },
     sy.ticks.map(([at, label], i) => s("g", { key: "y" + i }, s("line", { class: "tick", x1: LEFT, x2: W - RIGHT, y1: at, y2: at }), s("text", { x: LEFT - 8, y: at + 4, "text-anchor": "end" }, label))),

@@ -50,11 +50,11 @@ function chart(steps, run) {
   const ticks = marks(from, to);
   const x = (t) => `${(((t - from) / (to - from)) * 100).toFixed(3)}%`;
   return [
-    h("div", { class: "ganttrow axis" }, h("div", { class: "ganttname quiet" }, span((to - from) / 1000)),
+    h("div", { class: "ganttrow axis" }, h("div", { class: "ganttname quiet" }, "Since the start"),
       s("svg", { class: "lane", height: 18, "aria-hidden": "true" }, ticks.map((t, i) =>
         s("text", { key: i, x: x(t), y: 13, "text-anchor": i === 0 ? "start" : "middle" }, t === from ? "0" : span((t - from) / 1000))))),
     steps.map((step) => row(step, x, ticks, run)),
-    h("p", { class: "note" }, `From ${local(new Date(from).toISOString())}. Light: submitted, in the queue. Solid: running.`),
+    h("p", { class: "note" }, `From ${local(new Date(from).toISOString())}, ${span((to - from) / 1000)} in all. Light: submitted, in the queue. Solid: running.`),
   ];
 }
 

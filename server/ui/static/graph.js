@@ -8,7 +8,8 @@ import { empty, failed } from "./page.js";
 import { cut, line } from "./picture.js";
 import { bar, counts, person, shape, tally, total } from "./states.js";
 
-const CHAR = 6.1; // of the small line
+// Widths of a character in the two lines of a box, and where they begin.
+const NAME = 7.5, NOTE = 6.6, LEFT = 26;
 
 // stepUnits is how many instances of a step are in each state.
 export function stepUnits(step) {
@@ -80,22 +81,29 @@ function node(n, step, run, inTab, onfocus) {
   if (!step) return null;
   const units = stepUnits(step), all = total(units), state = stepState(step), many = fanned(step);
   const done = (units.succeeded ?? 0) + (units.skipped ?? 0);
-  const how = many ? `${count(done)}/${count(all)}` + (units.failed ? ` · ${count(units.failed)} failed` : "") : `${state === "attention" ? "needs you" : state}`;
+  const word = state === "attention" ? "needs you" : state;
+  const short = `${count(done)}/${count(all)}`;
+  const failures = units.failed ? `${short} · ${count(units.failed)} failed` : short;
+  const name = cut(step.id, (n.w - LEFT - 4) / NAME);
+  const note = longest(many ? [`${step.uses} · ${failures}`, failures, units.failed ? `${count(units.failed)} failed` : short] : [`${step.uses} · ${word}`, word], (n.w - LEFT - 4) / NOTE);
   const chosen = run.query().get("unit")?.split("/")[0] === step.id;
-  const words = `${step.id}, ${step.uses}, ${many ? `${all} instances: ${tally(units)}` : state === "attention" ? "waits for you" : state}`;
+  const words = `${step.id}, ${step.uses}, ${many ? `${all} instances: ${tally(units)}` : word}`;
   return s("a", {
     key: n.id, class: `node is-${state}` + (n.finally ? " finally" : "") + (chosen ? " chosen" : ""), href: hrefOfStep(step, run),
-    "data-step": n.id, "data-state": state, tabindex: inTab ? 0 : -1, "aria-label": words, onfocus,
+    "data-step": n.id, "data-state": state, tabindex: inTab ? 0 : -1, onfocus,
     transform: `translate(${n.x} ${n.y})`,
   },
-    s("title", null, `${step.id}\n${step.uses}\n${many ? tally(units) : state}` + (n.finally ? "\nruns whatever happened" : "")),
+    s("title", null, words + (n.finally ? ", runs whatever happened" : "")),
     many && s("rect", { class: "behind", x: 4, y: 4, width: n.w, height: n.h, rx: 6 }),
     s("rect", { class: "box", width: n.w, height: n.h, rx: 6 }),
-    s("g", { transform: "translate(9 9)" }, shape(state)),
-    s("text", { class: "name", x: 31, y: 18 }, cut(step.id, (n.w - 38) / 7.7)),
-    s("text", { class: "note", x: 31, y: 34 }, cut(`${step.uses} · ${how}`, (n.w - 36) / CHAR)),
+    s("g", { transform: "translate(7 8) scale(.9)" }, shape(state)),
+    s("text", { class: "name", x: LEFT, y: 18 }, name),
+    s("text", { class: "note", x: LEFT, y: 34 }, note),
     many && all > 0 && progress(units, all, n));
 }
+
+// longest is the first of some texts, the longest first, that has room.
+function longest(texts, chars) { return texts.find((t) => t.length <= chars) ?? cut(texts.at(-1), chars); }
 
 // progress is the bar at the foot of a box with many instances.
 function progress(units, all, n) {
@@ -130,14 +138,14 @@ function stepTable(run) {
   return h("table", { class: "rows" },
     h("caption", { class: "unseen" }, "Steps"),
     h("thead", null, h("tr", null, h("th", { scope: "col" }, "Step"), h("th", { scope: "col" }, "State"),
-      h("th", { scope: "col", class: "wide" }, "Type"), h("th", { scope: "col", class: "wide" }, "After"), h("th", { scope: "col" }, "Instances"))),
+      h("th", { scope: "col", class: "wide" }, "Type"), h("th", { scope: "col", class: "wide" }, "After"), h("th", { scope: "col", class: "wide" }, "Instances"))),
     h("tbody", null, run.view.steps.map((step) => {
       const units = stepUnits(step), state = stepState(step), many = fanned(step);
       return h("tr", { key: step.id },
-        h("td", null, h("a", { href: hrefOfStep(step, run) }, step.id), step.name && h("div", { class: "sub" }, step.name)),
+        h("td", null, h("a", { href: hrefOfStep(step, run) }, step.id), step.name && h("div", { class: "sub" }, step.name), many && h("div", { class: "narrow" }, counts(units))),
         h("td", null, h("span", { class: `badge is-${state}` }, shape(state), state === "attention" ? "needs you" : state)),
         h("td", { class: "wide mono" }, step.uses, step.finally && h("span", { class: "quiet" }, " finally")),
         h("td", { class: "wide quiet" }, (step.needs ?? []).join(", ")),
-        h("td", { class: "progress" }, many ? [bar(units), counts(units)] : h("span", { class: "quiet" }, step.instances?.[0]?.message ?? "")));
+        h("td", { class: "progress wide" }, many ? [bar(units), counts(units)] : h("span", { class: "quiet" }, step.instances?.[0]?.message ?? "")));
     })));
 }

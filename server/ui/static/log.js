@@ -23,7 +23,7 @@ export function logView(root, c) {
       h("div", { class: "chips", role: "group", "aria-label": "Stream" }, ["stdout", "stderr"].map((name) =>
         h("button", { key: name, type: "button", class: "chip", "aria-pressed": String(name === which), onclick: () => { which = name; begin(); } }, name))),
       (u.attempts?.length ?? 0) > 1 && h("span", { class: "quiet" }, `attempt ${c.attempt()} of ${u.attempts.length}`),
-      h("button", { type: "button", class: "plain", onclick: save }, "Download"));
+      h("button", { type: "button", class: "plain last", onclick: save }, "Download"));
   }
 
   // begin reads from the start: to its end, or as it grows while the attempt lasts.

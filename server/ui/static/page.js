@@ -49,7 +49,7 @@ export function title(text) { document.title = text ? text + " · fcflow" : "fcf
 // copyable is a word that a click copies.
 export function copyable(text, shown) {
   return h("button", {
-    type: "button", class: "copy", title: `copy ${text}`, "aria-label": `copy ${text}`,
+    type: "button", class: "copy", title: `Copy ${text}`,
     onclick: (e) => {
       const b = e.currentTarget;
       navigator.clipboard?.writeText(text).then(() => {

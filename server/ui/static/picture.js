@@ -7,7 +7,7 @@ export function graphPicture(g) {
     g.edges.map((e) => line(e, at)),
     g.nodes.map((n) => s("g", { key: n.id, class: "node is-pending" + (n.finally ? " finally" : ""), transform: `translate(${n.x} ${n.y})` },
       s("rect", { class: "box", width: n.w, height: n.h, rx: 6 }),
-      s("text", { class: "name", x: 12, y: 18 }, cut(n.id, (n.w - 20) / 7.7)), s("text", { class: "note", x: 12, y: 34 }, cut(n.uses ?? "", (n.w - 20) / 6.1)))));
+      s("text", { class: "name", x: 12, y: 18 }, cut(n.id, (n.w - 16) / 7.5)), s("text", { class: "note", x: 12, y: 34 }, cut(n.uses ?? "", (n.w - 16) / 6.6)))));
 }
 
 export function cut(text, chars) {

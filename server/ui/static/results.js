@@ -15,7 +15,7 @@ export function resultsView(root, run) {
   const place = h("div", { class: "gridplace" });
   const note = h("div");
   root.append(form, note, picture, place);
-  let tables = [], table = null, rows = [], sort = "";
+  let tables = [], table = null, rows = [], sort = "", wide = 0;
   const grid = virtual(place, {
     label: "Results", row: (i) => rows[i] ?? null, cells, open: (r) => run.open(unitName(r)),
     sort: () => sort, onSort: (s) => { sort = s; draw(); },
@@ -28,6 +28,7 @@ export function resultsView(root, run) {
   });
 
   function draw() {
+    wide = root.clientWidth;
     if (tables.length === 0) {
       render(note, empty("No step of this run has results yet."));
       form.hidden = picture.hidden = place.hidden = true;
@@ -48,8 +49,8 @@ export function resultsView(root, run) {
       pick("Step", "step", tables.map((t) => [t.step, t.step]), table.step),
       y && x && [pick("Show", "y", ys.map((f) => [f.id, f.name]), y.id), pick("over", "x", xs.map((f) => [f.id, f.name]), x.id),
         groups.length > 0 && pick("by", "by", [["none", "nothing"], ...groups.map((f) => [f.id, f.name])], by?.id ?? "none")],
-      h("button", { type: "button", class: "plain", onclick: save }, "CSV"));
-    render(picture, x && y && table.rows.length > 1 && chart(table.rows, { x, y, by, open: (r) => run.open(unitName(r)) }));
+      h("button", { type: "button", class: "last", onclick: save }, "CSV"));
+    render(picture, x && y && table.rows.length > 1 && chart(table.rows, { x, y, by, width: root.clientWidth, open: (r) => run.open(unitName(r)) }));
     rows = sorted(table.rows, fields);
     grid.set(rows.length, columns());
   }
@@ -95,7 +96,9 @@ export function resultsView(root, run) {
       render(note, failed(err));
     }
   }
-  return { update: () => {}, turn: draw, leave: () => { src.leave(); grid.leave(); } };
+  const resized = new ResizeObserver(() => { if (table && root.clientWidth !== wide) draw(); });
+  resized.observe(root);
+  return { update: () => {}, turn: draw, leave: () => { resized.disconnect(); src.leave(); grid.leave(); } };
 }
 
 // DULL are outputs that are rarely what one wants to see first.

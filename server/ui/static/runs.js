@@ -105,7 +105,7 @@ function table(runs) {
     h("caption", { class: "unseen" }, plural(runs.length, "run") + ", newest first"),
     h("thead", null, h("tr", null,
       h("th", { scope: "col" }, "State"), h("th", { scope: "col" }, "Workflow"), h("th", { scope: "col" }, "Progress"),
-      h("th", { scope: "col", class: "wide" }, "By"), h("th", { scope: "col" }, "Began"), h("th", { scope: "col", class: "wide right" }, "Took"))),
+      h("th", { scope: "col", class: "wide" }, "By"), h("th", { scope: "col", class: "wide" }, "Began"), h("th", { scope: "col", class: "wide right" }, "Took"))),
     h("tbody", null, runs.map(row)));
 }
 
@@ -117,10 +117,11 @@ function row(r) {
   return h("tr", { key: r.id, class: state === "attention" ? "wants" : "" },
     h("td", null, badge(state, word)),
     h("td", null, h("a", { class: "row", href: link("runs", r.id) }, h("b", null, r.workflow), " ", h("span", { class: "id" }, short(r.id))),
+      h("div", { class: "sub narrow" }, when(r.started_at ?? r.created_at)),
       r.message && r.state === "failed" && h("div", { class: "sub wide" }, r.message)),
-    h("td", { class: "progress" }, bar(r.units, tally(r.units)), counts(r.units)),
+    h("td", { class: "progress" }, h("div", { class: "beside" }, bar(r.units, tally(r.units)), counts(r.units))),
     h("td", { class: "wide" }, origin(r)),
-    h("td", { class: "num" }, when(r.started_at ?? r.created_at)),
+    h("td", { class: "num wide" }, when(r.started_at ?? r.created_at)),
     h("td", { class: "wide right" }, r.started_at ? lasting(r.started_at, r.ended_at) : ""));
 }
 

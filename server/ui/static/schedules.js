@@ -5,7 +5,7 @@ import { h, render, say } from "./dom.js";
 import { exact, plural, short, when } from "./format.js";
 import { empty, failed, source, title } from "./page.js";
 import { link } from "./router.js";
-import { badge, shape } from "./states.js";
+import { badge } from "./states.js";
 
 export function schedulesPage(main) {
   title("Schedules");
@@ -48,14 +48,14 @@ function item(x, act) {
       !session.read_only && h("div", { class: "buttons acts" },
         paused ? h("button", { key: "resume", type: "button", onclick: () => act(x, "resume"), "aria-label": `Resume ${x.workflow} ${x.id}` }, "Resume")
           : h("button", { key: "pause", type: "button", onclick: () => act(x, "pause"), "aria-label": `Pause ${x.workflow} ${x.id}` }, "Pause"),
-        h("button", { key: "run", type: "button", onclick: () => runNow(x, act), "aria-label": `Run ${x.workflow} ${x.id} now` }, "Run now"),
+        h("button", { key: "run", type: "button", onclick: () => runNow(x, act), "aria-label": `Run now: ${x.workflow} ${x.id}` }, "Run now"),
         h("button", { key: "fill", type: "button", onclick: () => backfill(x), "aria-label": `Backfill ${x.workflow} ${x.id}` }, "Backfill"))),
     h("dl", { class: "facts inline" },
       pair("When", [h("code", null, x.cron), x.timezone && h("span", { class: "quiet" }, " " + x.timezone)]),
       pair("Next", next(x, paused)),
       pair("Last", last(x.last)),
       x.overlap && pair("Overlap", x.overlap), x.dst && pair("Clock changes", x.dst),
-      x.failures > 0 && pair("Failures", [shape("failed"), ` ${x.failures} in a row`])));
+      x.failures > 0 && pair("Failures", badge("failed", `${x.failures} in a row`))));
 }
 
 function pair(name, what) { return h("div", { key: name }, h("dt", null, name), h("dd", null, what)); }

@@ -1,0 +1,119 @@
+// Starts the program with a sandbox and a browser for it.
+import { spawn } from "node:child_process";
+import fs from "node:fs";
+import { createRequire } from "node:module";
+import os from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+const axe = fs.readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+export const FCFLOW = path.resolve(process.env.FCFLOW ?? path.join(here, "..", "bin", "fcflow"));
+
+export function scratch() { return fs.mkdtempSync(path.join(os.tmpdir(), "fcflow-ui-")); }
+
+// serve starts `fcflow serve` on a sandbox with workflows of its own, and returns
+// where it is once it says so.
+export async function serve({ dir = scratch(), workflows = [], args = [] } = {}) {
+  const flows = path.join(dir, "workflows");
+  fs.mkdirSync(flows, { recursive: true });
+  for (const file of workflows) fs.copyFileSync(file, path.join(flows, path.basename(file)));
+  const child = spawn(FCFLOW, ["serve", "--sandbox", "--workflows", flows, "--listen", "127.0.0.1:0", ...args], {
+    cwd: dir, stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, HOME: dir, XDG_STATE_HOME: path.join(dir, "state"), XDG_CONFIG_HOME: path.join(dir, "config"), XDG_CACHE_HOME: path.join(dir, "cache") },
+  });
+  let output = "";
+  const link = await new Promise((found, lost) => {
+    const timer = setTimeout(() => lost(new Error("no link after 20 s:\n" + output)), 20000);
+    const read = (chunk) => {
+      output += chunk;
+      const m = /http:\/\/[^\s/]+\/#token=[^\s"]+/.exec(output);
+      if (m) { clearTimeout(timer); found(m[0]); }
+    };
+    child.stdout.on("data", read);
+    child.stderr.on("data", read);
+    child.on("exit", (code) => { clearTimeout(timer); lost(new Error(`fcflow serve ended with ${code}:\n${output}`)); });
+  });
+  const url = new URL(link);
+  const token = url.hash.slice("#token=".length);
+  return {
+    dir, flows, link, child, origin: url.origin, output: () => output,
+    api: (p, body) => call(url.origin, token, p, body),
+    stop: () => stop(child),
+    end: async () => {
+      await stop(child);
+      fs.rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function call(origin, token, p, body) {
+  const resp = await fetch(origin + p, {
+    method: body ? "POST" : "GET", headers: { Authorization: "Bearer " + token, ...(body ? { "Content-Type": "application/json" } : {}) },
+    body: body ? JSON.stringify(body) : undefined,
+  });
+  const text = await resp.text();
+  if (!resp.ok) throw new Error(`${p}: ${resp.status} ${text}`);
+  return text ? JSON.parse(text) : null;
+}
+
+async function stop(child) {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise((done) => child.once("exit", done));
+  child.kill("SIGTERM");
+  const timer = setTimeout(() => child.kill("SIGKILL"), 10000);
+  await gone;
+  clearTimeout(timer);
+}
+
+export function launch() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", headless: true,
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  });
+}
+
+// open opens a page that keeps what the console says in `page.complaints`.
+export async function open(browser, link, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(15000);
+  page.complaints = [];
+  page.on("console", (m) => { if (m.type() === "error" || m.type() === "warning") page.complaints.push(m.text()); });
+  page.on("pageerror", (err) => page.complaints.push(String(err.stack)));
+  if (link) await page.goto(link);
+  return page;
+}
+
+// violations runs axe with its default rules.
+export async function violations(page) {
+  if (!(await page.evaluate(() => Boolean(globalThis.axe)))) await page.evaluate(axe);
+  const found = await page.evaluate(async () => (await globalThis.axe.run()).violations);
+  return found.map((v) => `${v.id}: ${v.help}: ` + v.nodes.slice(0, 3).map((n) => n.html.slice(0, 200)).join(" | "));
+}
+
+// until polls with a deadline.
+export async function until(what, f, ms = 30000) {
+  const end = Date.now() + ms;
+  let last;
+  for (;;) {
+    try {
+      const v = await f();
+      if (v) return v;
+      last = v;
+    } catch (err) { last = err; }
+    if (Date.now() > end) throw new Error(`not in ${ms} ms: ${what}: ${last}`);
+    await new Promise((next) => setTimeout(next, 50));
+  }
+}
+
+// tabTo presses Tab until the focus is on what matches.
+export async function tabTo(page, selector, most = 80) {
+  for (let i = 0; i < most; i++) {
+    if (await page.evaluate((s) => Boolean(document.activeElement?.matches(s)), selector)) return;
+    await page.keyboard.press("Tab");
+  }
+  throw new Error(`Tab does not reach ${selector}; the focus is on ${await page.evaluate(() => document.activeElement?.outerHTML.slice(0, 200))}`);
+}
