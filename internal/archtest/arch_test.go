@@ -39,6 +39,7 @@ var rules = map[string]rule{
 	"steps":                       {own: []string{"workflow", "engine", "firecrest", "firecrest/datatransfer", "steps/jobscript", "internal/redact"}},
 	"steps/jobscript":             {},
 	"scheduler":                   {own: []string{"workflow"}, mods: []string{"github.com/robfig/cron/v3", "github.com/oklog/ulid/v2", "github.com/rs/zerolog"}},
+	"server/ui":                   {},
 	"server":                      {own: []string{"workflow"}, mods: []string{"golang.org/x/sys"}},
 	"sandbox":                     {own: []string{"sandbox/batch", "sandbox/objects"}, mods: []string{"golang.org/x/sys", "github.com/coder/websocket"}},
 	"sandbox/batch":               {mods: []string{"golang.org/x/sys"}},
