@@ -169,8 +169,10 @@ func newStream(w http.ResponseWriter, sse bool) *eventStream {
 	}
 	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Cache-Control", "no-store")
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Time{}) // the request is read; a stream may last
 	w.WriteHeader(http.StatusOK)
-	return &eventStream{w: w, control: http.NewResponseController(w), sse: sse}
+	return &eventStream{w: w, control: control, sse: sse}
 }
 
 func (s *eventStream) send(events []workflow.Event) error {
@@ -196,6 +198,11 @@ func (s *eventStream) beat() error {
 	if s.sse {
 		text = ": still here\n\n"
 	}
+	return s.now(text)
+}
+
+// now writes what must not wait for more.
+func (s *eventStream) now(text string) error {
 	if err := s.write(text); err != nil {
 		return err
 	}

@@ -69,6 +69,8 @@ type Runs interface {
 // Server answers requests about runs.
 type Server struct {
 	runs    Runs
+	host    Host // nil: only the runs of this process are served
+	by      string
 	handler http.Handler
 	closing chan struct{} // closed by Close: streams end
 
@@ -81,28 +83,41 @@ type Server struct {
 type route struct {
 	pattern string
 	handle  func(*Server, http.ResponseWriter, *http.Request) error
+	// about, takes and gives describe it: what it is for, and values of the types
+	// of its body and answer.
+	about       string
+	query       []parameter
+	takes       any
+	gives       any
+	status      int      // of an answer that is no error
+	kinds       []string // of the answer, if not JSON
+	open        bool     // needs no token
+	large       bool     // takes the text of a workflow
+	ownerServes bool     // also a process with runs and no host
 }
 
-func routes() []route {
-	return []route{
-		{"GET /v1/runs", (*Server).list},
-		{"GET /v1/runs/{id}", (*Server).show},
-		{"GET /v1/runs/{id}/events", (*Server).events},
-		{"GET /v1/runs/{id}/blobs/{digest}", (*Server).blob},
-		{"POST /v1/runs/{id}/cancel", (*Server).cancel},
-		{"POST /v1/runs/{id}/resolve", (*Server).resolve},
-		{"POST /v1/runs/{id}/retry", (*Server).retry},
-		{"POST /v1/runs/{id}/approve", (*Server).approve},
+// New returns a server of the runs of a process.
+func New(runs Runs) *Server { return newServer(runs, nil) }
+
+// NewHost returns a server of everything that a host has.
+func NewHost(host Host) *Server { return newServer(host, host) }
+
+func newServer(runs Runs, host Host) *Server {
+	s := &Server{runs: runs, host: host, closing: make(chan struct{})}
+	if host != nil {
+		_, s.by = host.Identity()
 	}
-}
-
-// New returns a server of runs.
-func New(runs Runs) *Server {
-	s := &Server{runs: runs, closing: make(chan struct{})}
 	mux := http.NewServeMux()
 	for _, r := range routes() {
+		if host == nil && !r.ownerServes {
+			continue
+		}
 		mux.HandleFunc(r.pattern, func(w http.ResponseWriter, req *http.Request) {
-			req.Body = http.MaxBytesReader(w, req.Body, maxBody)
+			limit := int64(maxBody)
+			if r.large {
+				limit = maxSource
+			}
+			req.Body = http.MaxBytesReader(w, req.Body, limit)
 			if err := r.handle(s, w, req); err != nil {
 				writeError(w, err)
 			}
@@ -116,8 +131,17 @@ func New(runs Runs) *Server {
 func (s *Server) Handler() http.Handler { return s.handler }
 
 // Serve answers on l until Close.
-func (s *Server) Serve(l net.Listener) error {
-	srv := &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+func (s *Server) Serve(l net.Listener) error { return s.serve(l, s.handler) }
+
+// ServeGuarded answers on l whoever the guard lets in.
+func (s *Server) ServeGuarded(l net.Listener, g *Guard) error {
+	return s.serve(l, g.protect(s.handler))
+}
+
+func (s *Server) serve(l net.Listener, h http.Handler) error {
+	srv := &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: maxBody,
+	}
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -151,29 +175,6 @@ func (s *Server) Close() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func (s *Server) list(w http.ResponseWriter, r *http.Request) error {
-	runs, err := s.runs.List(r.Context())
-	if err != nil {
-		return err
-	}
-	if runs == nil {
-		runs = []workflow.Summary{}
-	}
-	return writeJSON(w, http.StatusOK, runList{runs})
-}
-
-func (s *Server) show(w http.ResponseWriter, r *http.Request) error {
-	run, err := s.find(r)
-	if err != nil {
-		return err
-	}
-	view, err := run.View(r.Context())
-	if err != nil {
-		return err
-	}
-	return writeJSON(w, http.StatusOK, view)
 }
 
 func (s *Server) blob(w http.ResponseWriter, r *http.Request) error {
@@ -222,9 +223,10 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var request workflow.UnitsReset
-	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
-		return badRequest("body: %v", err)
+	if err := readBody(r, &request); err != nil {
+		return err
 	}
+	s.sign(&request.By)
 	if request.By == "" || len(request.By) > maxName {
 		return badRequest("body: by must say who asks, in at most %d bytes", maxName)
 	}
@@ -254,10 +256,32 @@ func (s *Server) findFor(r *http.Request, body interface{ check() error }) (Run,
 	if err != nil {
 		return nil, err
 	}
-	if err := json.NewDecoder(r.Body).Decode(body); err != nil {
-		return nil, badRequest("body: %v", err)
+	if err := readBody(r, body); err != nil {
+		return nil, err
+	}
+	if signed, ok := body.(interface{ signature() *string }); ok {
+		s.sign(signed.signature())
 	}
 	return run, body.check()
+}
+
+// sign says who asks where the request does not: whoever the process belongs to,
+// since only they have its token.
+func (s *Server) sign(by *string) {
+	if *by == "" {
+		*by = s.by
+	}
+}
+
+// readBody reads a body of JSON.
+func readBody(r *http.Request, v any) error {
+	if err := json.NewDecoder(r.Body).Decode(v); err != nil {
+		if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+			return err
+		}
+		return badRequest("body: %v", err)
+	}
+	return nil
 }
 
 func (s *Server) find(r *http.Request) (Run, error) {

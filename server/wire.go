@@ -11,7 +11,9 @@ import (
 
 const (
 	maxBody = 64 << 10
-	maxName = 256
+	// maxSource bounds a request with the text of a workflow.
+	maxSource = 2 << 20
+	maxName   = 256
 )
 
 type runList struct {
@@ -23,6 +25,10 @@ type cancelRequest struct {
 }
 
 func (r *cancelRequest) check() error { return checkName(r.By, "who asks") }
+
+func (r *cancelRequest) signature() *string  { return &r.By }
+func (r *approveRequest) signature() *string { return &r.By }
+func (r *resolveRequest) signature() *string { return &r.By }
 
 // checkName checks who somebody says to be.
 func checkName(by, what string) error {
@@ -83,7 +89,16 @@ type failure struct {
 	} `json:"error"`
 }
 
-var errBadRequest = errors.New("bad request")
+var (
+	errBadRequest = errors.New("bad request")
+	errTooLarge   = errors.New("the body is too large")
+	errToken      = errors.New("a token is needed")
+	errForbidden  = errors.New("not allowed")
+	errKind       = errors.New("the body must be application/json")
+)
+
+// BadRequest marks an error as one of whoever asks.
+func BadRequest(err error) error { return fmt.Errorf("%w: %w", errBadRequest, err) }
 
 func badRequest(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{errBadRequest}, args...)...)
@@ -101,6 +116,10 @@ func codes() []struct {
 		status int
 	}{
 		{errBadRequest, "bad_request", http.StatusBadRequest},
+		{errTooLarge, "too_large", http.StatusRequestEntityTooLarge},
+		{errToken, "token", http.StatusUnauthorized},
+		{errForbidden, "forbidden", http.StatusForbidden},
+		{errKind, "media_type", http.StatusUnsupportedMediaType},
 		{workflow.ErrNotFound, "not_found", http.StatusNotFound},
 		{workflow.ErrConflict, "conflict", http.StatusConflict},
 		{workflow.ErrOwned, "owned", http.StatusConflict},
@@ -122,6 +141,9 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 func writeError(w http.ResponseWriter, err error) {
 	var body failure
 	status := http.StatusInternalServerError
+	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+		err = fmt.Errorf("%w: %d bytes are allowed", errTooLarge, tooLarge.Limit)
+	}
 	body.Error.Code, body.Error.Message = "internal", err.Error()
 	for _, c := range codes() {
 		if errors.Is(err, c.err) {

@@ -71,6 +71,22 @@ func (w *Workflow) BindValues(given map[string]json.RawMessage, o BindOptions) (
 	return b.out, b.problems
 }
 
+// BindSchedule returns the inputs of a run that a schedule starts: what the schedule
+// gives, defaults for the others.
+func (w *Workflow) BindSchedule(s *Schedule, o BindOptions) (map[string]json.RawMessage, Problems) {
+	b := binder{w: w, out: make(map[string]json.RawMessage, len(w.Inputs))}
+	for _, in := range w.Inputs {
+		i := slices.IndexFunc(s.Inputs, func(v *NamedValue) bool { return v.Name == in.Name })
+		if i < 0 {
+			b.missing(in, o.WorkflowDir)
+			continue
+		}
+		b.bind(in, s.Inputs[i].Value.plain(), o.WorkflowDir, converter{written: true})
+	}
+	b.end(nil)
+	return b.out, b.problems
+}
+
 type binder struct {
 	w        *Workflow
 	out      map[string]json.RawMessage

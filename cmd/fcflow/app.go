@@ -33,6 +33,7 @@ type app struct {
 	flags     map[string]*string // of settings, by flag name
 	given     func(flag string) bool
 	verbose   bool
+	serving   bool // what happens is news for whoever looks after a server
 	logFormat choice
 
 	catalogue *steps.Library
@@ -121,6 +122,9 @@ func (a *app) logger() zerolog.Logger {
 		a.logWriter = a.streams.Secrets.LineWriter(sink)
 	}
 	level := zerolog.WarnLevel
+	if a.serving {
+		level = zerolog.InfoLevel
+	}
 	if a.verbose {
 		level = zerolog.DebugLevel
 	}

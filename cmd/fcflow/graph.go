@@ -101,6 +101,10 @@ func (a *app) graphOfFile(file string) (*graph, error) {
 	if err != nil {
 		return nil, err
 	}
+	return graphOfWorkflow(w), nil
+}
+
+func graphOfWorkflow(w *workflow.Workflow) *graph {
 	g := &graph{name: w.Name}
 	for _, s := range w.AllSteps() {
 		uses := s.Uses
@@ -109,7 +113,7 @@ func (a *app) graphOfFile(file string) (*graph, error) {
 		}
 		g.nodes = append(g.nodes, graphNode{id: s.ID, name: s.Name, uses: uses, finally: s.Finally, needs: s.WaitsFor()})
 	}
-	return g, nil
+	return g
 }
 
 func graphOfRun(view *workflow.RunView) *graph {

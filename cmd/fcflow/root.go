@@ -55,7 +55,7 @@ sandbox built in, on which the same file runs with no supercomputer at all.`,
 			root.AddCommand(c)
 		}
 	}
-	add(groupRuns, newRunCommand(a), newResumeCommand(a), newRetryCommand(a), newRerunCommand(a), newCancelCommand(a), newApproveCommand(a), newResolveCommand(a),
+	add(groupRuns, newRunCommand(a), newServeCommand(a), newResumeCommand(a), newRetryCommand(a), newRerunCommand(a), newCancelCommand(a), newApproveCommand(a), newResolveCommand(a),
 		newRunsCommand(a), newSchedulesCommand(a), newCheckCommand(a))
 	add(groupFiles, newInitCommand(a), newValidateCommand(a), newPlanCommand(a), newGraphCommand(a), newStepsCommand(a), newSchemaCommand(a))
 	add(groupMore, newSystemsCommand(a), newDoctorCommand(a), newSandboxCommand(a), newConfigCommand(a), newCompletionCommand(a), newVersionCommand(a))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fcflow/fcflow/engine"
+	"github.com/fcflow/fcflow/firecrest"
 	"github.com/fcflow/fcflow/internal/console"
 	"github.com/fcflow/fcflow/internal/settings"
 	"github.com/fcflow/fcflow/server"
@@ -30,7 +31,11 @@ type session struct {
 	attention attention
 	// observed is told of each commit; it is set before the run is driven.
 	observed func(run *workflow.Run, events []workflow.Event)
+	// requests are told of each request.
+	requests []func(firecrest.RequestInfo)
 
+	// host is what is served beside the runs; nil for a command.
+	host      server.Host
 	server    *server.Server
 	served    chan error
 	undoLog   func()
@@ -42,6 +47,11 @@ type session struct {
 // openSession starts serving; without a socket it goes on, and other terminals
 // see the run with a delay.
 func (a *app) openSession(s *settings.Settings, quiet bool) (*session, error) {
+	return a.openHosting(s, quiet, nil)
+}
+
+// openHosting is openSession for a process that has more to serve than its runs.
+func (a *app) openHosting(s *settings.Settings, quiet bool, host func(*session) server.Host) (*session, error) {
 	e := &session{app: a, owned: &owned{runs: map[workflow.RunID]*engine.Execution{}}}
 	var owner workflow.Owner
 	listener, err := server.Listen(a.getenv)
@@ -60,6 +70,9 @@ func (a *app) openSession(s *settings.Settings, quiet bool) (*session, error) {
 		}
 		return nil, err
 	}
+	if host != nil {
+		e.host = host(e)
+	}
 	e.serve(listener)
 	e.progress = newProgress(a.streams.Err, quiet, a.refer)
 	e.undoLog = a.log.divert(e.progress)
@@ -71,6 +84,9 @@ func (e *session) serve(l net.Listener) {
 		return
 	}
 	e.server, e.served = server.New(e.owned), make(chan error, 1)
+	if e.host != nil {
+		e.server = server.NewHost(e.host)
+	}
 	go func() { e.served <- e.server.Serve(l) }()
 }
 
@@ -110,7 +126,7 @@ func (e *session) connect(ctx context.Context, s *settings.Settings, p workflow.
 			return v, v.attached.AddSystems(ctx, systems...)
 		}
 	}
-	v, err := e.app.connect(ctx, s, p, systems)
+	v, err := e.app.connect(ctx, s, p, systems, e.requests...)
 	if err != nil {
 		return nil, err
 	}

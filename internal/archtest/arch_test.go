@@ -76,7 +76,7 @@ var rules = map[string]rule{
 	"internal/simulation/naive":   {own: []string{"internal/simulation"}},
 	"cmd/fcflow": {
 		own: []string{
-			"workflow", "engine", "store", "firecrest", "firecrest/datatransfer", "steps", "scheduler", "server", "sandbox", "schema",
+			"workflow", "engine", "store", "firecrest", "firecrest/datatransfer", "steps", "scheduler", "server", "server/ui", "sandbox", "schema",
 			"internal/settings", "internal/console", "internal/dagsvg", "internal/plan", "internal/why", "internal/crate",
 			"internal/results", "internal/compare",
 		},

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fcflow/fcflow/engine"
+	"github.com/fcflow/fcflow/firecrest"
+	"github.com/fcflow/fcflow/server"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// logChunk is how much of a log is read at once.
+const logChunk = 256 << 10
+
+// Log implements [server.Host].
+func (h *host) Log(ctx context.Context, id workflow.RunID, q server.LogQuery) (server.LogPart, error) {
+	run, err := h.show(ctx, id)
+	if err != nil {
+		return server.LogPart{}, err
+	}
+	u, err := oneUnit(&run.RunView, q.Unit)
+	if err != nil {
+		return server.LogPart{}, err
+	}
+	t, found := chosenAttempt(u, q.Attempt)
+	if !found {
+		return server.LogPart{}, fmt.Errorf("%s has no such attempt: %w", unitRef(u), workflow.ErrNotFound)
+	}
+	part := server.LogPart{Next: q.From, Over: !t.EndedAt.IsZero() || !run.Live}
+	text, known, err := h.localLog(id, unitRef(u), t.Attempt, q)
+	if err == nil && !known {
+		text, err = h.farLog(ctx, run.Profile, &t, q, part.Over)
+	}
+	if err != nil {
+		return part, err
+	}
+	text = wholeLines(text, part.Over)
+	part.Next += int64(len(text))
+	part.Text = []byte(h.session.app.streams.Secrets.Redact(string(text)))
+	return part, nil
+}
+
+// wholeLines cuts a text after its last line, so that no secret is cut in two,
+// unless nothing follows or the line is very long.
+func wholeLines(text []byte, over bool) []byte {
+	if end := strings.LastIndexByte(string(text), '\n'); !over && len(text) < logChunk || over && len(text) >= logChunk && end >= 0 {
+		return text[:end+1]
+	}
+	return text
+}
+
+// localLog reads what is kept here of an attempt.
+func (h *host) localLog(id workflow.RunID, u workflow.UnitRef, attempt int, q server.LogQuery) (text []byte, known bool, err error) {
+	prefix := engine.LogName(u, attempt, "")
+	files, err := filepath.Glob(filepath.Join(h.session.store.Paths(id).Logs, prefix+"*"))
+	if err != nil || len(files) == 0 {
+		return nil, false, err
+	}
+	for _, file := range files {
+		if !strings.HasPrefix(strings.TrimPrefix(filepath.Base(file), prefix), q.Stream) {
+			continue
+		}
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, true, err
+		}
+		defer f.Close()
+		text, err := io.ReadAll(io.NewSectionReader(f, q.From, logChunk))
+		return text, true, err
+	}
+	return nil, true, nil
+}
+
+// farLogs hold back questions to a system about one file.
+type farLogs struct {
+	mu   sync.Mutex
+	free map[string]time.Time // by system and path
+}
+
+// may reports whether a file may be asked for now, and if so, that it was.
+func (f *farLogs) may(key string, pause time.Duration) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	if now.Before(f.free[key]) {
+		return false
+	}
+	if f.free == nil || len(f.free) > 1000 {
+		f.free = map[string]time.Time{}
+	}
+	f.free[key] = now.Add(pause)
+	return true
+}
+
+// farLog reads what a job has written on its system, at the pace of the profile
+// while the job goes on.
+func (h *host) farLog(ctx context.Context, p workflow.Profile, t *workflow.AttemptView, q server.LogQuery, over bool) ([]byte, error) {
+	if t.Job == nil || t.System == "" {
+		return nil, nil
+	}
+	path := t.Job.Stdout
+	if q.Stream == "stderr" {
+		path = t.Job.Stderr
+		if path == t.Job.Stdout {
+			return nil, nil
+		}
+	}
+	if path == "" {
+		return nil, nil
+	}
+	v, err := h.session.connect(h.ctx, h.settings, p, []string{t.System})
+	if err != nil || v.client == nil {
+		return nil, err
+	}
+	pause := v.poll.Min
+	if p.Sandbox == "" {
+		pause = max(pause, gentlePause)
+	}
+	if !over && !h.far.may(t.System+"\n"+path, pause) {
+		return nil, nil
+	}
+	content, err := v.client.Filesystem.Tail(ctx, t.System, path, &firecrest.PartOptions{Bytes: q.From + 1, Skip: true})
+	if err != nil {
+		return nil, fmt.Errorf("output of job %s: %w", t.JobID, err)
+	}
+	return []byte(content.Content), nil
+}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/fcflow/fcflow/engine"
+	"github.com/fcflow/fcflow/server"
+	"github.com/fcflow/fcflow/store"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// List implements [server.Runs]: the runs that this process drives.
+func (h *host) List(ctx context.Context) ([]workflow.Summary, error) {
+	return h.session.owned.List(ctx)
+}
+
+// Find implements [server.Runs].
+func (h *host) Find(ctx context.Context, id workflow.RunID) (server.Run, error) {
+	run, err := h.session.owned.Find(ctx, id)
+	if !errors.Is(err, workflow.ErrNotFound) {
+		return run, err
+	}
+	if _, err := h.session.store.Summary(ctx, id); err != nil {
+		return nil, err
+	}
+	return &storedRun{h, id}, nil
+}
+
+// Search implements [server.Host].
+func (h *host) Search(ctx context.Context, q server.RunQuery) (server.RunPage, error) {
+	text := strings.ToLower(q.Text)
+	keep := func(l store.Listed) bool {
+		return (q.Before == "" || l.ID < q.Before) && l.Parent == nil &&
+			(q.Workflow == "" || l.Workflow == q.Workflow) && (q.State == "" || displayed(l) == q.State) &&
+			(q.BeganBy == "" || string(l.Trigger) == q.BeganBy) &&
+			(text == "" || strings.Contains(strings.ToLower(string(l.ID)+"\n"+l.Workflow+"\n"+l.By), text))
+	}
+	found, _, err := h.session.store.Recent(ctx, q.Limit+1, keep)
+	if err != nil {
+		return server.RunPage{}, err
+	}
+	var page server.RunPage
+	if len(found) > q.Limit {
+		found = found[:q.Limit]
+		if q.Limit > 0 {
+			page.Next = found[q.Limit-1].ID
+		}
+	}
+	for _, l := range found {
+		page.Runs = append(page.Runs, h.listed(ctx, l))
+	}
+	return page, nil
+}
+
+func (h *host) listed(ctx context.Context, l store.Listed) server.ListedRun {
+	r := server.ListedRun{Summary: l.Summary, Live: l.Live, Interrupted: l.Interrupted}
+	if w := waiting(ctx, h.session.store, l.Summary); w != nil {
+		r.WaitsFor = w
+	}
+	if l.Err != nil {
+		r.Error = l.Err.Error()
+	}
+	return r
+}
+
+// Show implements [server.Host].
+func (h *host) Show(ctx context.Context, id workflow.RunID) (server.ShownRun, error) {
+	run, err := h.show(ctx, id)
+	if err != nil {
+		return server.ShownRun{}, err
+	}
+	r := server.ShownRun{RunView: run.RunView, Live: run.Live, Interrupted: run.Interrupted, NodeHours: run.NodeHours}
+	if w := waiting(ctx, h.session.store, run.Summary); w != nil {
+		r.WaitsFor = w
+	}
+	return r, nil
+}
+
+// show returns the picture of a run, of this process or another.
+func (h *host) show(ctx context.Context, id workflow.RunID) (shownRun, error) {
+	run, err := h.session.owned.Find(ctx, id)
+	if err == nil {
+		view, err := run.View(ctx)
+		return shown(view, false, true), err
+	}
+	return h.session.app.view(ctx, h.session.store, id)
+}
+
+// folded folds a run, and tells note of each event.
+func (h *host) folded(ctx context.Context, id workflow.RunID, note func(workflow.Event)) (run *workflow.Run, driven bool, err error) {
+	mine, err := h.session.owned.Find(ctx, id)
+	if err != nil {
+		return h.session.app.readRun(ctx, h.session.store, id, note)
+	}
+	source, err := h.session.store.Frozen(ctx, id)
+	if err != nil {
+		return nil, false, err
+	}
+	events := reading(func(ctx context.Context, from int64, f func(workflow.Event) error) error {
+		return mine.Events(ctx, from, f)
+	})
+	run, err = h.session.app.fold(ctx, source, telling(events, note))
+	return run, true, err
+}
+
+// storedRun is a run that this process does not drive. What is asked of it goes to
+// its owner, or, if it has none, this process takes it over.
+type storedRun struct {
+	host *host
+	id   workflow.RunID
+}
+
+// View implements [server.Run].
+func (r *storedRun) View(ctx context.Context) (workflow.RunView, error) {
+	run, err := r.host.show(ctx, r.id)
+	return run.RunView, err
+}
+
+// Events implements [server.Run].
+func (r *storedRun) Events(ctx context.Context, from int64, f func(workflow.Event) error) error {
+	a, st := r.host.session.app, r.host.session.store
+	live, err := a.alive(ctx, st, r.id)
+	if err != nil {
+		return err
+	}
+	if live != nil && live.client != nil {
+		defer live.close()
+		err := liveEvents(live.client, r.id).Read(ctx, from, f)
+		if !errors.Is(err, server.ErrGone) {
+			return err
+		}
+	}
+	return a.events(st, r.id).Read(ctx, from, f)
+}
+
+// Blob implements [server.Run].
+func (r *storedRun) Blob(ctx context.Context, digest string) ([]byte, error) {
+	found, err := r.host.session.app.blobs(ctx, r.host.session.store, r.id, []string{digest})
+	if err == nil && found[digest] == nil {
+		err = fmt.Errorf("blob %s: %w", digest, workflow.ErrNotFound)
+	}
+	return found[digest], err
+}
+
+// Changed implements [server.Run]: whoever waits learns of it at the next
+// connection. Nothing happens to a run that nobody drives.
+func (r *storedRun) Changed() <-chan struct{} { return nil }
+
+// Cancel implements [server.Run].
+func (r *storedRun) Cancel(ctx context.Context, by string) error {
+	return r.reach(ctx, "cancel", func(c *server.Client) error { return c.Cancel(ctx, r.id, by) }, func() error {
+		return r.host.adopt(ctx, r.id, func(x *engine.Execution) error { return x.LeaveCancel(ctx, by) })
+	})
+}
+
+// Resolve implements [server.Run].
+func (r *storedRun) Resolve(ctx context.Context, unit workflow.UnitRef, word workflow.SubmissionResolved) error {
+	return r.reach(ctx, "resolve", func(c *server.Client) error { return c.Resolve(ctx, r.id, unit, word) }, func() error {
+		return r.host.adopt(ctx, r.id, func(x *engine.Execution) error { return x.LeaveWord(ctx, unit, word) })
+	})
+}
+
+// Retry implements [server.Run].
+func (r *storedRun) Retry(ctx context.Context, choice workflow.UnitsReset) error {
+	return r.reach(ctx, "retry", func(c *server.Client) error { return c.Retry(ctx, r.id, choice) }, func() error {
+		return r.host.adopt(ctx, r.id, func(x *engine.Execution) error {
+			return r.host.session.begin(x, func() error { return x.Reset(ctx, choice) })
+		})
+	})
+}
+
+// Approve implements [server.Run].
+func (r *storedRun) Approve(ctx context.Context, ref workflow.UnitRef, word workflow.ApprovalGiven) (units []workflow.UnitRef, err error) {
+	err = r.reach(ctx, "approve", func(c *server.Client) (err error) {
+		units, err = c.Approve(ctx, r.id, ref, word)
+		return err
+	}, func() error {
+		return r.host.adopt(ctx, r.id, func(x *engine.Execution) (err error) {
+			units, err = x.LeaveApproval(ctx, ref, word)
+			return err
+		})
+	})
+	return units, err
+}
+
+func (r *storedRun) reach(ctx context.Context, verb string, there func(*server.Client) error, here func() error) error {
+	return r.host.session.app.reach(ctx, r.host.session.store, r.id, verb, there, here)
+}
+
+// adopt takes over a run that nobody drives, has it changed, and drives it. One
+// that cannot be changed is let go.
+func (h *host) adopt(ctx context.Context, id workflow.RunID, change func(*engine.Execution) error) error {
+	h.opening.Lock()
+	defer h.opening.Unlock()
+	x, err := h.session.reopen(h.ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := change(x); err != nil {
+		return errors.Join(err, h.session.store.PutSummary(id, x.Run().Summarize()), x.Close())
+	}
+	if err := h.mark(id); err != nil {
+		return errors.Join(err, x.Close())
+	}
+	h.log.Info().Str("run", string(id)).Msg("the run is taken over")
+	h.drive(x)
+	return nil
+}

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fcflow/fcflow/scheduler"
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// shelf is a directory of workflow files, read again when they change. Looking at
+// them now and then works on every file system.
+type shelf struct {
+	app    *app
+	dir    string // "" = none
+	system string // where steps run that name no system
+
+	mu    sync.Mutex
+	books []*shelved // by file
+}
+
+// shelved is a workflow file with its last good version.
+type shelved struct {
+	file     string
+	digest   [sha256.Size]byte
+	workflow *workflow.Workflow // nil if there was no good version
+	wrong    string             // what is wrong with the file as it is
+	since    time.Time
+}
+
+func (b *shelved) name() string {
+	if b.workflow != nil {
+		return b.workflow.Name
+	}
+	return strings.TrimSuffix(filepath.Base(b.file), filepath.Ext(b.file))
+}
+
+// shelfEvery is how often the files are looked at.
+const shelfEvery = 3 * time.Second
+
+func newShelf(a *app, dir, system string) *shelf { return &shelf{app: a, dir: dir, system: system} }
+
+// base is the directory of workflows that have none.
+func (s *shelf) base() string {
+	dir, err := filepath.Abs(s.dir) // "" is the working directory
+	if err != nil {
+		return s.dir
+	}
+	return dir
+}
+
+// watch reads the directory again and again, and tells when something changed.
+func (s *shelf) watch(ctx context.Context, changed func(context.Context)) {
+	if s.dir == "" {
+		return
+	}
+	tick := time.NewTicker(shelfEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		before := s.fingerprint()
+		if err := s.read(); err != nil {
+			log := s.app.logger()
+			log.Error().Err(err).Str("directory", s.dir).Msg("the workflows cannot be read; those of before stay")
+			continue
+		}
+		if s.fingerprint() != before {
+			changed(ctx)
+		}
+	}
+}
+
+func (s *shelf) fingerprint() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var b strings.Builder
+	for _, book := range s.books {
+		fmt.Fprintf(&b, "%s %x %s\n", book.file, book.digest, book.wrong)
+	}
+	return b.String()
+}
+
+// read looks at every file. One that cannot be used keeps its last good version.
+func (s *shelf) read() error {
+	if s.dir == "" {
+		return nil
+	}
+	dir := s.base()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("--workflows: %w", err)
+	}
+	s.mu.Lock()
+	old := s.books
+	s.mu.Unlock()
+	var books []*shelved
+	names := map[string]string{}
+	for _, e := range entries {
+		if ext := filepath.Ext(e.Name()); ext != ".yaml" && ext != ".yml" || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		book := s.look(filepath.Join(dir, e.Name()), old)
+		if book == nil {
+			continue
+		}
+		if first, twice := names[book.name()]; twice {
+			book.fail(fmt.Sprintf("%s has a workflow of the name %s already", first, book.name()))
+			book.workflow = nil
+		} else {
+			names[book.name()] = e.Name()
+		}
+		books = append(books, book)
+	}
+	s.mu.Lock()
+	s.books = books
+	s.mu.Unlock()
+	return nil
+}
+
+// look reads a file that is new or has changed; nil if it holds no workflow.
+func (s *shelf) look(file string, old []*shelved) *shelved {
+	book := &shelved{file: file}
+	if i := slices.IndexFunc(old, func(b *shelved) bool { return b.file == file }); i >= 0 {
+		*book = *old[i]
+	}
+	source, err := readWorkflow(file)
+	if errors.Is(err, workflow.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		book.fail(said(err))
+		return book
+	}
+	// Files that it runs may have changed too: whatever has steps of that kind is
+	// read again.
+	digest := sha256.Sum256(source)
+	unchanged := digest == book.digest && (book.wrong == "" || !s.runsFiles(source))
+	if unchanged && (book.workflow == nil || len(book.workflow.WithChildren()) == 1) {
+		return book
+	}
+	book.digest = digest
+	w, err := s.load(file, source)
+	if err != nil {
+		book.fail(wordsOf(err))
+		return book
+	}
+	book.workflow, book.wrong, book.since = w, "", time.Time{}
+	return book
+}
+
+func (s *shelf) runsFiles(source []byte) bool { return strings.Contains(string(source), "workflow") }
+
+func (b *shelved) fail(what string) {
+	if b.wrong == "" {
+		b.since = time.Now().UTC().Truncate(time.Second)
+	}
+	b.wrong = what
+}
+
+// wordsOf says all that is wrong with a file.
+func wordsOf(err error) string {
+	var invalid *problemsError
+	if errors.As(err, &invalid) {
+		return problemWords(invalid.problems)
+	}
+	return said(err)
+}
+
+// load checks the text of a workflow.
+func (s *shelf) load(file string, source []byte) (*workflow.Workflow, error) {
+	options := workflow.CheckOptions{DefaultSystem: s.system, Version: releaseName(), Dir: s.base(), ReadFile: readerFrom(s.base())}
+	w, problems := workflow.Load(file, source, s.app.catalogue, options)
+	if w != nil {
+		problems = append(problems, scheduler.Check(w)...)
+		slices.SortStableFunc(problems, workflow.Problem.Compare)
+	}
+	if len(problems) > 0 {
+		return nil, &problemsError{file, source, problems}
+	}
+	return w, nil
+}
+
+// all lists the files.
+func (s *shelf) all() []*shelved {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.books
+}
+
+// find returns a workflow that can be run.
+func (s *shelf) find(name string) (*shelved, error) {
+	var known []string
+	for _, b := range s.all() {
+		if b.name() == name && b.workflow != nil {
+			return b, nil
+		}
+		known = append(known, b.name())
+	}
+	err := fmt.Errorf("workflow %q: %w", name, workflow.ErrNotFound)
+	if near := workflow.Suggest(name, known); near != "" {
+		return nil, fmt.Errorf("%w: did you mean %q?", err, near)
+	}
+	return nil, err
+}
+
+// reloaded hands the workflows to the scheduler and tells who listens.
+func (h *host) reloaded(ctx context.Context) {
+	var good []*workflow.Workflow
+	for _, b := range h.shelf.all() {
+		if b.workflow != nil {
+			good = append(good, b.workflow)
+		}
+		if b.wrong != "" {
+			h.log.Warn().Str("file", b.file).Str("error", firstLine(b.wrong)).Bool("last_good_version", b.workflow != nil).Msg("a workflow file has a mistake")
+		}
+		h.news.tell(changeOf(b))
+	}
+	if err := h.scheduler.Set(ctx, good); err != nil {
+		h.log.Error().Err(err).Msg("schedules")
+	}
+}

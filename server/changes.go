@@ -1,0 +1,161 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// changePace is how often a reader is told of one run at most.
+const changePace = 500 * time.Millisecond
+
+// changes streams what changes: which run, workflow or schedule, not how. Who was
+// away asks for what it shows, anew.
+func (s *Server) changes(w http.ResponseWriter, r *http.Request) error {
+	source := s.host.Changes(r.Context())
+	stream := newStream(w, true)
+	if err := stream.beat(); err != nil {
+		return nil // the reader has gone
+	}
+	beat, pace := time.NewTicker(heartbeat), time.NewTicker(changePace)
+	defer beat.Stop()
+	defer pace.Stop()
+	waiting := map[string]Change{}
+	var order []string
+	for {
+		select {
+		case <-r.Context().Done():
+			return nil
+		case <-s.closing:
+			return nil
+		case <-beat.C:
+			if stream.beat() != nil {
+				return nil
+			}
+		case c := <-source:
+			key := fmt.Sprint(c.Kind, c.Run, c.Workflow, c.Schedule)
+			if _, known := waiting[key]; !known {
+				order = append(order, key)
+			}
+			waiting[key] = c
+		case <-pace.C:
+			for _, key := range order {
+				if stream.change(waiting[key]) != nil {
+					return nil
+				}
+			}
+			clear(waiting)
+			order = order[:0]
+		}
+	}
+}
+
+func (e *eventStream) change(c Change) error {
+	text, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	return e.now(fmt.Sprintf("event: %s\ndata: %s\n\n", c.Kind, text))
+}
+
+// logPace is how often a log that is followed is looked at. What is on a system
+// comes at the pace of the host.
+const logPace = 500 * time.Millisecond
+
+// logs answers what an attempt has printed, or follows it as server-sent events
+// whose id is the byte at which to go on.
+func (s *Server) logs(w http.ResponseWriter, r *http.Request) error {
+	query := r.URL.Query()
+	q := LogQuery{Unit: query.Get("unit"), Stream: query.Get("stream")}
+	var err error
+	if q.Attempt, err = number(query.Get("attempt"), "attempt", 0, 1<<20); err != nil {
+		return err
+	}
+	switch q.Stream {
+	case "":
+		q.Stream = "stdout"
+	case "stdout", "stderr":
+	default:
+		return badRequest("stream: want stdout or stderr, not %q", q.Stream)
+	}
+	follow, err := flag(query.Get("follow"), "follow")
+	if err != nil {
+		return err
+	}
+	from, err := number(r.Header.Get("Last-Event-ID"), "Last-Event-ID", 0, 1<<40)
+	if err != nil {
+		return err
+	}
+	q.From = int64(from)
+	if !follow {
+		return s.log(w, r, q)
+	}
+	return s.followLog(w, r, q)
+}
+
+// log answers all that is there.
+func (s *Server) log(w http.ResponseWriter, r *http.Request, q LogQuery) error {
+	part, err := s.host.Log(r.Context(), runID(r), q)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", textPlain)
+	for len(part.Text) > 0 {
+		if _, err := w.Write(part.Text); err != nil {
+			return nil // the reader has gone
+		}
+		q.From = part.Next
+		if part, err = s.host.Log(r.Context(), runID(r), q); err != nil {
+			panic(http.ErrAbortHandler) // the status is sent: cutting the answer is the only way to tell
+		}
+	}
+	return nil
+}
+
+func (s *Server) followLog(w http.ResponseWriter, r *http.Request, q LogQuery) error {
+	part, err := s.host.Log(r.Context(), runID(r), q)
+	if err != nil {
+		return err
+	}
+	stream := newStream(w, true)
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	for {
+		if len(part.Text) > 0 {
+			if stream.text(part) != nil {
+				return nil
+			}
+		} else if part.Over {
+			_ = stream.now("event: end\ndata: {}\n\n") // the reader has all
+			return nil
+		}
+		if len(part.Text) == 0 {
+			select {
+			case <-time.After(logPace):
+			case <-beat.C:
+				if stream.beat() != nil {
+					return nil
+				}
+			case <-s.closing:
+				return nil
+			case <-r.Context().Done():
+				return nil
+			}
+		}
+		q.From = part.Next
+		if part, err = s.host.Log(r.Context(), runID(r), q); err != nil {
+			panic(http.ErrAbortHandler)
+		}
+	}
+}
+
+func (e *eventStream) text(part LogPart) error {
+	text, err := json.Marshal(struct {
+		Text string `json:"text"`
+	}{string(part.Text)})
+	if err != nil {
+		return err
+	}
+	return e.now(fmt.Sprintf("id: %d\ndata: %s\n\n", part.Next, text))
+}

@@ -1,0 +1,234 @@
+package server
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fcflow/fcflow/workflow"
+)
+
+// foldedRun is a run whose steps with many instances have counts in their stead.
+type foldedRun struct {
+	ShownRun
+	Steps []foldedStep `json:"steps"`
+}
+
+type foldedStep struct {
+	ID      string                 `json:"id"`
+	Name    string                 `json:"name,omitempty"`
+	Uses    string                 `json:"uses"`
+	Finally bool                   `json:"finally,omitempty"`
+	Needs   []string               `json:"needs,omitempty"`
+	State   workflow.State         `json:"state"`
+	Units   map[workflow.State]int `json:"units"`
+	// Folded: the step fans out, and its instances are asked for by themselves.
+	Folded    bool                `json:"folded,omitempty"`
+	Instances []workflow.UnitView `json:"instances"`
+}
+
+func folded(run ShownRun) foldedRun {
+	f := foldedRun{ShownRun: run, Steps: []foldedStep{}}
+	for _, s := range run.RunView.Steps {
+		step := foldedStep{
+			ID: s.ID, Name: s.Name, Uses: s.Uses, Finally: s.Finally, Needs: s.Needs, State: s.State,
+			Units: map[workflow.State]int{}, Instances: []workflow.UnitView{},
+		}
+		for i := range s.Instances {
+			step.Units[s.Instances[i].State]++
+			step.Folded = step.Folded || s.Instances[i].Instance != ""
+		}
+		if !step.Folded && s.Instances != nil {
+			step.Instances = s.Instances
+		}
+		f.Steps = append(f.Steps, step)
+	}
+	f.RunView.Steps = nil
+	return f
+}
+
+// window is a part of the instances of a step.
+type window struct {
+	Total     int                 `json:"total"`
+	Instances []workflow.UnitView `json:"instances"`
+}
+
+const (
+	defaultWindow = 200
+	maxWindow     = 1000
+)
+
+func (s *Server) instances(w http.ResponseWriter, r *http.Request) error {
+	query := r.URL.Query()
+	offset, err := number(query.Get("offset"), "offset", 0, 1<<30)
+	if err != nil {
+		return err
+	}
+	limit, err := number(query.Get("limit"), "limit", defaultWindow, maxWindow)
+	if err != nil {
+		return err
+	}
+	run, err := s.host.Show(r.Context(), runID(r))
+	if err != nil {
+		return err
+	}
+	step, err := stepOf(run, r.PathValue("step"))
+	if err != nil {
+		return err
+	}
+	chosen := make([]*workflow.UnitView, 0, len(step.Instances))
+	for i := range step.Instances {
+		u := &step.Instances[i]
+		if (query.Get("state") == "" || string(u.State) == query.Get("state")) && strings.Contains(u.Instance, query.Get("q")) {
+			chosen = append(chosen, u)
+		}
+	}
+	if err := sortUnits(chosen, query.Get("sort")); err != nil {
+		return err
+	}
+	answer := window{Total: len(chosen), Instances: []workflow.UnitView{}}
+	for _, u := range chosen[min(offset, len(chosen)):min(offset+limit, len(chosen))] {
+		answer.Instances = append(answer.Instances, slim(u))
+	}
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+// slim is an instance as a row of a table: values are asked for one by one.
+func slim(u *workflow.UnitView) workflow.UnitView {
+	row := *u
+	row.Outputs, row.With = nil, nil
+	row.Attempts = slices.Clone(u.Attempts)
+	for i := range row.Attempts {
+		t := &row.Attempts[i]
+		t.With, t.Tail, t.Evidence, t.Submission = nil, "", "", nil
+	}
+	return row
+}
+
+func stepOf(run ShownRun, id string) (*workflow.StepView, error) {
+	for i := range run.RunView.Steps {
+		if run.RunView.Steps[i].ID == id {
+			return &run.RunView.Steps[i], nil
+		}
+	}
+	return nil, fmt.Errorf("run %s has no step %q: %w", run.ID, id, workflow.ErrNotFound)
+}
+
+// sortUnits sorts by a word of a row; with - before it the largest come first.
+func sortUnits(units []*workflow.UnitView, by string) error {
+	name, descending := strings.CutPrefix(by, "-")
+	var compare func(a, b *workflow.UnitView) int
+	switch name {
+	case "":
+		return nil
+	case "state":
+		compare = func(a, b *workflow.UnitView) int { return cmp.Compare(a.State, b.State) }
+	case "since":
+		compare = func(a, b *workflow.UnitView) int { return a.Since.Compare(b.Since) }
+	case "key":
+		compare = func(a, b *workflow.UnitView) int { return cmp.Compare(a.Instance, b.Instance) }
+	case "attempts":
+		compare = func(a, b *workflow.UnitView) int { return cmp.Compare(len(a.Attempts), len(b.Attempts)) }
+	default:
+		return badRequest("sort: want state, since, key or attempts, with - before it or not")
+	}
+	slices.SortStableFunc(units, func(a, b *workflow.UnitView) int {
+		if descending {
+			return compare(b, a)
+		}
+		return compare(a, b)
+	})
+	return nil
+}
+
+// timeline says when the attempts of a run were.
+type timeline struct {
+	Steps []timelineStep `json:"steps"`
+}
+
+type timelineStep struct {
+	ID    string         `json:"id"`
+	State workflow.State `json:"state"`
+	First time.Time      `json:"first,omitzero"`
+	Last  time.Time      `json:"last,omitzero"` // missing while an attempt goes on
+	Count int            `json:"count"`
+	// Attempts are missing where there are too many to be drawn.
+	Attempts []bar `json:"attempts,omitempty"`
+}
+
+// bar is an attempt: from its start, with its job from running on, to its end.
+type bar struct {
+	Instance string         `json:"instance,omitempty"`
+	Attempt  int            `json:"attempt"`
+	Start    time.Time      `json:"start"`
+	Running  *time.Time     `json:"running"`
+	End      time.Time      `json:"end,omitzero"`
+	State    workflow.State `json:"state,omitempty"`
+}
+
+// maxBars is how many attempts are told one by one.
+const maxBars = 2000
+
+func (s *Server) timeline(w http.ResponseWriter, r *http.Request) error {
+	run, err := s.host.Show(r.Context(), runID(r))
+	if err != nil {
+		return err
+	}
+	answer := timeline{Steps: []timelineStep{}}
+	for i := range run.RunView.Steps {
+		answer.Steps = append(answer.Steps, barsOf(&run.RunView.Steps[i]))
+	}
+	// The largest steps are told as a whole until the rest fits.
+	for {
+		total, largest := 0, -1
+		for i := range answer.Steps {
+			n := len(answer.Steps[i].Attempts)
+			total += n
+			if n > 0 && (largest < 0 || n > len(answer.Steps[largest].Attempts)) {
+				largest = i
+			}
+		}
+		if total <= maxBars {
+			return writeJSON(w, http.StatusOK, answer)
+		}
+		answer.Steps[largest].Attempts = nil
+	}
+}
+
+func barsOf(step *workflow.StepView) timelineStep {
+	t := timelineStep{ID: step.ID, State: step.State}
+	going := false
+	for i := range step.Instances {
+		u := &step.Instances[i]
+		for j := range u.Attempts {
+			a := &u.Attempts[j]
+			b := bar{Instance: u.Instance, Attempt: a.Attempt, Start: a.StartedAt, End: a.EndedAt, State: a.State}
+			if b.State == "" {
+				b.State = u.State
+			}
+			switch {
+			case a.Submission == nil && a.Job == nil:
+				b.Running = &b.Start
+			case a.Job != nil && !a.Job.StartedAt.IsZero():
+				b.Running = &a.Job.StartedAt
+			}
+			if t.First.IsZero() || b.Start.Before(t.First) {
+				t.First = b.Start
+			}
+			if b.End.IsZero() {
+				going = true
+			} else if b.End.After(t.Last) {
+				t.Last = b.End
+			}
+			t.Attempts = append(t.Attempts, b)
+		}
+	}
+	if going {
+		t.Last = time.Time{}
+	}
+	t.Count = len(t.Attempts)
+	return t
+}

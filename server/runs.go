@@ -1,0 +1,200 @@
+package server
+
+import (
+	"bytes"
+	"net/http"
+	"strconv"
+
+	"github.com/fcflow/fcflow/workflow"
+)
+
+const (
+	defaultRuns = 50
+	maxRuns     = 500
+)
+
+func (s *Server) list(w http.ResponseWriter, r *http.Request) error {
+	if s.host != nil {
+		return s.search(w, r)
+	}
+	runs, err := s.runs.List(r.Context())
+	if err != nil {
+		return err
+	}
+	if runs == nil {
+		runs = []workflow.Summary{}
+	}
+	return writeJSON(w, http.StatusOK, runList{runs})
+}
+
+func (s *Server) search(w http.ResponseWriter, r *http.Request) error {
+	query := r.URL.Query()
+	limit, err := number(query.Get("limit"), "limit", defaultRuns, maxRuns)
+	if err != nil {
+		return err
+	}
+	page, err := s.host.Search(r.Context(), RunQuery{
+		Workflow: query.Get("workflow"), State: query.Get("state"), BeganBy: query.Get("began_by"), Text: query.Get("q"),
+		Limit: limit, Before: workflow.RunID(query.Get("before")),
+	})
+	if err != nil {
+		return err
+	}
+	if page.Runs == nil {
+		page.Runs = []ListedRun{}
+	}
+	return writeJSON(w, http.StatusOK, page)
+}
+
+// number reads a parameter from 0 on.
+func number(text, name string, otherwise, most int) (int, error) {
+	if text == "" {
+		return otherwise, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		return 0, badRequest("%s: %q is not a number from 0 on", name, text)
+	}
+	return min(n, most), nil
+}
+
+// flag reads a parameter that is true or false.
+func flag(text, name string) (bool, error) {
+	if text == "" {
+		return false, nil
+	}
+	on, err := strconv.ParseBool(text)
+	if err != nil {
+		return false, badRequest("%s: want true or false, not %q", name, text)
+	}
+	return on, nil
+}
+
+func runID(r *http.Request) workflow.RunID { return workflow.RunID(r.PathValue("id")) }
+
+func (s *Server) show(w http.ResponseWriter, r *http.Request) error {
+	fold, err := flag(r.URL.Query().Get("fold"), "fold")
+	if err != nil {
+		return err
+	}
+	if s.host == nil {
+		run, err := s.find(r)
+		if err != nil {
+			return err
+		}
+		view, err := run.View(r.Context())
+		if err != nil {
+			return err
+		}
+		return writeJSON(w, http.StatusOK, view)
+	}
+	shown, err := s.host.Show(r.Context(), runID(r))
+	if err != nil {
+		return err
+	}
+	if fold {
+		return writeJSON(w, http.StatusOK, folded(shown))
+	}
+	return writeJSON(w, http.StatusOK, shown)
+}
+
+func (s *Server) graph(w http.ResponseWriter, r *http.Request) error {
+	g, err := s.host.Graph(r.Context(), runID(r))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, g)
+}
+
+func (s *Server) unit(w http.ResponseWriter, r *http.Request) error {
+	u, err := s.host.Unit(r.Context(), runID(r), r.URL.Query().Get("unit"))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, u)
+}
+
+func (s *Server) why(w http.ResponseWriter, r *http.Request) error {
+	chain, err := s.host.Why(r.Context(), runID(r), r.URL.Query().Get("unit"))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, chain)
+}
+
+func (s *Server) script(w http.ResponseWriter, r *http.Request) error {
+	attempt, err := number(r.URL.Query().Get("attempt"), "attempt", 0, 1<<20)
+	if err != nil {
+		return err
+	}
+	text, err := s.host.Script(r.Context(), runID(r), r.URL.Query().Get("unit"), attempt)
+	if err != nil {
+		return err
+	}
+	return writeText(w, textPlain, text)
+}
+
+const (
+	textPlain  = "text/plain; charset=utf-8"
+	textEvents = "text/event-stream"
+)
+
+func writeText(w http.ResponseWriter, kind string, text []byte) error {
+	w.Header().Set("Content-Type", kind)
+	_, _ = w.Write(text) // who asked went away: nobody is left to tell
+	return nil
+}
+
+func (s *Server) results(w http.ResponseWriter, r *http.Request) error {
+	query := r.URL.Query()
+	switch query.Get("format") {
+	case "", "json":
+		tables, err := s.host.Results(r.Context(), runID(r), query.Get("step"))
+		if err != nil {
+			return err
+		}
+		return writeJSON(w, http.StatusOK, tables)
+	case "csv":
+		var b bytes.Buffer
+		if err := s.host.CSV(r.Context(), runID(r), query.Get("step"), &b); err != nil {
+			return err
+		}
+		return writeText(w, "text/csv; charset=utf-8", b.Bytes())
+	}
+	return badRequest("format: want json or csv, not %q", query.Get("format"))
+}
+
+func (s *Server) start(w http.ResponseWriter, r *http.Request) error {
+	var request StartRequest
+	if err := readBody(r, &request); err != nil {
+		return err
+	}
+	s.sign(&request.By)
+	if (request.Workflow == "") == (request.Source == "") {
+		return badRequest("body: want workflow, the name of one, or source, the text of one")
+	}
+	if err := checkName(request.By, "who asks"); err != nil {
+		return err
+	}
+	id, err := s.host.Start(r.Context(), request)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusCreated, Started{id})
+}
+
+func (s *Server) rerun(w http.ResponseWriter, r *http.Request) error {
+	var request RerunRequest
+	if err := readBody(r, &request); err != nil {
+		return err
+	}
+	s.sign(&request.By)
+	if err := checkName(request.By, "who asks"); err != nil {
+		return err
+	}
+	id, err := s.host.Rerun(r.Context(), runID(r), request)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusCreated, Started{id})
+}
