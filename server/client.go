@@ -91,6 +91,17 @@ func (c *Client) Cancel(ctx context.Context, id workflow.RunID, by string) error
 	return c.post(ctx, runPath(id, "/cancel"), cancelRequest{By: by})
 }
 
+// Start has a server make a run and drive it, and returns its id.
+func (c *Client) Start(ctx context.Context, r StartRequest) (workflow.RunID, error) {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return "", err
+	}
+	var answer Started
+	err = c.read(ctx, http.MethodPost, "/v1/runs", body, &answer)
+	return answer.ID, err
+}
+
 // Resolve says what became of the submission of a unit of a run. The word is
 // durable when it returns.
 func (c *Client) Resolve(ctx context.Context, id workflow.RunID, unit workflow.UnitRef, word workflow.SubmissionResolved) error {

@@ -58,10 +58,7 @@ func (g *Guard) protect(next http.Handler) http.Handler {
 		}
 		switch {
 		case guarded(r.URL.Path):
-			if g.access(r) == accessRead {
-				r = r.WithContext(withReadOnly(r.Context()))
-			}
-			next.ServeHTTP(w, r)
+			next.ServeHTTP(w, r.WithContext(visiting(r.Context(), visitor{readOnly: g.access(r) == accessRead})))
 		case r.URL.Path == "/healthz":
 			next.ServeHTTP(w, r)
 		case g.Page != nil:

@@ -137,10 +137,10 @@ type LogPart struct {
 type StartRequest struct {
 	Workflow string `json:"workflow,omitempty"`
 	Source   string `json:"source,omitempty"`
-	// Dir is where relative paths of a source begin, and File its name; only the
-	// socket of this machine takes them.
-	Dir    string                     `json:"dir,omitempty"`
+	// File is a workflow file on the machine of the server, Dir where relative paths
+	// of inputs begin, OutputDir where downloads go; only the socket takes them.
 	File   string                     `json:"file,omitempty"`
+	Dir    string                     `json:"dir,omitempty"`
 	Inputs map[string]json.RawMessage `json:"inputs,omitempty"`
 	// Texts are inputs as a command line has them.
 	Texts     map[string]string `json:"texts,omitempty"`

@@ -133,7 +133,11 @@ func (b *schemas) of(t reflect.Type) any {
 func (b *schemas) object(t reflect.Type) any {
 	name, known := b.names[t]
 	if !known {
-		name = strings.ToUpper(t.Name()[:max(1, min(1, len(t.Name())))]) + t.Name()[min(1, len(t.Name())):]
+		name = t.Name()
+		if name == "" {
+			name = "Object" // of a struct without a name
+		}
+		name = strings.ToUpper(name[:1]) + name[1:]
 		for _, taken := b.defs[name]; taken; _, taken = b.defs[name] {
 			name += "_"
 		}

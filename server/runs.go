@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"net/http"
+	"path/filepath"
 	"strconv"
 
 	"github.com/fcflow/fcflow/workflow"
@@ -170,8 +171,8 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s.sign(&request.By)
-	if (request.Workflow == "") == (request.Source == "") {
-		return badRequest("body: want workflow, the name of one, or source, the text of one")
+	if err := request.check(r); err != nil {
+		return err
 	}
 	if err := checkName(request.By, "who asks"); err != nil {
 		return err
@@ -181,6 +182,30 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeJSON(w, http.StatusCreated, Started{id})
+}
+
+// check wants one way to name the workflow. Paths of this machine are for whoever
+// asks on it.
+func (q *StartRequest) check(r *http.Request) error {
+	named := 0
+	for _, text := range []string{q.Workflow, q.Source, q.File} {
+		if text != "" {
+			named++
+		}
+	}
+	_, remote := visitorOf(r.Context())
+	switch {
+	case named != 1:
+		return badRequest("body: want workflow, the name of one, or source, the text of one")
+	case remote && (q.File != "" || q.Dir != "" || q.OutputDir != ""):
+		return badRequest("body: file, dir and output_dir are for the socket on the machine of the server")
+	}
+	for _, path := range []string{q.File, q.Dir, q.OutputDir} {
+		if path != "" && !filepath.IsAbs(path) {
+			return badRequest("body: %q is no absolute path", path)
+		}
+	}
+	return nil
 }
 
 func (s *Server) rerun(w http.ResponseWriter, r *http.Request) error {

@@ -5,6 +5,10 @@
 // which other terminals see it live and cancel it; [Dial] is the other end. The
 // handlers know nothing of sockets.
 //
+// A process with a [Host], such as `fcflow serve`, offers more: all stored runs,
+// workflows, schedules and systems. The table of routes says what; the description
+// at /v1/openapi.json is made of it. To the network a [Guard] stands before it.
+//
 //	GET  /v1/runs                      summaries of the runs that are served, newest first
 //	GET  /v1/runs/{id}                 the full picture of one
 //	GET  /v1/runs/{id}/events          its history, as JSON lines or server-sent events
@@ -22,6 +26,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"sync"
@@ -73,6 +79,8 @@ type Server struct {
 	by      string
 	handler http.Handler
 	closing chan struct{} // closed by Close: streams end
+	// errorLog is where connections that fail are told; nil is stderr.
+	errorLog *log.Logger
 
 	mu      sync.Mutex
 	servers []*http.Server
@@ -130,6 +138,9 @@ func newServer(runs Runs, host Host) *Server {
 // Handler serves the routes.
 func (s *Server) Handler() http.Handler { return s.handler }
 
+// LogTo sends what goes wrong with connections to w; to be called before Serve.
+func (s *Server) LogTo(w io.Writer) { s.errorLog = log.New(w, "", 0) }
+
 // Serve answers on l until Close.
 func (s *Server) Serve(l net.Listener) error { return s.serve(l, s.handler) }
 
@@ -140,7 +151,7 @@ func (s *Server) ServeGuarded(l net.Listener, g *Guard) error {
 
 func (s *Server) serve(l net.Listener, h http.Handler) error {
 	srv := &http.Server{
-		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: maxBody,
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: maxBody, ErrorLog: s.errorLog,
 	}
 	s.mu.Lock()
 	if s.closed {

@@ -12,16 +12,25 @@ type session struct {
 	User     string `json:"user,omitempty"`
 }
 
-type readOnlyKey struct{}
+// visitor is who asks over a network. Who asks over the socket is whoever the
+// process belongs to.
+type visitor struct{ readOnly bool }
 
-func withReadOnly(ctx context.Context) context.Context {
-	return context.WithValue(ctx, readOnlyKey{}, true)
+type visitorKey struct{}
+
+func visiting(ctx context.Context, v visitor) context.Context {
+	return context.WithValue(ctx, visitorKey{}, v)
+}
+
+func visitorOf(ctx context.Context) (v visitor, remote bool) {
+	v, remote = ctx.Value(visitorKey{}).(visitor)
+	return v, remote
 }
 
 func (s *Server) session(w http.ResponseWriter, r *http.Request) error {
 	version, user := s.host.Identity()
-	_, readOnly := r.Context().Value(readOnlyKey{}).(bool)
-	return writeJSON(w, http.StatusOK, session{version, readOnly, user})
+	v, _ := visitorOf(r.Context())
+	return writeJSON(w, http.StatusOK, session{version, v.readOnly, user})
 }
 
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) error {

@@ -26,6 +26,7 @@ type runOptions struct {
 	outputDir       string
 	exitOnAttention bool
 	dryRun          bool
+	server          bool
 	output          output
 }
 
@@ -53,10 +54,17 @@ with "fcflow resume". The second one stops at once. To end the remote work use
 	a.addRunInputs(c, &o)
 	c.Flags().StringVar(&o.outputDir, "output-dir", "", "`DIR` where downloads go; default results/RUN beside the file")
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "show the plan, as fcflow plan does, and run nothing")
+	c.Flags().BoolVar(&o.server, "server", false, "have the running fcflow serve do it, with its settings and secrets, and watch")
 	addExitOnAttention(c, &o.exitOnAttention)
+	for _, other := range []string{"sandbox", "dry-run", "exit-on-attention"} {
+		c.MarkFlagsMutuallyExclusive("server", other)
+	}
 	o.output.add(c)
 	return a.command(c, func(c *cobra.Command, args []string) error {
 		o.file = args[0]
+		if o.server {
+			return runOnServer(c.Context(), a, o)
+		}
 		if o.dryRun {
 			return runPlan(c.Context(), a, planOptions{runOptions: o})
 		}

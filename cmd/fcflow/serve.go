@@ -8,12 +8,10 @@ import (
 	"net/http"
 	"os"
 	"sync"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fcflow/fcflow/internal/console"
-	"github.com/fcflow/fcflow/internal/settings"
 	"github.com/fcflow/fcflow/server"
 	"github.com/fcflow/fcflow/server/ui"
 )
@@ -119,7 +117,7 @@ type guarded struct {
 
 func (h *host) listen(o serveOptions) (*guarded, error) {
 	if o.listen == "off" {
-		return nil, nil
+		return nil, h.announce("")
 	}
 	if err := checkListen(o); err != nil {
 		return nil, err
@@ -196,15 +194,4 @@ func said(err error) string {
 		text += ": " + hint.hint
 	}
 	return console.Clean(text)
-}
-
-// endPatience is how long the last commits may take.
-const endPatience = 30 * time.Second
-
-// profileOf is the service of new runs, as the settings have it.
-func profileOf(s *settings.Settings, dir string) string {
-	if dir != "" {
-		return dir
-	}
-	return s.Text("url")
 }

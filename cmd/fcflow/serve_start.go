@@ -58,8 +58,9 @@ func (h *host) requested(r server.StartRequest) (*workflow.Workflow, string, err
 		w, err := h.session.app.loadRunnable(r.File, h.shelf.system)
 		return w, filepath.Dir(r.File), err
 	}
-	w, err := h.shelf.load("workflow.yaml", []byte(r.Source))
-	return w, h.shelf.base(), err
+	dir := h.shelf.base()
+	w, err := h.shelf.load(filepath.Join(dir, "workflow.yaml"), []byte(r.Source))
+	return w, dir, err
 }
 
 // refused marks an error as one of whoever asks, in words that say all.

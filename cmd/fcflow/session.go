@@ -86,6 +86,7 @@ func (e *session) serve(l net.Listener) {
 	e.server, e.served = server.New(e.owned), make(chan error, 1)
 	if e.host != nil {
 		e.server = server.NewHost(e.host)
+		e.server.LogTo(e.app.logger())
 	}
 	go func() { e.served <- e.server.Serve(l) }()
 }

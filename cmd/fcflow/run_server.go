@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fcflow/fcflow/internal/settings"
+	"github.com/fcflow/fcflow/server"
+	"github.com/fcflow/fcflow/store"
+)
+
+// errNoServer: nothing is there to hand a run to.
+var errNoServer = errors.New("no fcflow serve is running on this state directory")
+
+// runOnServer hands a run to the server of the state directory and watches it.
+func runOnServer(ctx context.Context, a *app, o runOptions) error {
+	s, err := a.settings("")
+	if err != nil {
+		return err
+	}
+	request, err := o.forServer()
+	if err != nil {
+		return err
+	}
+	c, err := dialServer(ctx, s)
+	if err != nil {
+		return err
+	}
+	id, err := c.Start(ctx, request)
+	c.Close()
+	if errors.Is(err, server.ErrGone) {
+		return withHint(err, "see fcflow runs list: the run may have been made")
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errInvalid, err)
+	}
+	st, err := a.openStore(s, store.Options{})
+	if err != nil {
+		return err
+	}
+	if o.output.format() == formatName {
+		a.streams.Out.Printf("%s\n", id)
+	}
+	run, err := a.watch(ctx, st, id, o.output.format() == formatJSON)
+	if errors.Is(err, errInterrupted) {
+		a.note("run %s goes on: fcflow serve drives it; watch it: fcflow runs watch %s, end it: fcflow cancel %s", shortID(id), a.refer(id), a.refer(id))
+		return &ended{err}
+	}
+	if err != nil {
+		return err
+	}
+	view := run.Describe()
+	if o.output.format() == formatJSON {
+		err = a.streams.Out.JSON(shown(view, !view.State.Terminal(), false))
+	}
+	if !view.State.Terminal() {
+		a.note("fcflow serve has stopped; the run goes on when it is started again")
+		return errors.Join(err, &ended{fmt.Errorf("%w: run %s", errInterrupted, id)})
+	}
+	if o.output.format() != formatJSON {
+		a.printEnd(&view, time.Now())
+	}
+	return errors.Join(err, endOf(&view))
+}
+
+// forServer is what the command line asks for, with the paths as they are seen from
+// here.
+func (o *runOptions) forServer() (r server.StartRequest, err error) {
+	if r.Texts, err = parseInputs(o.inputs); err != nil {
+		return r, err
+	}
+	if r.File, err = filepath.Abs(o.file); err != nil {
+		return r, err
+	}
+	if r.Dir, err = os.Getwd(); err != nil {
+		return r, err
+	}
+	if o.outputDir != "" {
+		r.OutputDir, err = filepath.Abs(o.outputDir)
+	}
+	r.By = whoami()
+	if _, wrong := os.Stat(r.File); errors.Is(wrong, fs.ErrNotExist) {
+		_, wrong = readWorkflow(o.file)
+		return r, wrong
+	}
+	return r, err
+}
+
+// dialServer finds the server of the state directory.
+func dialServer(ctx context.Context, s *settings.Settings) (*server.Client, error) {
+	state, err := s.Path("state_dir")
+	if err != nil {
+		return nil, err
+	}
+	hint := "start it: fcflow serve, or run without --server"
+	text, err := os.ReadFile(filepath.Join(state, "serve", "server.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, withHint(errNoServer, "%s", hint)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var at address
+	if err := json.Unmarshal(text, &at); err != nil {
+		return nil, fmt.Errorf("address of the server: %w", err)
+	}
+	c, err := server.Dial(ctx, at.Socket)
+	if errors.Is(err, server.ErrGone) {
+		return nil, withHint(errNoServer, "%s", hint)
+	}
+	return c, err
+}
