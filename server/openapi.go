@@ -59,7 +59,11 @@ func (r *route) describe(b *schemas, path string, failed any) map[string]any {
 	good := map[string]any{"description": r.about}
 	content := map[string]any{}
 	if r.gives != nil {
-		content["application/json"] = map[string]any{"schema": b.of(reflect.TypeOf(r.gives))}
+		schema := b.of(reflect.TypeOf(r.gives))
+		if r.orGives != nil {
+			schema = map[string]any{"anyOf": []any{schema, b.of(reflect.TypeOf(r.orGives))}}
+		}
+		content["application/json"] = map[string]any{"schema": schema}
 	}
 	for _, kind := range r.kinds {
 		kind, _, _ = strings.Cut(kind, ";")

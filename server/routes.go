@@ -33,7 +33,8 @@ func routes() []route {
 			status: created, large: true,
 		},
 		{
-			pattern: "GET /v1/runs/{id}", handle: (*Server).show, about: "The full picture of a run", gives: ShownRun{}, status: ok, ownerServes: true,
+			pattern: "GET /v1/runs/{id}", handle: (*Server).show, about: "The full picture of a run", gives: ShownRun{}, orGives: foldedRun{},
+			status: ok, ownerServes: true,
 			query: []parameter{{"fold", "boolean", "counts instead of the instances of steps that fan out"}},
 		},
 		{

@@ -30,6 +30,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -97,6 +98,7 @@ type route struct {
 	query       []parameter
 	takes       any
 	gives       any
+	orGives     any      // what it answers to some parameter
 	status      int      // of an answer that is no error
 	kinds       []string // of the answer, if not JSON
 	open        bool     // needs no token
@@ -126,13 +128,30 @@ func newServer(runs Runs, host Host) *Server {
 				limit = maxSource
 			}
 			req.Body = http.MaxBytesReader(w, req.Body, limit)
-			if err := r.handle(s, w, req); err != nil {
+			err := checkNames(r.pattern, req)
+			if err == nil {
+				err = r.handle(s, w, req)
+			}
+			if err != nil {
 				writeError(w, err)
 			}
 		})
 	}
 	s.handler = mux
 	return s
+}
+
+// checkNames refuses names in the path of a request that could lead out of where
+// what they name is kept. Nothing has such a name.
+func checkNames(pattern string, r *http.Request) error {
+	for _, m := range pathParameter.FindAllStringSubmatch(pattern, -1) {
+		name := r.PathValue(m[1])
+		if name == "" || len(name) > maxName || strings.Contains(name, "..") ||
+			strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c == '/' || c == '\\' || c == 0x7f }) {
+			return fmt.Errorf("%s %q: %w", m[1], name, workflow.ErrNotFound)
+		}
+	}
+	return nil
 }
 
 // Handler serves the routes.

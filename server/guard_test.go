@@ -1,0 +1,234 @@
+package server
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	fullToken = "FULLFULLFULLFULLFULLFULLFU"
+	readToken = "READREADREADREADREADREADRE"
+	ownHost   = "127.0.0.1:8888"
+)
+
+func guardedDiary() (*diary, http.Handler) {
+	d := newDiary()
+	g := &Guard{Full: fullToken, ReadOnly: readToken, Hosts: []string{ownHost}}
+	return d, g.protect(NewHost(d).Handler())
+}
+
+// bodyOf is a good body for a route that takes one.
+func bodyOf(r *route) string {
+	switch r.takes.(type) {
+	case StartRequest:
+		return `{"workflow":"w"}`
+	case resolveRequest:
+		return `{"step":"s","as":"failed","by":"me"}`
+	case approveRequest:
+		return `{"step":"s","by":"me"}`
+	case backfillRequest:
+		return `{"from":"2026-01-01T00:00:00Z","to":"2026-01-02T00:00:00Z"}`
+	case nil:
+		return ""
+	}
+	return `{"by":"me"}`
+}
+
+// request is a good request for a route.
+func (r *route) request(ctx context.Context) *http.Request {
+	method, path, _ := strings.Cut(r.pattern, " ")
+	req := httptest.NewRequestWithContext(ctx, method, pathParameter.ReplaceAllString(path, "A"), strings.NewReader(bodyOf(r)))
+	req.Host = ownHost
+	req.Header.Set("Authorization", "Bearer "+fullToken)
+	if method != http.MethodGet {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return req
+}
+
+// attack is a request that must not be served.
+type attack struct {
+	name  string
+	only  string // the method it is about; "" = every
+	spoil func(*http.Request, *route)
+	want  int
+}
+
+func attacks() []attack {
+	header := func(name, value string) func(*http.Request, *route) {
+		return func(r *http.Request, _ *route) { r.Header.Set(name, value) }
+	}
+	body := func(text string) func(*http.Request, *route) {
+		return func(r *http.Request, _ *route) { r.Body = io.NopCloser(strings.NewReader(text)) }
+	}
+	return []attack{
+		{"no token", "", func(r *http.Request, _ *route) { r.Header.Del("Authorization") }, http.StatusUnauthorized},
+		{"empty token", "", header("Authorization", "Bearer "), http.StatusUnauthorized},
+		{"wrong token", "", header("Authorization", "Bearer "+fullToken+"X"), http.StatusUnauthorized},
+		{"token of another kind", "", header("Authorization", "Basic "+fullToken), http.StatusUnauthorized},
+		{"token in a cookie and in the address", "", func(r *http.Request, _ *route) {
+			r.Header.Del("Authorization")
+			r.AddCookie(&http.Cookie{Name: "token", Value: fullToken})
+			r.URL.RawQuery = "token=" + fullToken + "&access_token=" + fullToken
+		}, http.StatusUnauthorized},
+		{"read-only token", http.MethodPost, header("Authorization", "Bearer "+readToken), http.StatusForbidden},
+		{"foreign origin", "", header("Origin", "http://evil.example"), http.StatusForbidden},
+		{"origin of another port", "", header("Origin", "http://127.0.0.1:9999"), http.StatusForbidden},
+		{"origin null", "", header("Origin", "null"), http.StatusForbidden},
+		{"cross-site", "", header("Sec-Fetch-Site", "cross-site"), http.StatusForbidden},
+		{"foreign host", "", func(r *http.Request, _ *route) { r.Host = "evil.example:8888" }, http.StatusForbidden},
+		{"foreign host with its origin", "", func(r *http.Request, _ *route) {
+			r.Host = "evil.example:8888"
+			r.Header.Set("Origin", "http://evil.example:8888")
+		}, http.StatusForbidden},
+		{"form", http.MethodPost, header("Content-Type", "application/x-www-form-urlencoded"), http.StatusUnsupportedMediaType},
+		{"form of text", http.MethodPost, header("Content-Type", "text/plain"), http.StatusUnsupportedMediaType},
+		{"no kind", http.MethodPost, func(r *http.Request, _ *route) { r.Header.Del("Content-Type") }, http.StatusUnsupportedMediaType},
+		{"oversized body", http.MethodPost, func(r *http.Request, route *route) {
+			size := maxBody
+			if route.large {
+				size = maxSource
+			}
+			body(`{"by":"`+strings.Repeat("x", size)+`"}`)(r, route)
+		}, http.StatusRequestEntityTooLarge},
+		{"body that is none", http.MethodPost, body("by=me"), http.StatusBadRequest},
+	}
+}
+
+// TestAttacks: whatever route there is, it changes nothing and tells nothing to
+// whom it should not.
+func TestAttacks(t *testing.T) {
+	t.Parallel()
+	d, handler := guardedDiary()
+	for _, r := range routes() {
+		if r.open {
+			continue
+		}
+		for _, a := range attacks() {
+			req := r.request(t.Context())
+			if a.only != "" && req.Method != a.only {
+				continue
+			}
+			a.spoil(req, &r)
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, req)
+			if w.Code != a.want {
+				t.Errorf("%s, %s: status %d, want %d: %s", r.pattern, a.name, w.Code, a.want, w.Body)
+			}
+			judge(t, r.pattern+", "+a.name, d, w)
+		}
+	}
+}
+
+// judge makes sure that nothing was done and nothing was told. A run may have been
+// looked up: that is neither.
+func judge(t *testing.T, what string, d *diary, w *httptest.ResponseRecorder) {
+	t.Helper()
+	for _, asked := range d.take() {
+		if asked != "find" {
+			t.Errorf("%s: the host was asked for %s", what, asked)
+		}
+	}
+	for _, secret := range []string{"secret-of-the-run", fullToken, readToken} {
+		if strings.Contains(w.Body.String(), secret) {
+			t.Errorf("%s: the answer tells %q", what, w.Body)
+		}
+	}
+}
+
+// TestPathsThatLeadOut: no name in a path reaches the host that could be a way out
+// of a directory.
+func TestPathsThatLeadOut(t *testing.T) {
+	t.Parallel()
+	d, handler := guardedDiary()
+	for _, r := range routes() {
+		_, path, _ := strings.Cut(r.pattern, " ")
+		if !strings.Contains(path, "{") {
+			continue
+		}
+		for _, name := range []string{"..%2f..%2fetc%2fpasswd", "%2e%2e", "..%5c..", "a%2fb", "%00", "%0a", strings.Repeat("x", 300)} {
+			req := r.request(t.Context())
+			u, err := req.URL.Parse(pathParameter.ReplaceAllString(path, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.URL = u
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, req)
+			if w.Code != http.StatusNotFound && w.Code/100 != 3 {
+				t.Errorf("%s, %s: status %d", r.pattern, name, w.Code)
+			}
+			if asked := d.take(); len(asked) > 0 {
+				t.Errorf("%s, %s: the host was asked for %s", r.pattern, name, asked)
+			}
+		}
+	}
+}
+
+// TestGoodRequests: the same requests are served when nothing is wrong with them,
+// with headers that forbid other uses. A read-only token reads all.
+func TestGoodRequests(t *testing.T) {
+	t.Parallel()
+	_, handler := guardedDiary()
+	for _, r := range routes() {
+		for _, token := range []string{fullToken, readToken} {
+			ctx, stop := context.WithTimeout(t.Context(), 50*time.Millisecond) // for the streams
+			req := r.request(ctx)
+			req.Header.Set("Authorization", "bearer "+token)
+			req.Header.Set("Origin", "http://"+ownHost)
+			w := httptest.NewRecorder()
+			if token == fullToken || req.Method == http.MethodGet {
+				handler.ServeHTTP(w, req)
+				if w.Code != r.status && !strings.Contains(r.pattern, "/blobs/") {
+					t.Errorf("%s: status %d, want %d: %s", r.pattern, w.Code, r.status, w.Body)
+				}
+				for name, want := range map[string]string{
+					"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
+					"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+				} {
+					if got := w.Header().Get(name); got != want {
+						t.Errorf("%s: %s is %q, want %q", r.pattern, name, got, want)
+					}
+				}
+			}
+			stop()
+		}
+	}
+}
+
+// TestHealth needs no token, and tells nothing.
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	_, handler := guardedDiary()
+	req := httptest.NewRequest("GET", "/healthz", nil)
+	req.Host = ownHost
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, req)
+	if w.Code != http.StatusOK || w.Body.String() != "ok\n" {
+		t.Errorf("%d %q", w.Code, w.Body)
+	}
+}
+
+// TestPathsOfThisMachine are not taken over the network.
+func TestPathsOfThisMachine(t *testing.T) {
+	t.Parallel()
+	d, handler := guardedDiary()
+	for _, body := range []string{
+		`{"file":"/etc/passwd"}`, `{"workflow":"w","dir":"/etc"}`, `{"workflow":"w","output_dir":"/etc"}`, `{"workflow":"w","source":"x"}`, `{}`,
+	} {
+		req := httptest.NewRequest("POST", "/v1/runs", strings.NewReader(body))
+		req.Host = ownHost
+		req.Header.Set("Authorization", "Bearer "+fullToken)
+		req.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, req)
+		if w.Code != http.StatusBadRequest || len(d.take()) > 0 {
+			t.Errorf("%s: status %d", body, w.Code)
+		}
+	}
+}
