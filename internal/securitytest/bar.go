@@ -93,4 +93,12 @@ var bar = []claim{
 		"internal/console.TestClean", "internal/console.FuzzClean", "internal/console.FuzzJSON", "internal/securitytest.TestRemoteText",
 	}},
 	{61, "an event of the log is one line", []string{"cmd/fcflow.TestLogLines"}},
+
+	// The server.
+	{70, "no route of the server does or tells anything without a token, to a foreign page, host or form, or with one for reading only", []string{
+		"server.TestAttacks", "server.TestGoodRequests",
+	}},
+	{71, "a name in an address leads nowhere else, and over a network no path of the machine is taken", []string{
+		"server.TestPathsThatLeadOut", "server.TestPathsOfThisMachine",
+	}},
 }
