@@ -56,6 +56,7 @@ func (a *app) openHost(ctx context.Context, s *settings.Settings, profile workfl
 	}); err != nil {
 		return nil, err
 	}
+	h.session.runs = timedStore{h.session.runs, h.meter}
 	h.session.observed, h.session.requests = h.observe, append(h.session.requests, h.meter.request)
 	if err := os.MkdirAll(filepath.Join(h.dir, "runs"), dirOnlyMine); err != nil {
 		return nil, h.openFailed(err)
