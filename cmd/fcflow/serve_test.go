@@ -1,0 +1,74 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestServeTokens: they are made once, only we can read them, and a file that
+// others can read is refused.
+func TestServeTokens(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "serve")
+	made, err := readTokens(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := readTokens(dir)
+	if err != nil || again != made || made.Full == made.ReadOnly || len(made.Full) < minToken {
+		t.Errorf("%v then %v, %v", made, again, err)
+	}
+	for path, want := range map[string]os.FileMode{dir: 0o700, tokenFile(dir): 0o600} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v %v", path, info, err)
+		}
+	}
+	if err := os.Chmod(tokenFile(dir), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readTokens(dir); err == nil {
+		t.Error("tokens that others can read are used")
+	}
+}
+
+func TestCheckListen(t *testing.T) {
+	t.Parallel()
+	for address, ok := range map[string]bool{
+		"127.0.0.1:0": true, "localhost:80": true, "[::1]:80": true, "0.0.0.0:80": false, ":80": false, "10.0.0.1:80": false, "x": false,
+	} {
+		if err := checkListen(serveOptions{listen: address}); (err == nil) != ok {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
+// TestShelf: a file with a mistake keeps its last good version, and one that is
+// right again is used.
+func TestShelf(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	a, _, _ := testApp(t)
+	s := newShelf(a, dir, sandboxSystem)
+	good := "version: 1\nname: demo\nsteps:\n  - id: one\n    uses: run\n    with: {command: [\"true\"]}\n"
+	write := func(text string) *shelved {
+		if err := os.WriteFile(filepath.Join(dir, "demo.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.read(); err != nil {
+			t.Fatal(err)
+		}
+		return s.all()[0]
+	}
+	first := write(good)
+	if first.wrong != "" || first.workflow == nil {
+		t.Fatalf("%+v", first)
+	}
+	if b := write(strings.Replace(good, "uses: run", "uses: rum", 1)); b.workflow != first.workflow || b.wrong == "" || b.since.IsZero() {
+		t.Errorf("with a mistake: %+v", b)
+	}
+	if b := write(good + "\n"); b.workflow == nil || b.workflow == first.workflow || b.wrong != "" {
+		t.Errorf("right again: %+v", b)
+	}
+}
