@@ -1,0 +1,224 @@
+// A person at the keyboard: starts a run from its form, watches the graph, looks
+// at what failed, retries it, approves, pauses a schedule. Nothing is clicked.
+import assert from "node:assert/strict";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { launch, open, serve, tabTo, until, violations } from "./harness.mjs";
+
+const flows = path.join(path.dirname(fileURLToPath(import.meta.url)), "workflows");
+let server, browser, page, failed = "";
+
+// step is a test that goes on where the one before it stopped.
+function step(name, f) {
+  test(name, async () => {
+    assert.equal(failed, "", "a step before this one failed");
+    failed = name;
+    await f();
+    failed = "";
+  });
+}
+
+before(async () => {
+  server = await serve({ workflows: ["pipeline.yaml", "nightly.yaml"].map((f) => path.join(flows, f)) });
+  browser = await launch();
+  page = await open(browser, server.link);
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.end();
+});
+
+// clean checks the page as it is now: no violation, no complaint, nothing too wide.
+async function clean(what) {
+  assert.deepEqual(await violations(page), [], what);
+  assert.deepEqual(page.complaints, [], what);
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.ok(wide <= 0, `${what}: ${wide} px too wide`);
+}
+
+const state = (step) => page.getAttribute(`svg.graph [data-step="${step}"]`, "data-state");
+const press = (...keys) => keys.reduce((done, k) => done.then(() => page.keyboard.press(k)), Promise.resolve());
+const focused = () => page.evaluate(() => document.activeElement?.outerHTML.slice(0, 200) ?? "");
+
+step("the token leaves the address", async () => {
+  await page.waitForSelector(".link[data-is=live]");
+  assert.ok(!page.url().includes("token"), page.url());
+  await clean("runs");
+});
+
+step("a run is started from its form", async () => {
+  await press("2");
+  await page.waitForSelector("a.row");
+  await clean("workflows");
+  await tabTo(page, 'a.row[href="#/workflows/pipeline"]');
+  await press("Enter");
+  await page.waitForSelector("form.inputs");
+  await clean("workflow");
+
+  await tabTo(page, "form.inputs button[type=submit]");
+  await press("Enter");
+  assert.match(await page.textContent("#in-word-wrong"), /no default/);
+  assert.match(await focused(), /id="in-word"/, "focus goes to the field that is wrong");
+
+  await page.keyboard.type("hello <b>world</b>");
+  await tabTo(page, "#in-walltime");
+  await press("Control+A");
+  await page.keyboard.type("soon");
+  await press("Enter");
+  await until("the server's words stand at the field", async () => /duration/.test(await page.textContent("#in-walltime-wrong")));
+  page.complaints = page.complaints.filter((c) => !/status of 400/.test(c)); // the browser itself says so
+  await clean("a form with a mistake");
+  await press("Control+A");
+  await page.keyboard.type("10m");
+  await press("Enter");
+  await page.waitForSelector("svg.graph");
+});
+
+step("the graph follows the run", async () => {
+  await until("prepare is green", async () => (await state("prepare")) === "succeeded");
+  await until("fragile is red", async () => (await state("fragile")) === "failed");
+  await clean("graph");
+});
+
+step("a failed step is opened, and its log read", async () => {
+  await tabTo(page, "a.node");
+  await until("the arrows reach fragile", async () => {
+    if (/data-step="fragile"/.test(await focused())) return true;
+    await press("ArrowRight");
+    return false;
+  }, 5000);
+  await press("Enter");
+  await page.waitForSelector("aside .attempt");
+  await clean("panel");
+  for (const view of ["why", "script", "values", "log"]) {
+    await tabTo(page, `aside .tabs a[href*="show=${view}"]`);
+    await press("Enter");
+    await page.waitForSelector(`aside .panelbody.${view}`);
+    if (view === "log") await page.waitForFunction(() => /attempt 1 looks for its data/.test(document.querySelector("pre.log")?.textContent));
+    else await page.waitForFunction(() => !/Loading/.test(document.querySelector("aside .panelbody").textContent));
+    await clean(view);
+  }
+});
+
+step("it is retried, and the graph turns green", async () => {
+  await tabTo(page, "aside .buttons button.main");
+  await press("Enter");
+  await page.waitForSelector("dialog[open]");
+  await clean("dialog");
+  await tabTo(page, "dialog button[type=submit]");
+  await press("Enter");
+  await page.waitForSelector("dialog", { state: "detached" });
+  await press("Escape");
+  await page.waitForSelector("aside[hidden]", { state: "attached" });
+  assert.match(await focused(), /class="(node|grid)/, "closing the panel gives the focus back");
+  for (const step of ["fragile", "simulate"]) await until(`${step} is green`, async () => (await state(step)) === "succeeded");
+  await until("sure waits for a person", async () => (await state("sure")) === "attention");
+  await clean("needs a person");
+});
+
+step("it is approved, and ends", async () => {
+  await tabTo(page, ".attention button.main");
+  await press("Enter");
+  await page.waitForSelector("dialog[open]");
+  await page.keyboard.type("looks right");
+  await press("Enter");
+  await page.waitForSelector("dialog", { state: "detached" });
+  await until("publish is green", async () => (await state("publish")) === "succeeded");
+  await until("the end is told to those who do not see", async () => /succeeded/.test(await page.textContent("#said")));
+});
+
+step("the other views of a run", async () => {
+  for (const tab of ["timeline", "instances", "results", "details"]) {
+    await tabTo(page, `.runmain .tabs a[href*="/${tab}"]`);
+    await press("Enter");
+    await page.waitForSelector(`.view.${tab}`);
+    await page.waitForFunction(() => !/Loading/.test(document.querySelector(".view").textContent));
+    await clean(tab);
+  }
+  await tabTo(page, '.runmain .tabs a[href*="/instances"]');
+  await press("Enter");
+  await page.waitForSelector(".gridrow .badge");
+  await tabTo(page, ".grid");
+  await press("ArrowDown", "ArrowDown", "Enter");
+  await page.waitForSelector("aside .attempt");
+  assert.match(await page.textContent("aside h2"), /^simulate dt=/);
+  await press("Escape");
+  await page.waitForSelector("aside[hidden]", { state: "attached" });
+});
+
+step("the filter of runs", async () => {
+  await press("1");
+  await page.waitForSelector("table.runs a.row");
+  await press("/");
+  await page.keyboard.type("no such run");
+  await page.waitForSelector(".empty");
+  await press("Control+A");
+  await page.keyboard.type("pipeline");
+  await page.waitForSelector("table.runs a.row");
+  await press("ArrowDown");
+  assert.match(await focused(), /class="row"/);
+  await press("Enter");
+  await page.waitForSelector(".runhead h1");
+  assert.match(await page.textContent(".runhead h1"), /^pipeline/);
+});
+
+step("a schedule is paused and resumed", async () => {
+  await press("3");
+  await page.waitForSelector(".schedule");
+  await clean("schedules");
+  await tabTo(page, '.schedule button[aria-label^="Pause nightly"]');
+  await press("Enter");
+  await page.waitForSelector('.schedule button[aria-label^="Resume nightly"]');
+  await clean("a paused schedule");
+  const all = await server.api("/v1/schedules");
+  assert.ok((all.schedules ?? all).find((x) => x.workflow.startsWith("nightly")).paused);
+  await tabTo(page, '.schedule button[aria-label^="Resume nightly"]');
+  await press("Enter");
+  await page.waitForSelector('.schedule button[aria-label^="Pause nightly"]');
+});
+
+step("systems", async () => {
+  await press("4");
+  await page.waitForSelector("a.row");
+  await clean("systems");
+  await tabTo(page, "a.row");
+  await press("Enter");
+  await page.waitForSelector(".part-of");
+  await clean("system");
+});
+
+step("keys, dark, narrow", async () => {
+  await press("?");
+  await page.waitForSelector("dialog[open] .keys");
+  await clean("keys");
+  await press("Escape");
+  await page.waitForSelector("dialog", { state: "detached" });
+  await press("t", "t");
+  assert.equal(await page.getAttribute("html", "data-theme"), "dark");
+  await page.setViewportSize({ width: 360, height: 740 });
+  for (const hash of ["/runs", "/workflows", "/workflows/pipeline", "/schedules", "/systems"]) {
+    await page.goto(server.origin + "/#" + hash);
+    await page.waitForFunction(() => document.querySelector("main").children.length && !/Loading/.test(document.querySelector("main").textContent));
+    await clean(hash + ", dark, 360 px");
+  }
+  await page.setViewportSize({ width: 1280, height: 860 });
+});
+
+step("without a token there is nothing to see", async () => {
+  const stranger = await open(browser, server.origin);
+  await stranger.waitForSelector("dialog[open] input[type=password]");
+  assert.equal(await stranger.locator("table.runs").count(), 0);
+  await stranger.context().close();
+});
+
+step("the server goes away", async () => {
+  await press("1");
+  await page.waitForSelector("table.runs a.row");
+  assert.deepEqual(page.complaints, []);
+  await server.stop();
+  await page.waitForSelector("#away:not([hidden])");
+  assert.deepEqual(await violations(page), []);
+  assert.ok(await page.locator("table.runs a.row").count(), "what was shown stays");
+});
