@@ -1,5 +1,6 @@
 # Needs Go, make, bash and the usual Unix tools; `make race` also a C compiler,
-# `make conformance` Python 3.10 or newer with venv.
+# `make conformance` Python 3.10 or newer with venv; `make browser`, `make screenshots`
+# and `make bench-ui` Node 20 or newer with npm, and Chromium.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -12,8 +13,10 @@ KILLS    ?= 200
 TRANSFERS ?= 1000
 SCHEDULES ?= 10000
 GRAPHS   ?= 20000
+DIR      ?= build/screenshots
+export CHROMIUM ?= /usr/bin/chromium
 
-.PHONY: help build test race lint generate verify conformance fuzz bench bench-transfer crash protocol simulate crash-million mutants oracle transfers groups gentle canary demo clean
+.PHONY: help build test race lint generate verify conformance fuzz bench bench-transfer crash protocol simulate crash-million mutants oracle transfers groups gentle canary browser screenshots bench-ui demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -91,6 +94,20 @@ gentle: ## count what a site sees of 1,000 jobs at once, 10,000 jobs at a restar
 canary: ## plant made-up secrets, work for a day with others, and look for them in what is left
 	$(GO) test -count=1 -run TestPlanted ./internal/canary
 	$(GO) test -count=1 -v -run TestCanary ./internal/securitytest | grep -v '^ *=== '
+
+browser: build browser/node_modules ## drive the web page in a real Chromium, by keyboard, with axe
+	cd browser && FCFLOW=$(abspath $(BIN)) npm test
+
+screenshots: build browser/node_modules ## make a picture of each page, light and dark, wide and narrow, in DIR (build/screenshots)
+	cd browser && FCFLOW=$(abspath $(BIN)) npm run screenshots -- $(abspath $(DIR))
+
+bench-ui: build browser/node_modules ## measure the web page with a run of 10,000 instances
+	cd browser && FCFLOW=$(abspath $(BIN)) npm run bench
+
+browser/node_modules: browser/package-lock.json
+	@command -v $(CHROMIUM) >/dev/null || apt-get install -y chromium || { echo 'install Chromium, or say where it is: CHROMIUM=/path'; exit 1; }
+	cd browser && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 demo: build ## run the quickstart on the sandbox and look at what it fetched
 	@.ci/demo $(BIN)
