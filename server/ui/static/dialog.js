@@ -33,7 +33,7 @@ export function ask({ title, text, fields = [], yes, danger, run }) {
 function field({ name, label, note, value = "", long, required, type = "text" }) {
   const id = "ask-" + name;
   const control = long
-    ? h("textarea", { id, rows: 3, maxlength: 4000 })
+    ? h("textarea", { id, rows: 3, maxlength: 4000, spellcheck: "false" })
     : h("input", { id, type, required, autocomplete: "off", spellcheck: "false" });
   control.value = value;
   return {

@@ -112,7 +112,7 @@ export async function follow(shown) {
         },
       });
     } catch (err) {
-      if (document.hidden) continue;
+      if (ending.signal.aborted) continue; // nobody looked
       failures++;
       if (err.status === 401) shown({ live: false, token: true });
     }

@@ -181,12 +181,21 @@ export function rerun(view, from) {
     title: from ? `Rerun from ${from}?` : `Rerun ${view.workflow}?`, yes: "Rerun",
     text: from ? `A new run with the same inputs takes over what was done before ${from}, and does the rest again.`
       : "A new run of the same workflow, as it was then, with the same inputs.",
-    run: async () => {
-      const made = await post(runPath(view.id, "/rerun"), { from, by: by() });
+    fields: [{ name: "inputs", label: "Inputs to change", long: true, note: "JSON, such as {\"steps\": 2000}. Empty: all as they were." }],
+    run: async ({ inputs }) => {
+      const made = await post(runPath(view.id, "/rerun"), { from, inputs: inputs ? parse(inputs) : undefined, by: by() });
       go("/runs/" + encodeURIComponent(made.id));
       return "rerun begun";
     },
   });
+}
+
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error("the inputs are not JSON");
+  }
 }
 
 // answer asks for the note that goes with a yes or a no.
