@@ -81,12 +81,12 @@ function whole(step, x, height, state) {
 function bar(a, x, y, high, run, step) {
   const start = beginOf(a), end = endOf(a);
   const running = a.running ? time(a.running) : null;
-  const state = a.state ?? (running || !("running" in a) ? "running" : "waiting");
+  const state = a.end ? a.state : running ? "running" : "waiting"; // a job that runs is waited for
   const name = a.instance ? step.id + "/" + a.instance : step.id;
   const words = `${name}, attempt ${a.attempt ?? 1}: ${state}\n${span((end - start) / 1000)}` + (running ? `, ${span((running - start) / 1000)} of it waiting` : "");
   return s("g", { key: name + "#" + (a.attempt ?? 1), class: "ganttone", onclick: () => run.open(name) }, s("title", null, words),
-    running !== null && span2(x, start, running, y, high, `ganttbar queue is-${state}`),
-    span2(x, running ?? start, end, y, high, `ganttbar is-${state}`));
+    (running === null || running > start) && span2(x, start, running ?? end, y, high, `ganttbar queue is-${state}`),
+    running !== null && span2(x, running, end, y, high, `ganttbar is-${state}`));
 }
 
 function span2(x, from, to, y, high, cls) {

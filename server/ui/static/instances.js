@@ -87,7 +87,7 @@ export function instancesView(root, run) {
       { name: "state", label: "State", width: "150px", sortable: true },
       ...(parameters.length ? parameters.map((p) => ({ name: p, label: p, width: "minmax(70px, 1fr)", cls: "num", sortable: false }))
         : [{ name: "key", label: "Instance", width: "minmax(120px, 1fr)", sortable: true }]),
-      { name: "attempts", label: "Tries", width: "64px", cls: "num right" },
+      { name: "attempts", label: "Tries", width: "72px", cls: "num right", sortable: true },
       { name: "job", label: "Job", width: "90px", cls: "num wide" },
       { name: "took", label: "Took", width: "100px", cls: "right" },
       { name: "since", label: "Since", width: "100px", cls: "wide", sortable: true },

@@ -191,11 +191,14 @@ export function rerun(view, from) {
 }
 
 function parse(text) {
+  let values;
   try {
-    return JSON.parse(text);
+    values = JSON.parse(text);
   } catch {
     throw new Error("the inputs are not JSON");
   }
+  // As the command line would have them.
+  return Object.fromEntries(Object.entries(values).map(([k, v]) => [k, typeof v === "string" ? v : JSON.stringify(v)]));
 }
 
 // answer asks for the note that goes with a yes or a no.

@@ -44,8 +44,8 @@ function item(x, act) {
   return h("li", { key: x.workflow + "\n" + x.id, class: "card schedule" },
     h("div", { class: "titleline" },
       h("h2", null, h("a", { class: "row", href: link("workflows", x.workflow) }, x.workflow), x.id && h("span", { class: "id" }, " " + x.id)),
-      paused ? badge("paused", why(x.paused)) : badge("ready", "active"),
-      !session.read_only && h("div", { class: "buttons acts" },
+      x.active === false ? badge("skipped", "in no file any more") : paused ? badge("paused", why(x.paused)) : badge("ready", "active"),
+      !session.read_only && x.active !== false && h("div", { class: "buttons acts" },
         paused ? h("button", { key: "resume", type: "button", onclick: () => act(x, "resume"), "aria-label": `Resume ${x.workflow} ${x.id}` }, "Resume")
           : h("button", { key: "pause", type: "button", onclick: () => act(x, "pause"), "aria-label": `Pause ${x.workflow} ${x.id}` }, "Pause"),
         h("button", { key: "run", type: "button", onclick: () => runNow(x, act), "aria-label": `Run now: ${x.workflow} ${x.id}` }, "Run now"),
@@ -54,15 +54,22 @@ function item(x, act) {
       pair("When", [h("code", null, x.cron), x.timezone && h("span", { class: "quiet" }, " " + x.timezone)]),
       pair("Next", next(x, paused)),
       pair("Last", last(x.last)),
-      x.overlap && pair("Overlap", x.overlap), x.dst && pair("Clock changes", x.dst),
+      x.running?.length > 0 && pair("Running", x.running.slice(0, 3).map((id) => [h("a", { key: id, href: link("runs", id) }, short(id)), " "])),
+      pair("Rules", rules(x)),
       x.failures > 0 && pair("Failures", badge("failed", `${x.failures} in a row`))));
 }
 
 function pair(name, what) { return h("div", { key: name }, h("dt", null, name), h("dd", null, what)); }
 
 function why(paused) {
-  const reason = typeof paused === "object" ? paused.reason : typeof paused === "string" ? paused : "";
-  return reason ? `paused: ${reason}` : "paused";
+  const { by, why, reason } = paused;
+  return "paused" + (by ? ` by ${by}` : "") + (why || reason ? `: ${why || reason}` : "");
+}
+
+// rules are how it deals with overlap, clock changes and time that was missed.
+function rules(x) {
+  const catchup = x.catchup && `catches up ${x.catchup}` + (x.window ? ` within ${x.window}` : "");
+  return h("span", { class: "quiet" }, [x.overlap && `overlap ${x.overlap}`, x.dst && `clock changes ${x.dst}`, catchup, x.jitter && `up to ${x.jitter} later`].filter(Boolean).join(" · "));
 }
 
 function next(x, paused) {
@@ -76,11 +83,12 @@ function next(x, paused) {
 // pretty is an instant at the place of the schedule, with its offset.
 function pretty(at) { return String(at).replace("T", " ").replace(/\.\d+/, "").replace(/(\d\d:\d\d):00/, "$1"); }
 
-const OUTCOMES = { run: "succeeded", started: "succeeded", skipped: "skipped", missed: "cancelled", failed: "failed", deferred: "waiting" };
+const OUTCOMES = { skipped: "skipped", missed: "cancelled" };
 
 function last(l) {
   if (!l) return h("span", { class: "quiet" }, "none yet");
-  return [badge(OUTCOMES[l.outcome] ?? l.outcome, l.outcome), " ", when(l.slot), l.run && [" ", h("a", { href: link("runs", l.run) }, short(l.run))], l.reason && h("div", { class: "sub" }, l.reason)];
+  const many = l.n > 1 && ` ${l.n} slots`;
+  return [l.state ? badge(l.state) : badge(l.outcome === "run" ? "running" : OUTCOMES[l.outcome] ?? "unknown", [l.outcome, many]), " ", when(l.slot), l.run && [" ", h("a", { href: link("runs", l.run) }, short(l.run))], l.reason && h("div", { class: "sub" }, l.reason)];
 }
 
 function runNow(x, act) {
