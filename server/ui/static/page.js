@@ -9,7 +9,7 @@ import { watch } from "./live.js";
 // asked for when it is answered.
 export function source(root, { load, draw, cares = () => true }) {
   const abort = new AbortController();
-  let busy = false, wanted = false, drawn = false;
+  let busy = false, wanted = false, drawn = false, shown;
   const again = async () => {
     if (busy) { wanted = true; return; }
     busy = true;
@@ -17,6 +17,7 @@ export function source(root, { load, draw, cares = () => true }) {
       const data = await load(abort.signal);
       if (abort.signal.aborted) return;
       drawn = true;
+      shown = data;
       draw(data);
     } catch (err) {
       if (!abort.signal.aborted && !(err instanceof Away && drawn)) render(root, failed(err, again));
@@ -31,7 +32,7 @@ export function source(root, { load, draw, cares = () => true }) {
   const unwatch = watch((events) => { if (events.length === 0 || events.some(cares)) again(); });
   render(root, h("p", { class: "quiet" }, "Loading…"));
   again();
-  return { again, leave: () => { abort.abort(); unwatch(); } };
+  return { again, redraw: () => { if (drawn) draw(shown); }, leave: () => { abort.abort(); unwatch(); } };
 }
 
 // failed says what went wrong, and offers to try again.

@@ -7,7 +7,7 @@ import { empty, source, title } from "./page.js";
 import { change, link } from "./router.js";
 import { badge, bar, counts, runState, tally } from "./states.js";
 
-const STATES = ["queued", "running", "succeeded", "failed", "cancelled"];
+const STATES = ["queued", "running", "succeeded", "failed", "cancelled", "interrupted"];
 const PAGE = 50;
 
 export function runsPage(main, _, query) {
@@ -80,7 +80,7 @@ export function runsPage(main, _, query) {
         h("button", {
           key: st, type: "button", class: "chip", "aria-pressed": String(q.state === st),
           onclick: () => change({ state: q.state === st ? "" : st }),
-        }, badge(st)))));
+        }, st === "interrupted" ? badge("paused", st) : badge(st)))));
   }
   filters();
 

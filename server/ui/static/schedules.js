@@ -10,6 +10,7 @@ import { badge } from "./states.js";
 export function schedulesPage(main) {
   title("Schedules");
   const trouble = h("div");
+  const past = new Map(); // the slots that are shown, by schedule
   const list = h("div");
   main.append(h("h1", { class: "pagetitle" }, "Schedules"), trouble, list);
   const act = async (x, what) => {
@@ -22,6 +23,14 @@ export function schedulesPage(main) {
       render(trouble, failed(err));
     }
   };
+  const look = async (x) => {
+    try {
+      past.set(key(x), await get(path(x, "slots")));
+      src.redraw();
+    } catch (err) {
+      render(trouble, failed(err));
+    }
+  };
   const src = source(list, {
     cares: (e) => e.kind === "schedule" || e.schedule !== undefined || e.kind === "workflow",
     load: (signal) => get("/v1/schedules", signal),
@@ -29,19 +38,21 @@ export function schedulesPage(main) {
       const all = answer.schedules ?? answer;
       render(list, all.length === 0
         ? empty("No schedules.", h("p", null, "A workflow starts by itself when it has a ", h("code", null, "schedule"), "."))
-        : h("ul", { class: "schedules" }, all.map((x) => item(x, act))));
+        : h("ul", { class: "schedules" }, all.map((x) => item(x, act, past.get(key(x)), look))));
     },
   });
   return { same: () => true, turn: () => {}, leave: src.leave };
 }
 
+const key = (x) => x.workflow + "\n" + x.id;
+
 function path(x, what) {
   return `/v1/schedules/${encodeURIComponent(x.workflow)}/${encodeURIComponent(x.id)}/${what}`;
 }
 
-function item(x, act) {
+function item(x, act, slots, look) {
   const paused = Boolean(x.paused);
-  return h("li", { key: x.workflow + "\n" + x.id, class: "card schedule" },
+  return h("li", { key: key(x), class: "card schedule" },
     h("div", { class: "titleline" },
       h("h2", null, h("a", { class: "row", href: link("workflows", x.workflow) }, x.workflow), x.id && h("span", { class: "id" }, " " + x.id)),
       x.active === false ? badge("skipped", "in no file any more") : paused ? badge("paused", why(x.paused)) : badge("ready", "active"),
@@ -56,7 +67,10 @@ function item(x, act) {
       pair("Last", last(x.last)),
       x.running?.length > 0 && pair("Running", x.running.slice(0, 3).map((id) => [h("a", { key: id, href: link("runs", id) }, short(id)), " "])),
       pair("Rules", rules(x)),
-      x.failures > 0 && pair("Failures", badge("failed", `${x.failures} in a row`))));
+      x.failures > 0 && pair("Failures", badge("failed", `${x.failures} in a row`))),
+    x.last && h("details", { ontoggle: (e) => { if (e.target.open) look(x); } },
+      h("summary", null, "Past slots"),
+      slots ? h("ul", { class: "slots" }, [...slots].sort((a, b) => (a.slot < b.slot ? 1 : -1)).slice(0, 50).map((l) => h("li", { key: l.slot + l.at }, last(l)))) : h("p", { class: "quiet" }, "Loading…")));
 }
 
 function pair(name, what) { return h("div", { key: name }, h("dt", null, name), h("dd", null, what)); }
