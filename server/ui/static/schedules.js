@@ -70,7 +70,7 @@ function item(x, act, slots, look) {
       x.failures > 0 && pair("Failures", badge("failed", `${x.failures} in a row`))),
     x.last && h("details", { ontoggle: (e) => { if (e.target.open) look(x); } },
       h("summary", null, "Past slots"),
-      slots ? h("ul", { class: "slots" }, [...slots].sort((a, b) => (a.slot < b.slot ? 1 : -1)).slice(0, 50).map((l) => h("li", { key: l.slot + l.at }, last(l)))) : h("p", { class: "quiet" }, "Loading…")));
+      slots ? h("ul", { class: "slots" }, [...slots].sort((a, b) => (a.slot < b.slot ? 1 : -1)).slice(0, 50).map((l) => h("li", { key: l.slot + l.at }, last(l)))) : h("p", { class: "quiet" }, "…")));
 }
 
 function pair(name, what) { return h("div", { key: name }, h("dt", null, name), h("dd", null, what)); }
@@ -102,7 +102,7 @@ const OUTCOMES = { skipped: "skipped", missed: "cancelled" };
 function last(l) {
   if (!l) return h("span", { class: "quiet" }, "none yet");
   const many = l.n > 1 && ` ${l.n} slots`;
-  return [l.state ? badge(l.state) : badge(l.outcome === "run" ? "running" : OUTCOMES[l.outcome] ?? "unknown", [l.outcome, many]), " ", when(l.slot), l.run && [" ", h("a", { href: link("runs", l.run) }, short(l.run))], l.reason && h("div", { class: "sub" }, l.reason)];
+  return [l.state ? badge(l.state) : badge(l.outcome === "run" ? "running" : OUTCOMES[l.outcome] ?? "unknown", [l.outcome === "run" ? (l.pending ? "starting" : "running") : l.outcome, many]), " ", when(l.slot), l.run && [" ", h("a", { href: link("runs", l.run) }, short(l.run))], l.reason && h("div", { class: "sub" }, l.reason)];
 }
 
 function runNow(x, act) {
