@@ -137,6 +137,7 @@ step("the other views of a run", async () => {
     await page.waitForFunction(() => !/Loading/.test(document.querySelector(".view").textContent));
     await clean(tab);
   }
+  assert.match(await page.textContent(".view.details"), /hello <b>world<\/b>/, "what somebody typed is text, not markup");
   await tabTo(page, '.runmain .tabs a[href*="/instances"]');
   await press("Enter");
   await page.waitForSelector(".gridrow .badge");

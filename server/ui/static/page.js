@@ -5,14 +5,17 @@ import { h, render } from "./dom.js";
 import { watch } from "./live.js";
 
 // source loads with `load`, shows with `draw`, and does both again for each batch
-// of events that `cares` about. One request at a time; what changes meanwhile is
-// asked for when it is answered.
+// of events that `cares` about. One request at a time, and after an answer a pause
+// of three times what it took: who is slow is not asked more often.
 export function source(root, { load, draw, cares = () => true }) {
   const abort = new AbortController();
-  let busy = false, wanted = false, drawn = false, shown;
+  let busy = false, wanted = false, drawn = false, shown, timer = 0, earliest = 0;
   const again = async () => {
+    clearTimeout(timer);
+    timer = 0;
     if (busy) { wanted = true; return; }
     busy = true;
+    const began = Date.now();
     try {
       const data = await load(abort.signal);
       if (abort.signal.aborted) return;
@@ -23,16 +26,26 @@ export function source(root, { load, draw, cares = () => true }) {
       if (!abort.signal.aborted && !(err instanceof Away && drawn)) render(root, failed(err, again));
     } finally {
       busy = false;
-      if (wanted && !abort.signal.aborted) {
-        wanted = false;
-        setTimeout(again, 250);
-      }
+      earliest = Date.now() + Math.min(10000, 3 * (Date.now() - began));
+      if (wanted) soon();
+      wanted = false;
     }
   };
-  const unwatch = watch((events) => { if (events.length === 0 || events.some(cares)) again(); });
+  const soon = () => {
+    if (busy) wanted = true;
+    else if (!abort.signal.aborted) timer ||= setTimeout(again, Math.max(0, earliest - Date.now()));
+  };
+  const unwatch = watch((events) => { if (events.length === 0 || events.some(cares)) soon(); });
   render(root, h("p", { class: "quiet" }, "Loading…"));
   again();
-  return { again, redraw: () => { if (drawn) draw(shown); }, leave: () => { abort.abort(); unwatch(); } };
+  return {
+    again, redraw: () => { if (drawn) draw(shown); },
+    leave: () => {
+      abort.abort();
+      clearTimeout(timer);
+      unwatch();
+    },
+  };
 }
 
 // failed says what went wrong, and offers to try again.

@@ -42,7 +42,7 @@ function row(w) {
 
 // broken says that the file has a mistake, and that the version before it counts.
 function broken(w) {
-  return w.error && h("div", { class: "broken" }, badge("failed", "the file has a mistake"), h("div", { class: "sub" }, firstLine(w.error), w.error_since && [", since ", when(w.error_since)], ". The last good version is in use."));
+  return w.error && h("div", { class: "broken" }, badge("failed", "the file has a mistake"), h("div", { class: "sub" }, firstLine(w.error), w.error_since && [", since ", when(w.error_since)], ". What was good before stays in use."));
 }
 
 function firstLine(text) { return String(text).split("\n")[0]; }
