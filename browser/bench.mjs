@@ -4,8 +4,8 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { launch, open, serve, until } from "./harness.mjs";
 
-const SECONDS = Number(process.env.SECONDS ?? 60);
-const PAGES = Number(process.env.PAGES ?? 20);
+const SECONDS = Number(process.env.WATCH ?? 60);
+const PAGES = Number(process.env.WATCHERS ?? 20);
 const flow = path.join(path.dirname(fileURLToPath(import.meta.url)), "workflows", "wide.yaml");
 
 const server = await serve({ workflows: [flow] });

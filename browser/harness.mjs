@@ -16,11 +16,11 @@ export function scratch() { return fs.mkdtempSync(path.join(os.tmpdir(), "fcflow
 
 // serve starts `fcflow serve` on a sandbox with workflows of its own, and returns
 // where it is once it says so.
-export async function serve({ dir = scratch(), workflows = [], args = [] } = {}) {
+export async function serve({ dir = scratch(), workflows = [], listen = "127.0.0.1:0", args = [] } = {}) {
   const flows = path.join(dir, "workflows");
   fs.mkdirSync(flows, { recursive: true });
   for (const file of workflows) fs.copyFileSync(file, path.join(flows, path.basename(file)));
-  const child = spawn(FCFLOW, ["serve", "--sandbox", "--workflows", flows, "--listen", "127.0.0.1:0", ...args], {
+  const child = spawn(FCFLOW, ["serve", "--sandbox", "--workflows", flows, "--listen", listen, ...args], {
     cwd: dir, stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, HOME: dir, XDG_STATE_HOME: path.join(dir, "state"), XDG_CONFIG_HOME: path.join(dir, "config"), XDG_CACHE_HOME: path.join(dir, "cache") },
   });

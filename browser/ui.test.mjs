@@ -214,7 +214,7 @@ step("without a token there is nothing to see", async () => {
   await stranger.context().close();
 });
 
-step("the server goes away", async () => {
+step("the server goes away and comes back", async () => {
   await press("1");
   await page.waitForSelector("table.runs a.row");
   assert.deepEqual(page.complaints, []);
@@ -222,4 +222,8 @@ step("the server goes away", async () => {
   await page.waitForSelector("#away:not([hidden])");
   assert.deepEqual(await violations(page), []);
   assert.ok(await page.locator("table.runs a.row").count(), "what was shown stays");
+  await until("it goes on trying", async () => /Next try/.test(await page.textContent("#away")));
+  server = await serve({ dir: server.dir, listen: new URL(server.origin).host });
+  await page.waitForSelector("#away", { state: "hidden" });
+  await page.waitForSelector(".link[data-is=live]");
 });
