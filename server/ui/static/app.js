@@ -2,7 +2,7 @@
 import { get, session, setToken, takeToken } from "./api.js";
 import { ask } from "./dialog.js";
 import { h, render, say } from "./dom.js";
-import { span, tick } from "./format.js";
+import { tick } from "./format.js";
 import { help, listen } from "./keys.js";
 import { follow, now } from "./live.js";
 import { route, show } from "./router.js";
@@ -41,7 +41,7 @@ function banner() {
   away.hidden = false;
   const left = Math.ceil((again - Date.now()) / 1000);
   render(away, h("span", null, "The server does not answer. What you see is as it was."),
-    h("span", { class: "num", "aria-hidden": "true" }, left > 0 ? ` Next try in ${span(Math.max(1, left))}.` : " Trying…"),
+    h("span", { class: "num", "aria-hidden": "true" }, left > 0 ? ` Next try in ${left} s.` : " Trying…"),
     h("button", { type: "button", onclick: now }, "Try now"));
 }
 

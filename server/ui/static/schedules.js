@@ -115,7 +115,7 @@ function runNow(x, act) {
 function backfill(x) {
   ask({
     title: `Backfill ${x.workflow}`, yes: "Backfill",
-    text: `A run for each slot between two instants that had none, one after the other. Instants are those of ${x.timezone || "the schedule"}.`,
+    text: `A run for each slot between two instants that had none, oldest first. The clock is yours; the schedule has ${x.timezone || "its own"}.`,
     fields: [
       { name: "from", label: "From", type: "datetime-local", required: true }, { name: "to", label: "To", type: "datetime-local", required: true },
     ],
