@@ -1,6 +1,6 @@
 // What a run was given and what it gave.
 import { h, render } from "./dom.js";
-import { local } from "./format.js";
+import { count, local } from "./format.js";
 import { copyable } from "./page.js";
 import { tree } from "./tree.js";
 
@@ -17,7 +17,8 @@ export function detailsView(root, run) {
       h("div", { class: "columns" },
         h("section", null, h("h2", null, "Inputs"), v.inputs && Object.keys(v.inputs).length ? tree(v.inputs) : h("p", { class: "quiet" }, "It has none.")),
         h("section", null, h("h2", null, "Outputs"), v.outputs && Object.keys(v.outputs).length ? tree(v.outputs) : h("p", { class: "quiet" }, v.ended_at ? "It has none." : "None yet.")),
-        h("section", null, h("h2", null, "Facts"), h("dl", { class: "facts" }, rows.map(([k, x]) => [h("dt", null, k), h("dd", null, x)])))));
+        h("section", null, h("h2", null, "Facts"), h("dl", { class: "facts" }, rows.map(([k, x]) => [h("dt", null, k), h("dd", null, x)]))),
+        v.requests && h("section", null, h("h2", null, "Requests to FirecREST"), h("dl", { class: "facts wideterm" }, Object.entries(v.requests).map(([k, n]) => [h("dt", { class: "mono" }, k), h("dd", { class: "num" }, count(n))])))));
   };
   update();
   return { update };
