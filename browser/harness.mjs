@@ -1,5 +1,5 @@
 // Starts the program with a sandbox and a browser for it.
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import fs from "node:fs";
 import { createRequire } from "node:module";
 import os from "node:os";
@@ -15,32 +15,30 @@ export const FCFLOW = path.resolve(process.env.FCFLOW ?? path.join(here, "..", "
 export function scratch() { return fs.mkdtempSync(path.join(os.tmpdir(), "fcflow-ui-")); }
 
 // serve starts `fcflow serve` on a sandbox with workflows of its own, and returns
-// where it is once it says so.
+// where it is once it says so. `link` is that of the full token, `readOnly` one that
+// may only look.
 export async function serve({ dir = scratch(), workflows = [], listen = "127.0.0.1:0", args = [] } = {}) {
   const flows = path.join(dir, "workflows");
   fs.mkdirSync(flows, { recursive: true });
   for (const file of workflows) fs.copyFileSync(file, path.join(flows, path.basename(file)));
-  const child = spawn(FCFLOW, ["serve", "--sandbox", "--workflows", flows, "--listen", listen, ...args], {
-    cwd: dir, stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, HOME: dir, XDG_STATE_HOME: path.join(dir, "state"), XDG_CONFIG_HOME: path.join(dir, "config"), XDG_CACHE_HOME: path.join(dir, "cache") },
-  });
+  const env = { ...process.env, HOME: dir, XDG_STATE_HOME: path.join(dir, "state"), XDG_CONFIG_HOME: path.join(dir, "config"), XDG_CACHE_HOME: path.join(dir, "cache") };
+  const child = spawn(FCFLOW, ["serve", "--sandbox", "--workflows", flows, "--listen", listen, ...args], { cwd: dir, stdio: ["ignore", "pipe", "pipe"], env });
   let output = "";
-  const link = await new Promise((found, lost) => {
-    const timer = setTimeout(() => lost(new Error("no link after 20 s:\n" + output)), 20000);
+  await new Promise((found, lost) => {
+    const timer = setTimeout(() => lost(new Error("it does not say where it is:\n" + output)), 20000);
     const read = (chunk) => {
       output += chunk;
-      const m = /http:\/\/[^\s/]+\/#token=[^\s"]+/.exec(output);
-      if (m) { clearTimeout(timer); found(m[0]); }
+      if (/http:\/\/[^\s"]+:\d+\//.test(output)) { clearTimeout(timer); found(); }
     };
     child.stdout.on("data", read);
     child.stderr.on("data", read);
     child.on("exit", (code) => { clearTimeout(timer); lost(new Error(`fcflow serve ended with ${code}:\n${output}`)); });
   });
-  const url = new URL(link);
-  const token = url.hash.slice("#token=".length);
+  const token = (...more) => execFileSync(FCFLOW, ["serve", "token", ...more], { cwd: dir, env, encoding: "utf8" }).trim();
+  const link = token(), url = new URL(link);
   return {
-    dir, flows, link, child, origin: url.origin, output: () => output,
-    api: (p, body) => call(url.origin, token, p, body),
+    dir, flows, link, readOnly: token("--read-only"), child, origin: url.origin, output: () => output,
+    api: (p, body) => call(url.origin, url.hash.slice("#token=".length), p, body),
     stop: () => stop(child),
     end: async () => {
       await stop(child);

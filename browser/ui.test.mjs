@@ -214,6 +214,19 @@ step("without a token there is nothing to see", async () => {
   await stranger.context().close();
 });
 
+step("a token that may only look shows no buttons that act", async () => {
+  const reader = await open(browser, server.readOnly);
+  await reader.waitForSelector("table.runs a.row");
+  await reader.click("table.runs a.row");
+  await reader.waitForSelector(".runhead h1");
+  assert.equal(await reader.locator(".acts:visible").count(), 0);
+  await reader.goto(server.origin + "/#/workflows/pipeline");
+  await reader.waitForSelector(".card .quiet");
+  assert.equal(await reader.locator("form.inputs").count(), 0);
+  assert.deepEqual(reader.complaints, []);
+  await reader.context().close();
+});
+
 step("the server goes away and comes back", async () => {
   await press("1");
   await page.waitForSelector("table.runs a.row");

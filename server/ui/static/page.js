@@ -58,6 +58,13 @@ export function empty(text, more) {
   return h("div", { class: "empty" }, h("p", null, text), more);
 }
 
+// tabsOf draws links to the views of something, and has the current one in sight.
+export function tabsOf(nav, tabs, current, href) {
+  render(nav, tabs.map(([name, label]) => h("a", { key: name, href: href(name), "aria-current": name === current ? "page" : null }, label)));
+  const here = nav.querySelector("[aria-current]");
+  if (here) nav.scrollLeft = Math.max(0, here.offsetLeft + here.offsetWidth - nav.clientWidth);
+}
+
 export function title(text) { document.title = text ? text + " · fcflow" : "fcflow"; }
 
 // copyable is a word that a click copies.

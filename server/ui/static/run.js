@@ -6,7 +6,7 @@ import { lasting, plural, short, when } from "./format.js";
 import { graphView } from "./graph.js";
 import { ganttView } from "./gantt.js";
 import { instancesView } from "./instances.js";
-import { copyable, source, title } from "./page.js";
+import { copyable, source, tabsOf, title } from "./page.js";
 import { resultsView } from "./results.js";
 import { change, go, link } from "./router.js";
 import { origin } from "./runs.js";
@@ -59,9 +59,7 @@ export function runPage(main, params, query) {
 
   function turn() {
     if (!view) return;
-    render(tabs, TABS.map(([name, label]) => h("a", {
-      key: name, href: hrefOf(id, name, { unit: here.query.get("unit") }), "aria-current": name === here.tab ? "page" : null,
-    }, label)));
+    tabsOf(tabs, TABS, here.tab, (name) => hrefOf(id, name, { unit: here.query.get("unit") }));
     const [name, , make] = TABS.find(([n]) => n === here.tab) ?? TABS[0];
     if (tab?.name !== name) {
       tab?.leave?.();

@@ -4,7 +4,7 @@ import { ask } from "./dialog.js";
 import { h, nodes, render } from "./dom.js";
 import { clock, exact, lasting, local, span, when } from "./format.js";
 import { logView } from "./log.js";
-import { copyable, failed, source } from "./page.js";
+import { copyable, failed, source, tabsOf } from "./page.js";
 import { answer, rerun, retry } from "./run.js";
 import { badge, person, unitBadge } from "./states.js";
 import { tree } from "./tree.js";
@@ -43,9 +43,7 @@ export function stepPanel(root, run, name, close) {
   function turn() {
     if (!unit) return;
     const want = run.query().get("show") ?? "state";
-    render(tabs, TABS.map(([key, label]) => h("a", {
-      key, href: hereWith({ show: key }), "aria-current": key === want ? "page" : null,
-    }, label)));
+    tabsOf(tabs, TABS, want, (show) => hereWith({ show }));
     const attempt = run.query().get("attempt") ?? "";
     if (shown === want + attempt) return;
     sub?.leave?.();
