@@ -44,24 +44,24 @@ export function inputForm(inputs, yes, send) {
   return own(form);
 }
 
-// blame puts the words of the server at the fields they name, and the rest below.
+// blame puts each line that the server says at the field that it names, and the
+// rest below.
 function blame(err, fields, trouble) {
-  const at = new Map();
-  const put = (name, words) => { if (!at.has(name)) at.set(name, words); };
-  for (const p of err.detail?.problems ?? err.detail?.fields ?? []) if (p.input ?? p.name) put(p.input ?? p.name, p.message);
-  for (const f of fields) {
-    if (at.size) break;
-    if (new RegExp(`inputs?[ .]+"?${f.name.replace(/[^\w]/g, "\\$&")}"?(?=\\W|$)`).test(err.message)) put(f.name, err.message);
+  const rest = [], at = new Map();
+  for (const words of err.message.split("\n")) {
+    const f = fields.find((x) => names(words, x.name));
+    if (f) at.set(f, [at.get(f), words].filter(Boolean).join("\n"));
+    else rest.push(words);
   }
-  let first = null;
-  for (const f of fields) {
-    if (!at.has(f.name)) continue;
-    f.wrong(at.get(f.name));
-    first ??= f;
-  }
-  if (first) { first.focus(); return; }
-  trouble.textContent = err.message;
-  trouble.hidden = false;
+  for (const [f, words] of at) f.wrong(words);
+  fields.find((f) => at.has(f))?.focus();
+  trouble.textContent = rest.join("\n");
+  trouble.hidden = rest.length === 0;
+}
+
+// names reports whether words are about the input with a name: the input "a".
+function names(words, name) {
+  return new RegExp(`inputs?[ .]+"?${name.replace(/[^\w]/g, "\\$&")}"?(?=\\W|$)`).test(words);
 }
 
 function makeField(input) {
