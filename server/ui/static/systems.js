@@ -1,7 +1,7 @@
 // The systems behind the service: are they well, and what is going on there.
 import { get } from "./api.js";
 import { h, render } from "./dom.js";
-import { local, number, plural, span, when } from "./format.js";
+import { local, plural, short, span, when } from "./format.js";
 import { rove } from "./keys.js";
 import { empty, source, title } from "./page.js";
 import { link } from "./router.js";
@@ -106,8 +106,14 @@ const JOB_STATES = { PENDING: "queued", RUNNING: "running", COMPLETED: "succeede
 function jobs(list) {
   if (!list) return h("p", { class: "quiet" }, "Not known.");
   if (list.length === 0) return h("p", { class: "quiet" }, "None in the queue.");
-  return table(["Job", "State", "Name", "Partition", "Nodes", "Elapsed", "Run"], list, (j) => [
-    h("code", null, j.job_id ?? j.id), badge(JOB_STATES[j.state] ?? "unknown", [j.state, j.reason && ` (${j.reason})`].filter(Boolean).join("")), h("code", null, j.name ?? ""), j.partition ?? "",
-    j.nodes === undefined ? "" : number(j.nodes), j.elapsed_ms ? span(j.elapsed_ms / 1000) : j.elapsed ?? "",
-    j.run && h("a", { href: link("runs", j.run) }, String(j.run).slice(-6))], (j) => j.job_id ?? j.id);
+  const columns = [
+    ["Job", (j) => h("code", null, j.job_id)],
+    ["State", (j) => badge(JOB_STATES[j.state] ?? "unknown", j.reason ? `${j.state} (${j.reason})` : j.state)],
+    ["Name", (j) => h("code", null, j.name ?? "")],
+    ["Partition", (j) => j.partition],
+    ["Nodes", (j) => j.nodes],
+    ["Elapsed", (j) => j.elapsed_ms && span(j.elapsed_ms / 1000)],
+    ["Run", (j) => j.run && h("a", { href: link("runs", j.run) }, short(j.run))],
+  ].filter(([name, of]) => name === "Job" || list.some(of)); // what nobody tells takes no room
+  return table(columns.map(([name]) => name), list, (j) => columns.map(([, of]) => of(j) ?? ""), (j) => j.job_id);
 }
