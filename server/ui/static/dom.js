@@ -49,25 +49,29 @@ export function render(root, ...children) {
 }
 
 function patchChildren(root, wanted) {
-  const keyed = new Map();
+  const keyed = new Map(), keys = new Set();
   for (const c of root.childNodes) if (c.key !== undefined) keyed.set(c.key, c);
+  for (const w of wanted) keys.add(w.key);
   let at = root.firstChild;
+  const drop = () => {
+    const gone = at;
+    at = at.nextSibling;
+    gone.remove();
+  };
   for (const want of wanted) {
-    let have = want.key === undefined ? at : keyed.get(want.key);
-    if (have && have.key !== want.key) have = undefined;
+    // First away with what is gone: what stays need not move, which would cost its focus.
+    while (at && at.key !== undefined && !keys.has(at.key)) drop();
+    const have = want.key === undefined ? at : keyed.get(want.key);
+    keyed.delete(want.key);
     if (!have || !alike(have, want)) {
       root.insertBefore(want, at);
       continue;
     }
-    if (have !== at) root.insertBefore(have, at);
-    else at = at.nextSibling;
+    if (have === at) at = at.nextSibling;
+    else root.insertBefore(have, at);
     patch(have, want);
   }
-  while (at) {
-    const next = at.nextSibling;
-    at.remove();
-    at = next;
-  }
+  while (at) drop();
 }
 
 function alike(a, b) {
