@@ -48,6 +48,39 @@ step("the token leaves the address", async () => {
   await clean("runs");
 });
 
+step("render: random lists come out as wanted, and what stays keeps its focus", async () => {
+  const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
+  const trouble = await page.evaluate(async (from) => {
+    const { h, render } = await import("/dom.js");
+    let state = from;
+    const random = (n) => {
+      state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;
+      return Math.floor((state / 0x80000000) * n);
+    };
+    const root = document.body.appendChild(h("div"));
+    try {
+      for (let round = 0; round < 300; round++) {
+        const pool = Array.from({ length: 12 }, (_, i) => i).sort(() => random(3) - 1);
+        const list = pool.slice(0, random(13)).map((k) => ({ k: random(4) ? k : undefined, tag: random(5) ? "button" : "b", text: random(100) }));
+        const make = () => list.map((x) => h(x.tag, { key: x.k, title: x.text % 3 ? x.text : null }, x.text));
+        render(root, make());
+        const want = h("div", null, make());
+        if (root.innerHTML !== want.innerHTML) return `round ${round}: ${root.innerHTML}, want ${want.innerHTML}`;
+        // Where nothing changes places, focus stays with its key.
+        render(root, make());
+        const el = [...root.children].find((c) => c.tagName === "BUTTON");
+        el?.focus();
+        render(root, h("i", { key: "new" }), make());
+        if (el && document.activeElement !== el && el.key !== undefined) return `round ${round}: the focus was lost when something came before`;
+      }
+    } finally {
+      root.remove();
+    }
+    return "";
+  }, seed);
+  assert.equal(trouble, "", `SEED=${seed}`);
+});
+
 step("a run is started from its form", async () => {
   await press("2");
   await page.waitForSelector("a.row");
