@@ -176,11 +176,19 @@ function fact(f, i) {
       (f.calls ?? []).map((call) => h("div", { class: "call mono" }, `${call.operation}: ${call.status ?? "no answer"}`, call.said && `, ${call.said}`, call.request_id && ` (request ${call.request_id})`))));
 }
 
+// scriptView shows what ran: of a job as it was submitted, otherwise as it was given.
 function scriptView(root, c) {
   const abort = new AbortController();
-  text(runPath(c.run.id, "/script" + toQuery({ unit: c.name, attempt: c.attempt() })), abort.signal).then(
-    (script) => render(root, h("p", { class: "note" }, `As attempt ${c.attempt()} ran it.`), h("pre", { class: "script", tabindex: 0, "aria-label": "Script" }, script)),
-    (err) => { if (!abort.signal.aborted) render(root, err.status === 404 ? h("p", { class: "quiet" }, "It has no script.") : failed(err)); });
+  const a = c.unit().attempts?.find((x) => x.attempt === c.attempt());
+  const show = (script, note) => render(root, h("p", { class: "note" }, note), h("pre", { class: "script", tabindex: 0, "aria-label": "Script" }, script));
+  if (a?.submission) {
+    text(runPath(c.run.id, "/script" + toQuery({ unit: c.name, attempt: c.attempt() })), abort.signal).then(
+      (script) => show(script, `As attempt ${c.attempt()} was submitted.`), (err) => { if (!abort.signal.aborted) render(root, failed(err)); });
+  } else {
+    const script = (a?.with ?? c.unit().with)?.script;
+    if (script) show(script, `As attempt ${c.attempt()} ran it.`);
+    else render(root, h("p", { class: "quiet" }, "It has no script."));
+  }
   return { leave: () => abort.abort() };
 }
 

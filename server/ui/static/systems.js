@@ -47,7 +47,7 @@ function scheduler(x) {
 function services(x) {
   return h("ul", { class: "services" }, known(x).map((v, i) => {
     const name = v.service ?? v.name ?? v.type;
-    return h("li", { key: i }, badge(v.healthy ? "succeeded" : "failed", v.path ? `${name} ${v.path}` : name), v.message && h("div", { class: "sub" }, v.message));
+    return h("li", { key: i }, badge(v.healthy ? "succeeded" : "failed", v.path ? `${name} ${v.path}` : name), !v.healthy && v.message && h("div", { class: "sub" }, v.message));
   }));
 }
 
