@@ -38,6 +38,12 @@ async function clean(what) {
   assert.ok(wide <= 0, `${what}: ${wide} px too wide`);
 }
 
+// aligned checks that cells of a table stand below the heads of their columns.
+async function aligned() {
+  const [heads, cells] = await page.evaluate(() => [".gridhead", ".gridrow"].map((row) => [...document.querySelectorAll(row)[0].children].map((c) => Math.round(c.getBoundingClientRect().left))));
+  assert.deepEqual(cells, heads, "cells below their heads");
+}
+
 const state = (step) => page.getAttribute(`svg.graph [data-step="${step}"]`, "data-state");
 const press = (...keys) => keys.reduce((done, k) => done.then(() => page.keyboard.press(k)), Promise.resolve());
 const focused = () => page.evaluate(() => document.activeElement?.outerHTML.slice(0, 200) ?? "");
@@ -171,6 +177,14 @@ step("the other views of a run", async () => {
     await page.waitForSelector(`.view.${tab}`);
     await page.waitForFunction(() => !/Loading/.test(document.querySelector(".view").textContent));
     await clean(tab);
+    if (tab === "instances" || tab === "results") {
+      await page.waitForSelector(".gridrow .badge");
+      for (const width of [360, 1280]) {
+        await page.setViewportSize({ width, height: 860 });
+        await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)))));
+        await aligned();
+      }
+    }
   }
   assert.match(await page.textContent(".view.details"), /hello <b>world<\/b>/, "what somebody typed is text, not markup");
   await tabTo(page, '.runmain .tabs a[href*="/instances"]');

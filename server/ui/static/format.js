@@ -9,7 +9,7 @@ export function span(seconds) {
   if (!Number.isFinite(seconds)) return "";
   const t = Math.max(0, seconds);
   if (t < 1) return Math.round(t * 1000) + " ms";
-  if (t < 10) return t.toFixed(1) + " s";
+  if (t < 10) return Number(t.toFixed(1)) + " s";
   if (t < MINUTE) return Math.round(t) + " s";
   const [big, small, a, b] = t < HOUR ? [MINUTE, 1, "m", "s"] : t < DAY ? [HOUR, MINUTE, "h", "m"] : [DAY, HOUR, "d", "h"];
   const n = Math.floor(t / big), rest = Math.floor((t - n * big) / small);

@@ -2,7 +2,7 @@
 import { by, get, post, runPath, session, unitName } from "./api.js";
 import { ask } from "./dialog.js";
 import { h, nodes, render, say } from "./dom.js";
-import { lasting, plural, short, when } from "./format.js";
+import { lasting, number, plural, short, when } from "./format.js";
 import { graphView } from "./graph.js";
 import { ganttView } from "./gantt.js";
 import { instancesView } from "./instances.js";
@@ -127,7 +127,7 @@ function facts(view) {
     view.started_at ? ["began ", when(view.started_at)] : ["created ", when(view.created_at)],
     view.started_at && [view.ended_at ? "took " : "for ", lasting(view.started_at, view.ended_at)],
     (view.by || view.trigger) && ["by ", origin(view)],
-    view.node_hours && [`${view.node_hours.toFixed(2)} node-hours`],
+    view.node_hours >= 0.01 && [`${number(Number(view.node_hours.toFixed(2)))} node-hours`],
     view.round > 1 && [`round ${view.round}`],
     view.parent && ["part of ", h("a", { href: link("runs", view.parent.run) }, short(view.parent.run))],
     view.rerun_of && ["rerun of ", h("a", { href: link("runs", view.rerun_of) }, short(view.rerun_of))],

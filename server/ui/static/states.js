@@ -50,6 +50,8 @@ export function person(u) {
 // unitBadge says of a waiting instance what it waits for.
 export function unitBadge(u) {
   if (person(u)) return badge("attention", "waits for " + WAITS[u.wait.reason]);
+  const job = u.wait?.reason === "job" && u.attempts?.at?.(-1)?.job;
+  if (job) return job.state === "RUNNING" ? badge("running", "its job runs") : badge("waiting", "in the queue");
   if (u.state === "waiting" && u.wait) return badge("waiting", "waits for " + (WAITS[u.wait.reason] ?? u.wait.reason));
   return badge(u.state);
 }

@@ -72,7 +72,7 @@ function one(x) {
         x.nodes?.total > 0 && plural(x.nodes.total, "node")].filter(Boolean).map((f) => h("span", null, f)))),
     Object.entries(x.unavailable ?? {}).map(([what, why]) => h("p", { key: what, class: "trouble" }, h("b", null, `${what}: `), why)),
     section("Services", services(x)),
-    section("My jobs", jobs(x.jobs ?? x.own_jobs)),
+    section("My jobs", jobs(x.jobs)),
     section("Partitions", partitions(x.partitions)),
     section("Reservations", reservations(x.reservations)),
     x.file_systems?.length > 0 && section("File systems", table(["Path", "Holds", ""], x.file_systems, (f) => [h("code", null, f.path), f.data_type, f.default_workdir ? "default" : ""])),
@@ -105,7 +105,16 @@ const JOB_STATES = { PENDING: "queued", RUNNING: "running", COMPLETED: "succeede
 
 function jobs(list) {
   if (!list) return h("p", { class: "quiet" }, "Not known.");
-  if (list.length === 0) return h("p", { class: "quiet" }, "None in the queue.");
+  const over = list.filter((j) => OVER.test(j.state)), on = list.filter((j) => !OVER.test(j.state));
+  return [
+    on.length ? jobTable(on) : h("p", { class: "quiet" }, "None in the queue."),
+    over.length > 0 && h("details", { class: "over" }, h("summary", null, plural(over.length, "job") + " that ended of late"), jobTable(over.reverse())),
+  ];
+}
+
+const OVER = /^(COMPLETED|FAILED|CANCELLED|TIMEOUT|OUT_OF_MEMORY|NODE_FAIL|BOOT_FAIL|DEADLINE|PREEMPTED)/;
+
+function jobTable(list) {
   const columns = [
     ["Job", (j) => h("code", null, j.job_id)],
     ["State", (j) => badge(JOB_STATES[j.state] ?? "unknown", j.reason ? `${j.state} (${j.reason})` : j.state)],

@@ -5,6 +5,7 @@ import { h, render } from "./dom.js";
 import { step } from "./keys.js";
 
 export const ROW = 30; // px; pages.css has the same
+const narrow = matchMedia("(max-width: 640px)");
 const MARGIN = 6;      // rows above and below those in sight
 const TALL = 15e6;     // browsers draw nothing beyond some 16 million px
 
@@ -36,11 +37,14 @@ export function virtual(root, { label, row, cells, need, open, chosen, sort, onS
     const [from, to] = seen();
     need?.(from, to);
     scroller.setAttribute("aria-rowcount", total + 1);
-    scroller.setAttribute("aria-colcount", columns.length);
-    render(head, columns.map(header));
+    // Of a narrow screen the wide columns are left out.
+    const shown = columns.map((c, n) => ({ ...c, n })).filter((c) => !narrow.matches || !/\bwide\b/.test(c.cls ?? ""));
+    scroller.setAttribute("aria-colcount", shown.length);
+    render(head, shown.map(header));
     space.style.height = Math.min(TALL, total * ROW) + "px";
-    const template = columns.map((c) => c.width ?? "minmax(60px, 1fr)").join(" ");
-    scroller.style.setProperty("--columns", template);
+    const widths = shown.map((c) => c.width ?? "minmax(70px, 1fr)");
+    scroller.style.setProperty("--columns", widths.join(" "));
+    scroller.style.setProperty("--wide", widths.reduce((sum, w) => sum + Number(/(\d+)px/.exec(w)[1]), 0) + "px");
     const rows = [];
     for (let i = from; i < to; i++) {
       const r = row(i);
@@ -48,13 +52,15 @@ export function virtual(root, { label, row, cells, need, open, chosen, sort, onS
       rows.push(h("div", {
         key: i, id: `row-${i}`, role: "row", class: cls, "aria-rowindex": i + 2, "aria-selected": r && chosen ? String(Boolean(chosen(r))) : null,
         css: { top: i * ROW + "px" }, onclick: r && (() => { at = i; draw(); open?.(r, i); }),
-      }, r ? cells(r).map((c, n) => h("div", { role: "gridcell", class: columns[n]?.cls ?? "" }, c))
-        : columns.map(() => h("div", { role: "gridcell" }, h("span", { class: "soon" }, "…")))));
+      }, r ? line(cells(r), shown)
+        : shown.map(() => h("div", { role: "gridcell" }, h("span", { class: "soon" }, "…")))));
     }
     render(body, rows);
     if (total && at >= from && at < to) scroller.setAttribute("aria-activedescendant", `row-${at}`);
     else scroller.removeAttribute("aria-activedescendant");
   }
+
+  function line(all, shown) { return shown.map((c) => h("div", { role: "gridcell", class: c.cls ?? "" }, all[c.n])); }
 
   function header(c) {
     const way = sort?.() ?? "";
