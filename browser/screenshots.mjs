@@ -12,7 +12,7 @@ fs.mkdirSync(out, { recursive: true });
 
 const examples = path.join(here, "..", "examples", "workflows");
 const server = await serve({
-  workflows: [...["pipeline.yaml", "nightly.yaml"].map((f) => path.join(here, "workflows", f)), ...["campaign.yaml", "heat.awk", "quickstart.yaml"].map((f) => path.join(examples, f))],
+  workflows: [...["pipeline.yaml", "nightly.yaml", "forecast.yaml"].map((f) => path.join(here, "workflows", f)), ...["campaign.yaml", "heat.awk", "quickstart.yaml"].map((f) => path.join(examples, f))],
 });
 const browser = await launch();
 try {
@@ -55,16 +55,16 @@ async function prepare() {
   await server.api(`/v1/runs/${asking}/retry`, { by: "ada@login1" });
   await until("it asks", async () => (await run(asking)).attention?.length);
   await until("the campaign is over", async () => (await run(campaign)).ended_at, 180000);
-  const busy = await start("campaign", { time: 0.2 });
-  await until("the second is half done", async () => (await run(busy)).units.succeeded > 20, 180000);
   await server.api("/v1/schedules/nightly/" + (await schedule()).id + "/pause", {});
+  const busy = await start("forecast");
+  await until("some of it is done", async () => (await run(busy)).units.succeeded > 8, 60000);
   const systems = await server.api("/v1/systems");
   const one = (systems.systems ?? systems)[0].name;
   return {
-    runs: "/runs", run: `/runs/${busy}/graph`, approve: `/runs/${asking}/graph`, failed: `/runs/${broken}/graph?unit=fragile`,
+    run: `/runs/${busy}/graph`, instances: `/runs/${busy}/instances?step=simulate`, runs: "/runs", approve: `/runs/${asking}/graph`, failed: `/runs/${broken}/graph?unit=fragile`,
     why: `/runs/${broken}/graph?unit=fragile&show=why`, log: `/runs/${broken}/graph?unit=fragile&show=log`,
-    timeline: `/runs/${campaign}/timeline`, instances: `/runs/${busy}/instances?step=simulate`, results: `/runs/${campaign}/results`,
-    details: `/runs/${campaign}/details`, workflows: "/workflows", workflow: "/workflows/pipeline", schedules: "/schedules",
+    timeline: `/runs/${campaign}/timeline`, results: `/runs/${campaign}/results`,
+    details: `/runs/${campaign}/details`, workflows: "/workflows", workflow: "/workflows/forecast", schedules: "/schedules",
     systems: "/systems", system: `/systems/${encodeURIComponent(one)}`,
   };
 }
