@@ -160,6 +160,8 @@ step("it is retried, and the graph turns green", async () => {
 });
 
 step("it is approved, and ends", async () => {
+  const [newest] = (await server.api("/v1/runs?limit=1")).runs;
+  assert.equal(newest.attention?.length, 1, "the list knows that it waits for a person");
   await tabTo(page, ".attention button.main");
   await press("Enter");
   await page.waitForSelector("dialog[open]");
