@@ -1,6 +1,7 @@
 package grouptest
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,8 +21,29 @@ func (c *campaign) judge() {
 	if c.holders == 0 || c.heard == 0 {
 		c.t.Error("no run was killed that held a place, or nobody waited then")
 	}
+	c.sweep()
 	if files, err := filepath.Glob(filepath.Join(c.dir, "state", "groups", "*", "01*")); err != nil || len(files) > 0 {
 		c.t.Errorf("%s stay, %v", files, err)
+	}
+}
+
+// sweep has one more run join the group: it removes the entry of who was killed
+// between its end and leaving.
+func (c *campaign) sweep() {
+	text, err := os.ReadFile("testdata/sweep.yaml")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(c.dir, "sweep.yaml"), text, 0o600)
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	p, err := start(c.bin, c.dir, "sweep", "run", "sweep.yaml")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	<-p.done
+	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+		c.t.Errorf("a run that joins when all have left exits with %d", code)
 	}
 }
 
