@@ -64,7 +64,9 @@ func (h *host) localLog(id workflow.RunID, u workflow.UnitRef, attempt int, q se
 		return nil, false, err
 	}
 	for _, file := range files {
-		if !strings.HasPrefix(strings.TrimPrefix(filepath.Base(file), prefix), q.Stream) {
+		stream := strings.TrimPrefix(filepath.Base(file), prefix)
+		// A local command has both streams in one log.
+		if !strings.HasPrefix(stream, q.Stream) && (q.Stream != "stdout" || stream != "log") {
 			continue
 		}
 		f, err := os.Open(file)
