@@ -32,7 +32,12 @@ func (h *host) Find(ctx context.Context, id workflow.RunID) (server.Run, error) 
 // Search implements [server.Host].
 func (h *host) Search(ctx context.Context, q server.RunQuery) (server.RunPage, error) {
 	text := strings.ToLower(q.Text)
+	now, err := h.driven(ctx)
+	if err != nil {
+		return server.RunPage{}, err
+	}
 	keep := func(l store.Listed) bool {
+		l = now.of(l)
 		return (q.Before == "" || l.ID < q.Before) && l.Parent == nil &&
 			(q.Workflow == "" || l.Workflow == q.Workflow) && (q.State == "" || displayed(l) == q.State) &&
 			(q.BeganBy == "" || string(l.Trigger) == q.BeganBy) &&
@@ -50,9 +55,32 @@ func (h *host) Search(ctx context.Context, q server.RunQuery) (server.RunPage, e
 		}
 	}
 	for _, l := range found {
-		page.Runs = append(page.Runs, h.listed(ctx, l))
+		page.Runs = append(page.Runs, h.listed(ctx, now.of(l)))
 	}
 	return page, nil
+}
+
+// drivenRuns are the summaries of the runs that this process drives, which are ahead of what
+// is stored for lists.
+type drivenRuns map[workflow.RunID]workflow.Summary
+
+func (h *host) driven(ctx context.Context) (drivenRuns, error) {
+	all, err := h.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := drivenRuns{}
+	for _, s := range all {
+		now[s.ID] = s
+	}
+	return now, nil
+}
+
+func (n drivenRuns) of(l store.Listed) store.Listed {
+	if s, driven := n[l.ID]; driven {
+		l.Summary = s
+	}
+	return l
 }
 
 func (h *host) listed(ctx context.Context, l store.Listed) server.ListedRun {
