@@ -182,6 +182,9 @@ func (g *generator) mapping(s *workflow.Shape) object {
 	if required != nil {
 		o = append(o, member{"required", required})
 	}
+	if s.Min > 0 {
+		o = append(o, member{"minProperties", s.Min})
+	}
 	if s.Values == nil {
 		o = append(o, member{"additionalProperties", false})
 	} else {

@@ -57,6 +57,10 @@ var (
 			w.Concurrency = &Concurrency{Pos: m.Pos}
 			r.mapping(concurrencyShape, m.Value, w.Concurrency)
 		}, "How many runs of a group there may be at a time."),
+		key("retention", retentionShape, func(r *reader, w *Workflow, m *NamedValue) {
+			w.Retention = &Retention{Pos: m.Pos}
+			r.mapping(retentionShape, m.Value, w.Retention)
+		}, "Which runs are kept that succeeded or were cancelled; all if missing. Those that failed are always kept."),
 		key("timeout", duration, func(r *reader, w *Workflow, m *NamedValue) { w.Timeout = r.duration(m.Value) },
 			"Longest time for the whole run, from its start."),
 		key("finally_timeout", duration, func(r *reader, w *Workflow, m *NamedValue) { w.FinallyTimeout = r.duration(m.Value) },
@@ -129,6 +133,13 @@ var (
 		key("on_conflict", &Shape{Kind: TextShape, Enum: []string{"queue", "skip", "cancel_running"}},
 			func(_ *reader, c *Concurrency, m *NamedValue) { c.OnConflict = m.Value.Text },
 			"What a run does when the group is full.").otherwise("queue"),
+	}}
+
+	retentionShape = &Shape{Kind: MappingShape, Title: "`retention`", Min: 1, Keys: []Key{
+		key("runs", count, func(r *reader, k *Retention, m *NamedValue) { k.Runs = r.int(m.Value) },
+			"Keep this many of the newest."),
+		key("age", duration, func(r *reader, k *Retention, m *NamedValue) { k.Age = r.duration(m.Value) },
+			"Keep those that ended no longer ago; with both, a run goes that neither keeps."),
 	}}
 
 	stepShape = &Shape{Kind: MappingShape, Title: "step", Keys: []Key{

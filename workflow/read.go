@@ -138,6 +138,10 @@ func (r *reader) fits(s *Shape, v *Value, what string) bool {
 		if v.Kind != MappingValue {
 			return r.wrong(s, v, what)
 		}
+		if len(v.Members) < s.Min {
+			r.add(CodeMissingKey, v.Pos, "", "%s needs one of the keys %s", what, strings.Join(s.names(), ", "))
+			return false
+		}
 		if s.Values != nil {
 			r.fitsOpen(s, v)
 		}

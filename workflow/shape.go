@@ -21,8 +21,8 @@ type Shape struct {
 	// Items of a list; OrOne lets a single item stand for a list of one.
 	Items *Shape
 	OrOne bool
-	// Min and Max bound a whole number, Min also the length of a list; a Max of
-	// 0 is none.
+	// Min and Max bound a whole number, Min also the length of a list and the keys
+	// of a mapping; a Max of 0 is none.
 	Min, Max int
 
 	// Enum lists the only texts; Pattern is a regular expression for them, and

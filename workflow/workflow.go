@@ -26,6 +26,7 @@ type Workflow struct {
 	Defaults    *Defaults
 	Schedules   []*Schedule
 	Concurrency *Concurrency
+	Retention   *Retention // nil = runs are kept
 
 	// Timeout bounds the whole run, FinallyTimeout what may follow a cancel.
 	Timeout        time.Duration // 0 = none
@@ -98,6 +99,13 @@ type Concurrency struct {
 	Limit      int    // default 1
 	OnConflict string // queue (default), skip, cancel_running
 	Pos        Pos
+}
+
+// Retention says which runs of a workflow are kept that went well.
+type Retention struct {
+	Runs int           // this many of the newest, whatever their age
+	Age  time.Duration // those that ended no longer ago, however many
+	Pos  Pos
 }
 
 // Step is a node of a workflow.

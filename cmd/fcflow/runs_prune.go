@@ -18,6 +18,7 @@ type runsPruneOptions struct {
 	keep      int
 	workflow  string
 	dryRun    bool
+	declared  bool // the workflows say what is kept
 	output    output
 }
 
@@ -42,13 +43,15 @@ func newRunsPruneCommand(a *app) *cobra.Command {
 		Use:   "prune",
 		Short: "Delete old runs that went well",
 		Long: `Deletes runs that succeeded or were cancelled: those that ended longer ago than
---older-than, but for the newest --keep of each workflow. At least one of the two
-is needed; with both, a run goes only if both let it go.
+--older-than, but for the newest --keep of each workflow; with both, a run goes
+only if both let it go. Without the two, the "retention" of each workflow says it,
+as it stands in the definition that its newest run keeps; runs of a workflow that
+has none stay.
 
 Runs that failed or are not over stay, and so do remote directories and downloaded
 files. Runs that steps of others have started go with these. Look at what would go
 with --dry-run.`,
-		Example: "  fcflow runs prune --older-than 90d --dry-run\n  fcflow runs prune --keep 100 --workflow nightly",
+		Example: "  fcflow runs prune --dry-run\n  fcflow runs prune --older-than 90d --dry-run\n  fcflow runs prune --keep 100 --workflow nightly",
 	}
 	c.Flags().Var(&o.olderThan, "older-than", "runs that ended longer ago than this, such as 36h or 90d")
 	c.Flags().IntVar(&o.keep, "keep", 0, "keep the newest `N` of these runs of each workflow")
@@ -57,9 +60,7 @@ with --dry-run.`,
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "say what would be deleted, and delete nothing")
 	o.output.add(c)
 	return a.command(c, func(c *cobra.Command, _ []string) error {
-		if !c.Flags().Changed("older-than") && !c.Flags().Changed("keep") {
-			return withHint(fmt.Errorf("%w: which runs? --older-than and --keep are missing", errUsage), "see fcflow runs prune --help")
-		}
+		o.declared = !c.Flags().Changed("older-than") && !c.Flags().Changed("keep")
 		if o.keep < 0 {
 			return fmt.Errorf("%w: --keep %d: it cannot be negative", errUsage, o.keep)
 		}
@@ -72,16 +73,15 @@ func runRunsPrune(ctx context.Context, a *app, o runsPruneOptions, now time.Time
 	if err != nil {
 		return err
 	}
-	kept := map[string]int{} // by workflow
-	chosen, _, err := st.Recent(ctx, 0, func(l store.Listed) bool {
-		if !prunable(l) || o.workflow != "" && l.Workflow != o.workflow {
-			return false
+	rule := func(string) *workflow.Retention {
+		return &workflow.Retention{Runs: o.keep, Age: o.olderThan.duration}
+	}
+	if o.declared {
+		if rule, err = a.retentions(ctx, st, o.workflow); err != nil {
+			return err
 		}
-		if kept[l.Workflow]++; kept[l.Workflow] <= o.keep {
-			return false
-		}
-		return now.Sub(l.EndedAt) > o.olderThan.duration
-	})
+	}
+	chosen, err := expired(ctx, st, o.workflow, rule, now)
 	if err != nil {
 		return err
 	}
