@@ -133,23 +133,6 @@ func excluded(names []string, values []any, exclude []map[string]any) bool {
 	})
 }
 
-// InstanceKeys names the instances of a step with a matrix or a list, as far as the
-// scope can tell; an error says that it cannot.
-func (w *Workflow) InstanceKeys(s *Step, sc *Scope) ([]string, error) {
-	if s.Matrix != nil {
-		x, err := w.matrixOf(s, sc)
-		if err != nil {
-			return nil, err
-		}
-		return x.keys, nil
-	}
-	list, err := w.listOf(s, sc)
-	if err != nil {
-		return nil, err
-	}
-	return itemsOf(list).keys, nil
-}
-
 // listOf evaluates the list that a step goes through.
 func (w *Workflow) listOf(s *Step, sc *Scope) ([]any, error) {
 	if s.plan == nil {

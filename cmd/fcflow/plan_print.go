@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,6 +34,7 @@ func (a *app) printPlan(p *shownPlan) {
 		})
 	}
 	out.Table([]string{"STEP", "TYPE", "SYSTEM", "AFTER", "WHAT"}, rows)
+	a.printVaried(p.Plan)
 	a.printTotals(p.Plan)
 	for _, severity := range []plan.Severity{plan.Unknown, plan.Warning, plan.Error} {
 		a.printFindings(severity, p.Of(severity))
@@ -101,6 +103,55 @@ func instancesFact(in *plan.Instances) string {
 			named += fmt.Sprintf("; … and %d more", more)
 		}
 		text += " (" + named + ")"
+	}
+	return text
+}
+
+// printVaried shows what differs between the instances of steps.
+func (a *app) printVaried(p *plan.Plan) {
+	out, begun := a.streams.Out, false
+	for _, s := range p.Steps {
+		if s.Instances == nil {
+			continue
+		}
+		for _, v := range s.Instances.Varies {
+			if !begun {
+				out.Println()
+				out.Println(console.Text{S: "values that differ between instances", Style: console.Bold})
+				begun = true
+			}
+			out.Printf("  %s: %s\n", s.ID, variedFact(v))
+		}
+		if n := s.Instances.Evaluated; n > 0 {
+			out.Printf("  %s: the first %d of %s were looked at\n", s.ID, n, count(s.Instances.Count, "instance"))
+		}
+	}
+}
+
+// variedFact reads "resources.nodes 1; 2; 4; … and 57 more".
+func variedFact(v plan.Varied) string {
+	var shown []string
+	for _, value := range v.Values {
+		shown = append(shown, valueText(value))
+	}
+	text := v.Input + " " + strings.Join(shown, "; ")
+	if more := v.Count - len(v.Values); more > 0 {
+		text += fmt.Sprintf("; … and %d more", more)
+	}
+	return text
+}
+
+// valueText is a value in one short line.
+func valueText(v any) string {
+	text, ok := v.(string)
+	if !ok {
+		encoded, _ := json.Marshal(v) // it came from JSON
+		text = string(encoded)
+	}
+	const most = 40
+	text = firstLine(text)
+	if long := []rune(text); len(long) > most {
+		text = string(long[:most]) + "…"
 	}
 	return text
 }

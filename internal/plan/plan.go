@@ -62,9 +62,10 @@ type Step struct {
 	AtRunTime []string `json:"at_run_time,omitempty"`
 
 	step    *workflow.Step
-	file    string  // where it stands, if another workflow runs it
-	before  []*Step // what has ended when it starts
-	account account // of transfers
+	file    string   // where it stands, if another workflow runs it
+	before  []*Step  // what has ended when it starts
+	account account  // of transfers
+	asked   []*asked // what the jobs of instances ask for, if that differs
 }
 
 // Runs says whether a step runs if all goes well.
@@ -100,7 +101,9 @@ func Make(w *workflow.Workflow, o Options) *Plan {
 			made[i].Instances = r.instances(made)
 			made[i].after(made)
 			p.Steps = append(p.Steps, made[i])
-			p.sayOpen(made[i], r.failed)
+			r.perInstance()
+			p.sayFanOut(made[i])
+			p.sayOpen(made[i], &r)
 			p.addChild(made[i], &r)
 		}
 	}
@@ -155,7 +158,8 @@ type reader struct {
 	options Options
 	step    *workflow.Step
 	out     *Step
-	failed  map[string]error // values that do not depend on the run, and have none
+	failed  map[string]error    // values that do not depend on the run, and have none
+	broken  map[string]*example // those that have none in some instances
 }
 
 func (r *reader) read() *Step {
@@ -236,23 +240,29 @@ func (r *reader) value(name string) (any, bool) {
 }
 
 // namesRun reports whether an expression in a value names what only a run has.
-func namesRun(v *workflow.Value) bool {
+func namesRun(v *workflow.Value) bool { return names(v, "steps.", "run.", "matrix.", "each.") }
+
+// names reports whether an expression in a value holds one of some names.
+func names(v *workflow.Value, some ...string) bool {
 	if v.Template != nil {
 		return slices.ContainsFunc(v.Template.Parts, func(part workflow.Part) bool {
-			return part.Expr != nil && slices.ContainsFunc([]string{"steps.", "run.", "matrix.", "each."}, func(name string) bool {
+			return part.Expr != nil && slices.ContainsFunc(some, func(name string) bool {
 				return strings.Contains(part.Expr.Source, name)
 			})
 		})
 	}
-	return slices.ContainsFunc(v.Items, namesRun) ||
-		slices.ContainsFunc(v.Members, func(m *workflow.NamedValue) bool { return namesRun(m.Value) })
+	return slices.ContainsFunc(v.Items, func(item *workflow.Value) bool { return names(item, some...) }) ||
+		slices.ContainsFunc(v.Members, func(m *workflow.NamedValue) bool { return names(m.Value, some...) })
 }
 
 // sayOpen adds a finding for each value that there is not, or not yet.
-func (p *Plan) sayOpen(s *Step, failed map[string]error) {
+func (p *Plan) sayOpen(s *Step, r *reader) {
 	for _, f := range s.step.Spec().Inputs {
-		if err, ok := failed[f.Name]; ok {
+		if err, ok := r.failed[f.Name]; ok {
 			p.add(s, f.Name, Finding{Severity: Error, Code: NoValue, Message: err.Error()})
+		}
+		if e, ok := r.broken[f.Name]; ok {
+			p.add(s, f.Name, Finding{Severity: Error, Code: NoValue, Message: e.words() + ": " + e.err.Error()})
 		}
 		if slices.Contains(s.AtRunTime, f.Name) && f.Name != "system" {
 			p.add(s, f.Name, Finding{Severity: Unknown, Code: AtRunTime, Message: "only the run will know " + f.Name})

@@ -22,11 +22,16 @@ func planOf(t *testing.T, text string, o plan.Options) *plan.Plan {
 		o.System = "daint"
 	}
 	o.Dir = "/w"
-	w, problems := workflow.Load("w.yaml", []byte("version: 1\nname: w\n"+text), steps.Catalogue(), workflow.CheckOptions{DefaultSystem: o.System})
+	return plan.Make(workflowOf(t, text, o.System), o)
+}
+
+func workflowOf(t testing.TB, text, system string) *workflow.Workflow {
+	t.Helper()
+	w, problems := workflow.Load("w.yaml", []byte("version: 1\nname: w\n"+text), steps.Catalogue(), workflow.CheckOptions{DefaultSystem: system})
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	return plan.Make(w, o)
+	return w
 }
 
 // said lists findings as "severity code step input: message".

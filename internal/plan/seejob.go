@@ -10,8 +10,8 @@ import (
 )
 
 // seeJob compares what a job asks for with what the system has.
-func (p *Plan) seeJob(s *Step, site *Site, now time.Time) {
-	if s.Job == nil {
+func (p *Plan) seeJob(s *Step, j *Job, site *Site, now time.Time) {
+	if j == nil {
 		return
 	}
 	switch scheduler := strings.ToLower(site.Scheduler); scheduler {
@@ -22,15 +22,14 @@ func (p *Plan) seeJob(s *Step, site *Site, now time.Time) {
 		})
 		return
 	}
-	p.seePartition(s, site)
-	p.seeAccount(s, site)
-	p.seeReservation(s, site, now)
-	p.seeMaintenance(s, site, now)
+	p.seePartition(s, j, site)
+	p.seeAccount(s, j, site)
+	p.seeReservation(s, j, site, now)
+	p.seeMaintenance(s, j, site, now)
 }
 
 // seePartition: a list of partitions is fine if one of them is.
-func (p *Plan) seePartition(s *Step, site *Site) {
-	j := s.Job
+func (p *Plan) seePartition(s *Step, j *Job, site *Site) {
 	if _, failed := site.Failed["partitions"]; failed || j.Partition == "" {
 		return
 	}
@@ -64,12 +63,12 @@ func (p *Plan) seePartition(s *Step, site *Site) {
 	}
 }
 
-func (p *Plan) seeAccount(s *Step, site *Site) {
-	account := s.Job.Account
+func (p *Plan) seeAccount(s *Step, j *Job, site *Site) {
+	account := j.Account
 	if account == "" || len(site.Accounts) == 0 || slices.Contains(site.Accounts, account) {
 		return
 	}
-	p.add(s, s.Job.from["account"], Finding{
+	p.add(s, j.from["account"], Finding{
 		Severity: site.missing(), Code: UnknownAccount, Message: fmt.Sprintf("%s has no account %q on %s", site.User, account, site.Name),
 		Hint: meant(account, site.Accounts, "there are"),
 	})
@@ -77,8 +76,7 @@ func (p *Plan) seeAccount(s *Step, site *Site) {
 
 // seeReservation: the job must fit between now, or the beginning of its
 // reservation, and the end of that.
-func (p *Plan) seeReservation(s *Step, site *Site, now time.Time) {
-	j := s.Job
+func (p *Plan) seeReservation(s *Step, j *Job, site *Site, now time.Time) {
 	if _, failed := site.Failed["reservations"]; failed || j.Reservation == "" {
 		return
 	}
@@ -113,8 +111,7 @@ func (p *Plan) seeReservation(s *Step, site *Site, now time.Time) {
 }
 
 // seeMaintenance: schedulers start no job that would not end before.
-func (p *Plan) seeMaintenance(s *Step, site *Site, now time.Time) {
-	j := s.Job
+func (p *Plan) seeMaintenance(s *Step, j *Job, site *Site, now time.Time) {
 	for _, r := range site.Reservations {
 		active := !r.Start.After(now)
 		if !IsMaintenance(r.Name) || r.Name == j.Reservation || !r.End.After(now) || !active && !now.Add(j.Time).After(r.Start) {

@@ -108,7 +108,7 @@ func (p *Plan) SeeSites(sites Sites) {
 		}
 		p.seeRemote(s, site, sites.Remote)
 		p.seeTransfer(s, site)
-		p.seeJob(s, site, sites.Now)
+		p.seeJobs(s, site, sites.Now)
 	}
 	p.sayNotTold(sites)
 }
