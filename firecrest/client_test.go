@@ -356,3 +356,21 @@ func TestObserver(t *testing.T) {
 		t.Errorf("version %q", client.ServerVersion())
 	}
 }
+
+// TestTraceOfTrace: a context that tells of its requests already goes on to.
+func TestTraceOfTrace(t *testing.T) {
+	t.Parallel()
+	client := memoryClient(t, func(*http.Request) (*http.Response, error) { return answer(201, `{"output":{}}`), nil })
+	var told []string
+	note := func(who string) func(RequestInfo) {
+		return func(r RequestInfo) { told = append(told, who+" "+r.Operation) }
+	}
+	ctx := WithTrace(WithTrace(t.Context(), note("outer")), note("inner"))
+	if _, err := client.Filesystem.Mkdir(ctx, "alps", "/d", true); err != nil {
+		t.Fatal(err)
+	}
+	const operation = " POST /filesystem/{system_name}/ops/mkdir"
+	if want := []string{"outer" + operation, "inner" + operation}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
+	}
+}
