@@ -13,7 +13,14 @@ const changePace = 500 * time.Millisecond
 // changes streams what changes: which run, workflow or schedule, not how. Who was
 // away asks for what it shows, anew.
 func (s *Server) changes(w http.ResponseWriter, r *http.Request) error {
-	source := s.host.Changes(r.Context())
+	leave, err := s.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	news := s.host.Changes()
+	reader := news.listen()
+	defer news.leave(reader)
 	stream := newStream(w, true)
 	if err := stream.beat(); err != nil {
 		return nil // the reader has gone
@@ -21,8 +28,6 @@ func (s *Server) changes(w http.ResponseWriter, r *http.Request) error {
 	beat, pace := time.NewTicker(heartbeat), time.NewTicker(changePace)
 	defer beat.Stop()
 	defer pace.Stop()
-	waiting := map[string]Change{}
-	var order []string
 	for {
 		select {
 		case <-r.Context().Done():
@@ -33,20 +38,12 @@ func (s *Server) changes(w http.ResponseWriter, r *http.Request) error {
 			if stream.beat() != nil {
 				return nil
 			}
-		case c := <-source:
-			key := fmt.Sprint(c.Kind, c.Run, c.Workflow, c.Schedule)
-			if _, known := waiting[key]; !known {
-				order = append(order, key)
-			}
-			waiting[key] = c
 		case <-pace.C:
-			for _, key := range order {
-				if stream.change(waiting[key]) != nil {
+			for _, c := range reader.take() {
+				if stream.change(c) != nil {
 					return nil
 				}
 			}
-			clear(waiting)
-			order = order[:0]
 		}
 	}
 }
@@ -118,6 +115,11 @@ func (s *Server) followLog(w http.ResponseWriter, r *http.Request, q LogQuery) e
 	if err != nil {
 		return err
 	}
+	leave, err := s.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
 	stream := newStream(w, true)
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()

@@ -54,6 +54,11 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
+	leave, err := s.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
 	stream := newStream(w, sse)
 	if err := stream.send(batch); err != nil {
 		return nil // the reader has gone

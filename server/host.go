@@ -55,8 +55,8 @@ type Host interface {
 	Metrics(ctx context.Context, w io.Writer) error
 	// Identity is the version and who the process belongs to.
 	Identity() (version, user string)
-	// Changes tells of what changes until ctx ends.
-	Changes(ctx context.Context) <-chan Change
+	// Changes is where the host tells of what changes.
+	Changes() *News
 }
 
 // RunQuery chooses runs.
@@ -185,9 +185,16 @@ type InputInfo struct {
 	Doc      string          `json:"doc,omitempty"`
 }
 
+// What a change may be about.
+const (
+	ChangedRun      = "run"
+	ChangedWorkflow = "workflow"
+	ChangedSchedule = "schedule"
+)
+
 // Change is something that has changed.
 type Change struct {
-	Kind     string            `json:"-"` // run, workflow, schedule
+	Kind     string            `json:"-"`
 	Run      workflow.RunID    `json:"run,omitempty"`
 	Seq      int64             `json:"seq,omitempty"`
 	State    workflow.RunState `json:"state,omitempty"`

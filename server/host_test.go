@@ -17,6 +17,7 @@ type diary struct {
 	mu    sync.Mutex
 	asked []string
 	run   *history
+	news  News
 }
 
 func newDiary() *diary { return &diary{run: newHistory("A", &workflow.RunCreated{ID: "A"})} }
@@ -221,7 +222,7 @@ func (d *diary) Metrics(_ context.Context, w io.Writer) error {
 
 func (d *diary) Identity() (version, user string) { return "secret-of-the-run", "me" }
 
-func (d *diary) Changes(ctx context.Context) <-chan Change {
+func (d *diary) Changes() *News {
 	d.note("changes")
-	return nil
+	return &d.news
 }

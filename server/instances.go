@@ -71,7 +71,7 @@ func (s *Server) instances(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	run, err := s.host.Show(r.Context(), runID(r))
+	run, err := s.shown.show(r.Context(), runID(r))
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ type bar struct {
 const maxBars = 2000
 
 func (s *Server) timeline(w http.ResponseWriter, r *http.Request) error {
-	run, err := s.host.Show(r.Context(), runID(r))
+	run, err := s.shown.show(r.Context(), runID(r))
 	if err != nil {
 		return err
 	}

@@ -89,7 +89,7 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request) error {
 		}
 		return writeJSON(w, http.StatusOK, view)
 	}
-	shown, err := s.host.Show(r.Context(), runID(r))
+	shown, err := s.shown.show(r.Context(), runID(r))
 	if err != nil {
 		return err
 	}

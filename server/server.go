@@ -32,6 +32,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fcflow/fcflow/workflow"
@@ -77,9 +78,11 @@ type Runs interface {
 type Server struct {
 	runs    Runs
 	host    Host // nil: only the runs of this process are served
+	shown   *pictures
 	by      string
 	handler http.Handler
 	closing chan struct{} // closed by Close: streams end
+	streams atomic.Int32
 	// errorLog is where connections that fail are told; nil is stderr.
 	errorLog *log.Logger
 
@@ -116,6 +119,7 @@ func newServer(runs Runs, host Host) *Server {
 	s := &Server{runs: runs, host: host, closing: make(chan struct{})}
 	if host != nil {
 		_, s.by = host.Identity()
+		s.shown = newPictures(host)
 	}
 	mux := http.NewServeMux()
 	for _, r := range routes() {
@@ -137,9 +141,37 @@ func newServer(runs Runs, host Host) *Server {
 			}
 		})
 	}
-	s.handler = mux
+	s.handler = describedErrors(mux)
 	return s
 }
+
+// describedErrors answers what no route is for as the routes answer errors.
+func describedErrors(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h, pattern := mux.Handler(r)
+		if pattern != "" {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		answer := &onlyHead{header: w.Header()}
+		h.ServeHTTP(answer, r)
+		err := fmt.Errorf("%s: %w", r.URL.Path, workflow.ErrNotFound)
+		if answer.status == http.StatusMethodNotAllowed {
+			err = fmt.Errorf("%w: %s %s", errMethod, r.Method, r.URL.Path)
+		}
+		writeError(w, err)
+	})
+}
+
+// onlyHead keeps the status and the header of an answer.
+type onlyHead struct {
+	header http.Header
+	status int
+}
+
+func (h *onlyHead) Header() http.Header            { return h.header }
+func (h *onlyHead) WriteHeader(status int)         { h.status = status }
+func (h *onlyHead) Write(text []byte) (int, error) { return len(text), nil }
 
 // checkNames refuses names in the path of a request that could lead out of where
 // what they name is kept. Nothing has such a name.
@@ -168,9 +200,13 @@ func (s *Server) ServeGuarded(l net.Listener, g *Guard) error {
 	return s.serve(l, g.protect(s.handler))
 }
 
+// answerTime bounds an answer that is no stream, from its request to its last byte.
+const answerTime = 5 * time.Minute
+
 func (s *Server) serve(l net.Listener, h http.Handler) error {
 	srv := &http.Server{
-		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: maxBody, ErrorLog: s.errorLog,
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: answerTime, IdleTimeout: time.Minute,
+		MaxHeaderBytes: maxBody, ErrorLog: s.errorLog,
 	}
 	s.mu.Lock()
 	if s.closed {
@@ -293,6 +329,19 @@ func (s *Server) findFor(r *http.Request, body interface{ check() error }) (Run,
 		s.sign(signed.signature())
 	}
 	return run, body.check()
+}
+
+// maxStreams bounds the readers of streams, each of which may be slow.
+const maxStreams = 512
+
+// enter counts a stream in, which calls leave when it ends.
+func (s *Server) enter() (leave func(), err error) {
+	leave = func() { s.streams.Add(-1) }
+	if s.streams.Add(1) > maxStreams {
+		leave()
+		return nil, fmt.Errorf("%w: %d streams are open", errBusy, maxStreams)
+	}
+	return leave, nil
 }
 
 // sign says who asks where the request does not: whoever the process belongs to,

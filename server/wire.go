@@ -94,6 +94,8 @@ var (
 	errTooLarge   = errors.New("the body is too large")
 	errToken      = errors.New("a token is needed")
 	errForbidden  = errors.New("not allowed")
+	errMethod     = errors.New("not a method of this address")
+	errBusy       = errors.New("too many readers")
 	errKind       = errors.New("the body must be application/json")
 )
 
@@ -119,6 +121,8 @@ func codes() []struct {
 		{errTooLarge, "too_large", http.StatusRequestEntityTooLarge},
 		{errToken, "token", http.StatusUnauthorized},
 		{errForbidden, "forbidden", http.StatusForbidden},
+		{errMethod, "method", http.StatusMethodNotAllowed},
+		{errBusy, "busy", http.StatusServiceUnavailable},
 		{errKind, "media_type", http.StatusUnsupportedMediaType},
 		{workflow.ErrNotFound, "not_found", http.StatusNotFound},
 		{workflow.ErrConflict, "conflict", http.StatusConflict},

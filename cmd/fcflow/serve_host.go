@@ -28,7 +28,7 @@ type host struct {
 	shelf     *shelf
 	book      workflow.Book
 	scheduler *scheduler.Scheduler
-	news      news
+	news      server.News
 	meter     *meter
 	sites     sites
 	far       farLogs
@@ -184,59 +184,22 @@ func (h *host) drive(x *engine.Execution) {
 				log.Error().Err(err).Msg("the schedule does not know of the end")
 			}
 		}
-		h.news.tell(server.Change{Kind: "run", Run: id, State: state, Workflow: x.Run().Workflow.Name})
+		h.news.Tell(server.Change{Kind: server.ChangedRun, Run: id, State: state, Workflow: x.Run().Workflow.Name})
 	})
 }
 
 // observe is told of each commit.
 func (h *host) observe(run *workflow.Run, events []workflow.Event) {
 	h.meter.events(run, events)
-	h.news.tell(server.Change{Kind: "run", Run: run.ID, Seq: run.Seq, State: run.State})
+	h.news.Tell(server.Change{Kind: server.ChangedRun, Run: run.ID, Seq: run.Seq, State: run.State})
 }
 
 func (h *host) scheduleChanged(k scheduler.Key) {
-	h.news.tell(server.Change{Kind: "schedule", Workflow: k.Workflow, Schedule: k.Schedule})
+	h.news.Tell(server.Change{Kind: server.ChangedSchedule, Workflow: k.Workflow, Schedule: k.Schedule})
 }
 
 // Changes implements [server.Host].
-func (h *host) Changes(ctx context.Context) <-chan server.Change { return h.news.listen(ctx) }
-
-// news passes changes on to whoever listens. Who does not keep up misses some: a
-// page that hears of one asks for what is now.
-type news struct {
-	mu        sync.Mutex
-	listeners map[chan server.Change]bool
-}
-
-// newsRoom is how many changes a listener may be behind.
-const newsRoom = 1024
-
-func (n *news) tell(c server.Change) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for l := range n.listeners {
-		select {
-		case l <- c:
-		default:
-		}
-	}
-}
-
-func (n *news) listen(ctx context.Context) <-chan server.Change {
-	l := make(chan server.Change, newsRoom)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.listeners == nil {
-		n.listeners = map[chan server.Change]bool{}
-	}
-	n.listeners[l] = true
-	context.AfterFunc(ctx, func() {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		delete(n.listeners, l)
-	})
-	return l
-}
+func (h *host) Changes() *server.News { return &h.news }
 
 // errNotHere says that a server has no service.
 func errNotHere(what string) error {

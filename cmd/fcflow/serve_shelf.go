@@ -225,7 +225,7 @@ func (h *host) reloaded(ctx context.Context) {
 		if b.wrong != "" {
 			h.log.Warn().Str("file", b.file).Str("error", firstLine(b.wrong)).Bool("last_good_version", b.workflow != nil).Msg("a workflow file has a mistake")
 		}
-		h.news.tell(changeOf(b))
+		h.news.Tell(changeOf(b))
 	}
 	if err := h.scheduler.Set(ctx, good); err != nil {
 		h.log.Error().Err(err).Msg("schedules")

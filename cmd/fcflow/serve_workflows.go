@@ -11,7 +11,9 @@ import (
 	"github.com/fcflow/fcflow/workflow"
 )
 
-func changeOf(b *shelved) server.Change { return server.Change{Kind: "workflow", Workflow: b.name()} }
+func changeOf(b *shelved) server.Change {
+	return server.Change{Kind: server.ChangedWorkflow, Workflow: b.name()}
+}
 
 // Workflows implements [server.Host].
 func (h *host) Workflows(ctx context.Context) ([]server.WorkflowInfo, error) {
