@@ -98,8 +98,9 @@ func (s *Server) log(w http.ResponseWriter, r *http.Request, q LogQuery) error {
 		return err
 	}
 	w.Header().Set("Content-Type", textPlain)
+	stream := eventStream{w: w, control: http.NewResponseController(w)}
 	for len(part.Text) > 0 {
-		if _, err := w.Write(part.Text); err != nil {
+		if err := stream.write(string(part.Text)); err != nil {
 			return nil // the reader has gone
 		}
 		q.From = part.Next

@@ -108,6 +108,8 @@ var metricHelp = map[string]string{
 	"fcflow_runs":                     "Runs of this server that have not ended, by state.",
 	"fcflow_instances":                "Instances of steps of these runs, by state.",
 	"fcflow_queue_age_seconds":        "How long the run that waits longest to begin has waited.",
+	"fcflow_jobs":                     "Jobs of these runs that have not ended, by state: queued or running.",
+	"fcflow_job_queue_age_seconds":    "How long the job that waits longest in the queue of its system has waited.",
 	"fcflow_poll_interval_seconds":    "The shortest pause between two looks at jobs.",
 	"fcflow_workflows":                "Workflow files.",
 	"fcflow_workflows_broken":         "Workflow files that have a mistake as they are now.",
@@ -159,19 +161,22 @@ func (h *host) pollInterval() time.Duration {
 
 // runMetrics tells of the runs that go on.
 func (h *host) runMetrics(ctx context.Context, p *metricPrinter) error {
-	list, err := h.List(ctx)
+	views, err := h.session.owned.views(ctx)
 	if err != nil {
 		return err
 	}
-	runs, units, age := map[workflow.RunState]int{}, map[workflow.State]int{}, time.Duration(0)
-	for _, r := range list {
-		runs[r.State]++
-		for state, n := range r.Units {
+	now := time.Now()
+	runs, units, age, jobs := map[workflow.RunState]int{}, map[workflow.State]int{}, time.Duration(0), jobMetrics{}
+	for i := range views {
+		v := &views[i]
+		runs[v.State]++
+		for state, n := range v.Units {
 			units[state] += n
 		}
-		if r.State == workflow.RunQueued {
-			age = max(age, time.Since(r.CreatedAt))
+		if v.State == workflow.RunQueued {
+			age = max(age, now.Sub(v.CreatedAt))
 		}
+		jobs.add(v, now)
 	}
 	for _, state := range []workflow.RunState{workflow.RunQueued, workflow.RunRunning} {
 		p.value("fcflow_runs", "gauge", float64(runs[state]), "state", string(state))
@@ -180,7 +185,36 @@ func (h *host) runMetrics(ctx context.Context, p *metricPrinter) error {
 		p.value("fcflow_instances", "gauge", float64(units[state]), "state", string(state))
 	}
 	p.value("fcflow_queue_age_seconds", "gauge", age.Seconds())
+	p.value("fcflow_jobs", "gauge", float64(jobs.queued), "state", "queued")
+	p.value("fcflow_jobs", "gauge", float64(jobs.running), "state", "running")
+	p.value("fcflow_job_queue_age_seconds", "gauge", jobs.age.Seconds())
 	return nil
+}
+
+// jobMetrics counts jobs that have not ended.
+type jobMetrics struct {
+	queued, running int
+	age             time.Duration // of the one that waits longest
+}
+
+func (m *jobMetrics) add(v *workflow.RunView, now time.Time) {
+	for _, step := range v.Steps {
+		for i := range step.Instances {
+			n := len(step.Instances[i].Attempts)
+			if n == 0 {
+				continue
+			}
+			t := &step.Instances[i].Attempts[n-1]
+			switch {
+			case t.JobID == "" || !t.EndedAt.IsZero() || t.Job != nil && t.Job.Terminal:
+			case t.Job != nil && t.Job.Active:
+				m.running++
+			default:
+				m.queued++
+				m.age = max(m.age, now.Sub(t.StartedAt))
+			}
+		}
+	}
 }
 
 func (m *meter) print(p *metricPrinter) {

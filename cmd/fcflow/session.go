@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -222,24 +223,31 @@ func (o *owned) remove(id workflow.RunID) {
 	delete(o.runs, id)
 }
 
-// List implements server.Runs.
-func (o *owned) List(ctx context.Context) ([]workflow.Summary, error) {
+// views returns the full pictures, newest first.
+func (o *owned) views(ctx context.Context) ([]workflow.RunView, error) {
 	o.mu.Lock()
-	var all []*engine.Execution
-	for _, x := range o.runs {
-		all = append(all, x)
-	}
+	all := slices.Collect(maps.Values(o.runs))
 	o.mu.Unlock()
-	var list []workflow.Summary
+	list := make([]workflow.RunView, 0, len(all))
 	for _, x := range all {
 		view, err := x.View(ctx)
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, view.Summary)
+		list = append(list, view)
 	}
-	slices.SortFunc(list, func(p, q workflow.Summary) int { return strings.Compare(string(q.ID), string(p.ID)) })
+	slices.SortFunc(list, func(p, q workflow.RunView) int { return strings.Compare(string(q.ID), string(p.ID)) })
 	return list, nil
+}
+
+// List implements server.Runs.
+func (o *owned) List(ctx context.Context) ([]workflow.Summary, error) {
+	views, err := o.views(ctx)
+	var list []workflow.Summary
+	for i := range views {
+		list = append(list, views[i].Summary)
+	}
+	return list, err
 }
 
 // Find implements server.Runs.
