@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -115,6 +116,31 @@ func stepOf(run ShownRun, id string) (*workflow.StepView, error) {
 		}
 	}
 	return nil, fmt.Errorf("run %s has no step %q: %w", run.ID, id, workflow.ErrNotFound)
+}
+
+// unitNamed finds an instance by its full name; nil if there is none.
+func unitNamed(run ShownRun, name string) *workflow.UnitView {
+	id, key, _ := strings.Cut(name, "/")
+	step, err := stepOf(run, id)
+	if err != nil {
+		return nil
+	}
+	for i := range step.Instances {
+		if step.Instances[i].Instance == key {
+			return &step.Instances[i]
+		}
+	}
+	return nil
+}
+
+// whole reports whether no value of an instance is kept apart, which a picture has
+// null for.
+func whole(u *workflow.UnitView) bool {
+	values := []json.RawMessage{u.Outputs, u.With}
+	for i := range u.Attempts {
+		values = append(values, u.Attempts[i].With)
+	}
+	return !slices.ContainsFunc(values, func(v json.RawMessage) bool { return string(v) == "null" })
 }
 
 // sortUnits sorts by a word of a row; with - before it the largest come first.

@@ -56,7 +56,7 @@ func TestChangesArePaced(t *testing.T) {
 			handler.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/v1/events", nil))
 		}()
 		synctest.Wait()
-		time.Sleep(changePace / 100) // not at the very moment of a tick
+		time.Sleep(changePace / 100)   // not at the very moment of a tick
 		for seq := range int64(1000) { // ten seconds
 			d.news.Tell(Change{Kind: ChangedRun, Run: "A", Seq: seq + 1})
 			time.Sleep(10 * time.Millisecond)

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
+	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -218,6 +220,32 @@ func TestWindows(t *testing.T) {
 			if u.Outputs != nil || u.Attempts[0].With != nil || u.Attempts[0].Tail != "" {
 				t.Fatalf("%q: a row holds values: %+v", query, u)
 			}
+		}
+	}
+}
+
+// TestUnits: the host is asked for an instance only where it is needed.
+func TestUnits(t *testing.T) {
+	t.Parallel()
+	h := newWideHost(30)
+	all := h.run.Steps[0].Instances
+	all[1].Outputs, all[2].With, all[3].Attempts[0].With = json.RawMessage("null"), json.RawMessage("null"), json.RawMessage("null")
+	all[4].Outputs, all[4].With, all[4].Attempts = nil, nil, nil
+	s := NewHost(h)
+	for name, want := range map[string]string{
+		"sweep/i=00000": "", "sweep/i=00001": "unit", "sweep/i=00002": "unit", "sweep/i=00003": "unit", "sweep/i=00004": "",
+		"sweep/00005": "unit", "sweep": "unit", "other": "unit", "": "unit",
+	} {
+		h.take()
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/v1/runs/A/unit?unit="+url.QueryEscape(name), nil))
+		asked := slices.Contains(h.take(), "unit")
+		if w.Code != 200 || asked != (want == "unit") {
+			t.Errorf("%q: status %d, the host was asked: %v", name, w.Code, asked)
+		}
+		var got workflow.UnitView
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || want == "" && got.Step+"/"+got.Instance != name {
+			t.Errorf("%q: got %s/%s, %v", name, got.Step, got.Instance, err)
 		}
 	}
 }

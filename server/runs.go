@@ -107,8 +107,18 @@ func (s *Server) graph(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, g)
 }
 
+// unit answers one instance. To read the values that are kept apart is much work for
+// the host, which most instances can do without.
 func (s *Server) unit(w http.ResponseWriter, r *http.Request) error {
-	u, err := s.host.Unit(r.Context(), runID(r), r.URL.Query().Get("unit"))
+	name := r.URL.Query().Get("unit")
+	run, err := s.shown.show(r.Context(), runID(r))
+	if err != nil {
+		return err
+	}
+	if u := unitNamed(run, name); u != nil && whole(u) {
+		return writeJSON(w, http.StatusOK, u)
+	}
+	u, err := s.host.Unit(r.Context(), runID(r), name)
 	if err != nil {
 		return err
 	}
