@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/internal/console"
 	"github.com/fcflow/fcflow/server"
 	"github.com/fcflow/fcflow/store"
@@ -89,10 +91,73 @@ func (a *app) watch(ctx context.Context, st *store.Store, id workflow.RunID, qui
 	return run, err
 }
 
-// follow folds the events of a live run as they come, with the definition that
-// lies beside its history, and shows them.
+// follow folds the events of a live run as they come, and shows them with those of
+// the runs that its steps start.
 func (a *app) follow(ctx context.Context, st *store.Store, c *server.Client, id workflow.RunID, quiet bool) (*workflow.Run, error) {
-	source, err := st.Frozen(ctx, id)
+	show := newProgress(a.streams.Err, quiet, a.refer)
+	defer show.close()
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
+	f := &follower{app: a, store: st, show: show, root: id, children: map[workflow.RunID]bool{}}
+	run, err := f.follow(ctx, c, id)
+	if err != nil {
+		leave() // a child may have another owner, and go on
+	}
+	f.following.Wait()
+	return run, err
+}
+
+// follower shows a run and, below it, the runs that its steps start.
+type follower struct {
+	app   *app
+	store *store.Store
+	show  *progress
+	root  workflow.RunID
+
+	following sync.WaitGroup
+	mu        sync.Mutex
+	children  map[workflow.RunID]bool // those that were looked at
+}
+
+// follow returns when the run has ended or its owner lets go of it.
+func (f *follower) follow(ctx context.Context, c *server.Client, id workflow.RunID) (*workflow.Run, error) {
+	w, err := f.definition(ctx, c, id)
+	if err != nil {
+		return nil, err
+	}
+	run := workflow.NewRun(w)
+	if id == f.root {
+		f.introduce(ctx, id, w.Name)
+	}
+	err = c.Events(ctx, id, 1, true, func(e workflow.Event) error {
+		if err := workflow.Apply(run, &e); err != nil {
+			return err
+		}
+		changed := run.TakeChanged()
+		f.show.observe(run, []workflow.Event{e}, changed)
+		for _, u := range changed {
+			if child, ok := engine.ChildOf(u.Wait.Topic); ok {
+				f.child(ctx, child)
+			}
+		}
+		return nil
+	})
+	return run, err
+}
+
+// introduce says which run is shown, and what it waits for if it has not started.
+func (f *follower) introduce(ctx context.Context, id workflow.RunID, name string) {
+	f.show.say(console.Say("run " + shortID(id) + " of " + name + " (" + string(id) + ")"))
+	if l, err := f.store.Summary(ctx, id); err == nil {
+		if wait := waiting(ctx, f.store, l.Summary); wait != nil {
+			f.show.queued(id, name, wait.String())
+		}
+	}
+}
+
+// definition is the one that lies beside the history of a run.
+func (f *follower) definition(ctx context.Context, c *server.Client, id workflow.RunID) (*workflow.Workflow, error) {
+	source, err := f.store.Frozen(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -100,27 +165,29 @@ func (a *app) follow(ctx context.Context, st *store.Store, c *server.Client, id 
 	if err != nil {
 		return nil, err
 	}
-	w, err := a.frozen(source, created)
-	if err != nil {
-		return nil, err
+	return f.app.frozen(source, created)
+}
+
+// child follows a run that a step has started, if it goes on. What becomes of it
+// is told by the step, also if it cannot be looked at.
+func (f *follower) child(ctx context.Context, id workflow.RunID) {
+	f.mu.Lock()
+	known := f.children[id]
+	f.children[id] = true
+	f.mu.Unlock()
+	if known {
+		return
 	}
-	show := newProgress(a.streams.Err, quiet, a.refer)
-	defer show.close()
-	run := workflow.NewRun(w)
-	show.say(console.Say("run " + shortID(id) + " of " + w.Name + " (" + string(id) + ")"))
-	if l, err := st.Summary(ctx, id); err == nil {
-		if wait := waiting(ctx, st, l.Summary); wait != nil {
-			show.queued(id, w.Name, wait.String())
+	f.following.Go(func() {
+		live, err := f.app.alive(ctx, f.store, id)
+		if err != nil || live == nil {
+			return
 		}
-	}
-	err = c.Events(ctx, id, 1, true, func(e workflow.Event) error {
-		if err := workflow.Apply(run, &e); err != nil {
-			return err
+		defer live.close()
+		if live.client != nil {
+			_, _ = f.follow(ctx, live.client, id)
 		}
-		show.observe(run, []workflow.Event{e}, run.TakeChanged())
-		return nil
 	})
-	return run, err
 }
 
 // waitForEnd follows a run without showing it.
