@@ -33,6 +33,9 @@ func addExitOnAttention(c *cobra.Command, wanted *bool) {
 
 // guard returns the context in which to drive a run.
 func (t *attention) guard(ctx context.Context, id workflow.RunID) (context.Context, context.CancelFunc) {
+	if !t.wanted {
+		return ctx, func() {}
+	}
 	ctx, stop := context.WithCancelCause(ctx)
 	t.mu.Lock()
 	defer t.mu.Unlock()

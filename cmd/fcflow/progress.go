@@ -154,6 +154,9 @@ func (p *progress) Write(text []byte) (int, error) {
 
 // observe is told of each commit, on the goroutine that owns the run.
 func (p *progress) observe(run *workflow.Run, events []workflow.Event, changed []*workflow.Unit) {
+	if p.quiet {
+		return // nobody looks, and a server drives very many runs
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.total(run.ID, run.Workflow.Name)
@@ -208,6 +211,9 @@ func (p *progress) total(id workflow.RunID, name string) *total {
 
 // queued tells what a run waits for that has not started; "" when it waits no more.
 func (p *progress) queued(id workflow.RunID, name, text string) {
+	if p.quiet {
+		return // nobody looks, and a server drives very many runs
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.totals[id]

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -163,29 +164,66 @@ func (h *host) marks() map[workflow.RunID]bool {
 // drive executes a run in the background until it is over or the server stops.
 func (h *host) drive(x *engine.Execution) {
 	h.driving.Go(func() {
-		id := x.ID()
-		err := h.session.drive(h.ctx, x)
-		state := x.Run().State
-		log := h.log.With().Str("run", string(id)).Str("workflow", x.Run().Workflow.Name).Logger()
-		switch {
-		case errors.Is(err, errInterrupted):
-			log.Info().Msg("the run waits for the next start")
-		case err != nil:
-			log.Error().Err(err).Msg("the run stopped")
-		default:
-			log.Info().Str("state", string(state)).Msg("the run has ended")
-		}
-		if err := h.session.owned.release(x); err != nil {
-			log.Error().Err(err).Msg("the run could not be closed")
-		}
-		if state.Terminal() {
-			_ = os.Remove(h.markFile(id)) // one that is left is of a run that has ended
-			if err := h.scheduler.Ended(context.WithoutCancel(h.ctx), id, state); err != nil {
-				log.Error().Err(err).Msg("the schedule does not know of the end")
+		for wait := firstAgain; ; wait = min(2*wait, maxAgain) {
+			id := x.ID()
+			if !h.driveOnce(x) || !h.pause(wait) {
+				return
+			}
+			var err error
+			if x, err = h.session.reopen(h.ctx, id); err != nil {
+				h.log.Error().Err(err).Str("run", string(id)).Msg("the run is not continued")
+				return
 			}
 		}
-		h.news.Tell(server.Change{Kind: server.ChangedRun, Run: id, State: state, Workflow: x.Run().Workflow.Name})
 	})
+}
+
+// A run whose service refuses us or does not answer is tried again after a while:
+// nobody sits there to resume it.
+const (
+	firstAgain = 15 * time.Second
+	maxAgain   = 10 * time.Minute
+)
+
+// pause waits; it reports whether the server still works then.
+func (h *host) pause(wait time.Duration) bool {
+	select {
+	case <-time.After(wait):
+		return true
+	case <-h.ctx.Done():
+		return false
+	}
+}
+
+// driveOnce executes a run until it is over, the server stops or the service is of
+// no use. It reports whether the run is to be tried again later.
+func (h *host) driveOnce(x *engine.Execution) (again bool) {
+	id, name := x.ID(), x.Run().Workflow.Name
+	err := h.session.drive(h.ctx, x)
+	state := x.Run().State
+	log := h.log.With().Str("run", string(id)).Str("workflow", name).Logger()
+	switch {
+	case h.ctx.Err() != nil && !state.Terminal():
+		log.Info().Msg("the run waits for the next start")
+	case errors.Is(err, engine.ErrLogin), errors.Is(err, engine.ErrUnavailable):
+		log.Warn().Err(err).Msg("the run is tried again later")
+		again = true
+	case err != nil:
+		log.Error().Err(err).Msg("the run stopped")
+	default:
+		log.Info().Str("state", string(state)).Msg("the run has ended")
+	}
+	if err := h.session.owned.release(x); err != nil {
+		log.Error().Err(err).Msg("the run could not be closed")
+	}
+	if state.Terminal() {
+		_ = os.Remove(h.markFile(id)) // one that is left is of a run that has ended
+		if err := h.scheduler.Ended(context.WithoutCancel(h.ctx), id, state); err != nil {
+			log.Error().Err(err).Msg("the schedule does not know of the end")
+		}
+	}
+	h.news.Tell(server.Change{Kind: server.ChangedRun, Run: id, State: state, Workflow: name})
+	return again
 }
 
 // observe is told of each commit.

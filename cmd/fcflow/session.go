@@ -187,7 +187,11 @@ type summaries struct {
 func (s *summaries) observe(run *workflow.Run) {
 	s.mu.Lock()
 	due := time.Since(s.written[run.ID]) >= time.Second
-	if due {
+	switch {
+	case run.State.Terminal():
+		delete(s.written, run.ID) // its last summary is written when it is over
+		due = false
+	case due:
 		s.written[run.ID] = time.Now()
 	}
 	s.mu.Unlock()
