@@ -101,8 +101,10 @@ func TestStreamsAreBounded(t *testing.T) {
 		leaves = append(leaves, leave)
 	}
 	for _, target := range []string{"/v1/events", "/v1/runs/A/events", "/v1/runs/A/logs?unit=s&follow=true"} {
+		ctx, stop := context.WithTimeout(t.Context(), time.Second) // a stream that is let in would go on
 		w := httptest.NewRecorder()
-		s.Handler().ServeHTTP(w, httptest.NewRequest("GET", target, nil))
+		s.Handler().ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", target, nil))
+		stop()
 		if w.Code != http.StatusServiceUnavailable {
 			t.Errorf("%s: status %d, want 503", target, w.Code)
 		}

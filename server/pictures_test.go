@@ -99,6 +99,7 @@ func TestPicturesLeaveTimeToTheOwner(t *testing.T) {
 					if seq := h.ask(t, p); seq < before.Seq {
 						t.Errorf("asked at %d, got a picture up to %d", before.Seq, seq)
 					}
+					time.Sleep(time.Millisecond)
 				}
 			})
 		}
