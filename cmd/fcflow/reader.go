@@ -39,8 +39,9 @@ func (a *app) alive(ctx context.Context, st *store.Store, id workflow.RunID) (*l
 		return nil, err
 	}
 	l := &liveRun{owner: owner}
-	if owner.Socket == "" || owner.Host != st.Self().Host {
-		return l, nil
+	self := st.Self()
+	if owner.Socket == "" || owner.Host != self.Host || owner.PID == self.PID && owner.BootID == self.BootID {
+		return l, nil // also if it is this process, which is just opening or closing it and has no answer yet
 	}
 	l.client, err = server.Dial(ctx, owner.Socket)
 	if errors.Is(err, server.ErrGone) {

@@ -134,10 +134,10 @@ func writePrivate(path string, text []byte) error {
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return syncDirectory(filepath.Dir(path))
+	return syncDir(filepath.Dir(path))
 }
 
-func syncDirectory(dir string) error {
+func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

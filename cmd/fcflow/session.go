@@ -53,7 +53,7 @@ func (a *app) openSession(s *settings.Settings, quiet bool) (*session, error) {
 
 // openHosting is openSession for a process that has more to serve than its runs.
 func (a *app) openHosting(s *settings.Settings, quiet bool, host func(*session) server.Host) (*session, error) {
-	e := &session{app: a, owned: &owned{runs: map[workflow.RunID]*engine.Execution{}}}
+	e := &session{app: a, owned: &owned{runs: map[workflow.RunID]*engine.Execution{}, leaving: map[workflow.RunID]chan struct{}{}}}
 	var owner workflow.Owner
 	listener, err := server.Listen(a.getenv)
 	if err != nil {
@@ -203,8 +203,9 @@ func (s *summaries) observe(run *workflow.Run) {
 
 // owned are the runs of this process, as package server wants them.
 type owned struct {
-	mu   sync.Mutex
-	runs map[workflow.RunID]*engine.Execution
+	mu      sync.Mutex
+	runs    map[workflow.RunID]*engine.Execution
+	leaving map[workflow.RunID]chan struct{} // closed once the run is nobody's
 }
 
 func (o *owned) add(x *engine.Execution) {
@@ -215,10 +216,17 @@ func (o *owned) add(x *engine.Execution) {
 
 // release lets go of a run that is driven no longer.
 func (o *owned) release(x *engine.Execution) error {
+	left := make(chan struct{})
 	o.mu.Lock()
 	delete(o.runs, x.ID())
+	o.leaving[x.ID()] = left
 	o.mu.Unlock()
-	return x.Close()
+	err := x.Close()
+	o.mu.Lock()
+	delete(o.leaving, x.ID())
+	o.mu.Unlock()
+	close(left)
+	return err
 }
 
 func (o *owned) remove(id workflow.RunID) {
@@ -255,11 +263,19 @@ func (o *owned) List(ctx context.Context) ([]workflow.Summary, error) {
 }
 
 // Find implements server.Runs.
-func (o *owned) Find(_ context.Context, id workflow.RunID) (server.Run, error) {
+func (o *owned) Find(ctx context.Context, id workflow.RunID) (server.Run, error) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	if x, ok := o.runs[id]; ok {
+	x, left := o.runs[id], o.leaving[id]
+	o.mu.Unlock()
+	if x != nil {
 		return x, nil
+	}
+	if left != nil { // its history can be read when it is closed
+		select {
+		case <-left:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 	return nil, fmt.Errorf("run %q: %w", id, workflow.ErrNotFound)
 }
