@@ -87,7 +87,9 @@ func defaultSystem(p workflow.Profile, s *settings.Settings) string {
 }
 
 func (h *host) close() error {
-	_ = os.Remove(h.addressFile()) // one that is left behind is not answered
+	if h.book != nil { // without it the address may be that of the server that has it
+		_ = os.Remove(h.addressFile()) // one that is left behind is not answered
+	}
 	err := h.session.close()
 	if h.book != nil {
 		err = errors.Join(err, h.book.Close())

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -99,6 +100,9 @@ func (s *shelf) read() error {
 	}
 	dir := s.base()
 	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return withHint(fmt.Errorf("--workflows: directory %s: %w", dir, workflow.ErrNotFound), "make it, or name the directory of your workflow files")
+	}
 	if err != nil {
 		return fmt.Errorf("--workflows: %w", err)
 	}

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/fcflow/fcflow/internal/console"
+	"github.com/fcflow/fcflow/workflow"
 )
 
 // TestServeTokens: they are made once, only we can read them, and a file that
@@ -70,5 +75,46 @@ func TestShelf(t *testing.T) {
 	}
 	if b := write(good + "\n"); b.workflow == nil || b.workflow == first.workflow || b.wrong != "" {
 		t.Errorf("right again: %+v", b)
+	}
+}
+
+// TestSecondServer: a server that cannot have the state directory leaves the address
+// of the one that has it.
+func TestSecondServer(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	open := func() (*host, error) {
+		env := map[string]string{"HOME": dir, "FCFLOW_STATE_DIR": filepath.Join(dir, "state")}
+		a := newApp(console.Plain(nil, new(bytes.Buffer), new(bytes.Buffer)), func(name string) string { return env[name] })
+		s, err := a.settings("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.openHost(t.Context(), s, workflow.Profile{Sandbox: filepath.Join(dir, "sandbox")}, serveOptions{workflows: dir})
+	}
+	first, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.announce(""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(); !errors.Is(err, workflow.ErrOwned) {
+		t.Fatalf("a second server: %v", err)
+	}
+	if !exists(first.addressFile()) {
+		t.Error("a second server has removed the address of the first")
+	}
+	if err := first.close(); err != nil || exists(first.addressFile()) {
+		t.Errorf("the address is left: %v", err)
+	}
+}
+
+// TestNoWorkflowDirectory: it is said before anything is served.
+func TestNoWorkflowDirectory(t *testing.T) {
+	t.Parallel()
+	_, _, err := command(t, t.TempDir(), "serve", "--sandbox", "--workflows", "nowhere")
+	if outcomeOf(err).code != "not_found" {
+		t.Error(err)
 	}
 }
