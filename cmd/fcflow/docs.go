@@ -128,7 +128,7 @@ func stepsPage(a *app) string {
 		fieldTable(&b, "Input", t.Inputs, (*stepField).wanted)
 		fieldTable(&b, "Output", t.Outputs, (*stepField).value)
 		if t.Dynamic {
-			b.WriteString("\nIts inputs declare further outputs.\n")
+			fmt.Fprintf(&b, "\nFurther outputs are those that %s.\n", t.declares)
 		}
 		fmt.Fprintf(&b, "\nAfter an interruption: %s. Can fail with: %s.\n", t.guarantees(), codeList(t.causes()))
 		fmt.Fprintf(&b, "\n```yaml\n%s\n```\n", strings.TrimRight(t.Example, "\n"))

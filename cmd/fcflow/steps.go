@@ -91,9 +91,11 @@ type stepType struct {
 	Fenced     bool             `json:"fenced"`
 	Inputs     []stepField      `json:"inputs"`
 	Outputs    []stepField      `json:"outputs"`
-	Dynamic    bool             `json:"dynamic_outputs"` // its inputs declare more outputs
+	Dynamic    bool             `json:"dynamic_outputs"` // something declares more outputs
 	Causes     []workflow.Cause `json:"causes"`
 	Example    string           `json:"example"`
+
+	declares string // whose further outputs there are, with its verb
 }
 
 type stepField struct {
@@ -113,11 +115,16 @@ type stepField struct {
 }
 
 func describeStepType(s workflow.StepSpec) stepType {
+	declares := "its inputs declare"
+	if s.SubWorkflow {
+		declares = "the other file declares"
+	}
 	return stepType{
 		Name: s.Name, Group: s.Group, Summary: s.Summary, Doc: s.Doc, Version: s.Version, Remote: s.Remote,
 		Idempotent: s.Idempotent, Resumable: s.Resumable, Fenced: s.Fenced,
 		Inputs: describeFields(s.Inputs), Outputs: describeFields(s.Outputs), Dynamic: s.DynamicOutputs != nil || s.SubWorkflow,
 		Causes: append([]workflow.Cause{}, s.Causes...), Example: s.Example,
+		declares: declares,
 	}
 }
 
@@ -202,7 +209,7 @@ func (a *app) printStepType(t *stepType) {
 	a.printFields("inputs", t.Inputs, (*stepField).wanted)
 	a.printFields("outputs", t.Outputs, (*stepField).value)
 	if t.Dynamic {
-		out.Println(console.Say("  and those that its inputs declare"))
+		out.Println(console.Say("  and those that " + t.declares))
 	}
 	out.Println()
 	out.Println(console.Text{S: "after an interruption  ", Style: console.Bold}, console.Say(t.guarantees()))
