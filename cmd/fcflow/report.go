@@ -37,6 +37,9 @@ func (a *app) printEnd(v *workflow.RunView, now time.Time) {
 	if v.OutputDir != "" && exists(v.OutputDir) {
 		err.Println(console.Say("  files in " + v.OutputDir))
 	}
+	if v.State == workflow.RunFailed {
+		a.note("do again what failed: fcflow retry %s", a.refer(v.ID))
+	}
 	a.printOutputs(v)
 }
 

@@ -21,19 +21,22 @@ type runsWhyOptions struct {
 func newRunsWhyCommand(a *app) *cobra.Command {
 	o := runsWhyOptions{output: newChoice(string(formatText), string(formatJSON))}
 	c := &cobra.Command{
-		Use:   "why RUN STEP[/KEY]",
+		Use:   "why RUN [STEP[/KEY]]",
 		Short: "Explain how a step came to be where it is",
 		Long: `Prints the chain of evidence of a step, attempt by attempt: which request was
 made when, what came back, and by which rule that decided. For one that waits it
 says for what, since when, and what a person can do about it. Everything is read
 from the history of the run; nothing is asked of the service. A part of a key will
-do where only one instance has it.`,
+do where only one instance has it, and no STEP where only one instance has failed.`,
 		Example:           "  fcflow runs why last simulate\n  fcflow runs why K3X9QZ simulate --output json",
 		ValidArgsFunction: a.completeRunAndUnit(nil),
 	}
 	addChoice(c, &o.output, "output", "what to print: text for people, json for programs")
 	return a.command(c, func(c *cobra.Command, args []string) error {
-		o.run, o.step = args[0], args[1]
+		o.run = args[0]
+		if len(args) > 1 {
+			o.step = args[1]
+		}
 		return runRunsWhy(c.Context(), a, o)
 	})
 }
@@ -63,6 +66,14 @@ func runRunsWhy(ctx context.Context, a *app, o runsWhyOptions) error {
 	run, driven, err := a.readRun(ctx, st, id, witness.Note)
 	if err != nil {
 		return err
+	}
+	if o.step == "" {
+		view := run.Describe()
+		v, err := oneFailure(&view)
+		if err != nil {
+			return err
+		}
+		o.step = unitRef(v).String()
 	}
 	u, err := unitOf(run, o.step)
 	if err != nil {

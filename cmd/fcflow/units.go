@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -59,9 +60,32 @@ func oneUnit(view *workflow.RunView, name string) (*workflow.UnitView, error) {
 		return nil, err
 	}
 	if len(units) > 1 {
+		// Who asks for one of many mostly wants one that failed.
+		slices.SortStableFunc(units, func(a, b *workflow.UnitView) int {
+			return cmp.Compare(failedFirst(a), failedFirst(b))
+		})
 		return nil, fmt.Errorf("%w: %s means %s; name one", errUsage, name, firstUnits(units))
 	}
 	return units[0], nil
+}
+
+func failedFirst(u *workflow.UnitView) int {
+	if u.State == workflow.Failed {
+		return 0
+	}
+	return 1
+}
+
+// oneFailure finds the only instance of a run that failed.
+func oneFailure(view *workflow.RunView) (*workflow.UnitView, error) {
+	units := failures(view)
+	switch len(units) {
+	case 0:
+		return nil, withHint(fmt.Errorf("%w: nothing in run %s has failed; name a step", errUsage, view.ID), "see fcflow runs show %s", shortID(view.ID))
+	case 1:
+		return units[0], nil
+	}
+	return nil, fmt.Errorf("%w: in run %s failed %s; name one", errUsage, view.ID, firstUnits(units))
 }
 
 // unitOf finds the only instance of a run that a name means.
