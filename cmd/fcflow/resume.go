@@ -72,6 +72,14 @@ would change is in the way; --cancel-running ends it first.`,
 	})
 }
 
+// whileDriven says what to do about a run that somebody drives.
+func (o *resumeOptions) whileDriven(run string) string {
+	if o.workflow != "" {
+		return "its workflow can change while nobody drives it: stop that process, its jobs go on, and do this again"
+	}
+	return "watch it: fcflow runs watch " + run
+}
+
 func runResume(ctx context.Context, a *app, o resumeOptions) error {
 	st, err := a.readStore()
 	if err != nil {
@@ -83,7 +91,7 @@ func runResume(ctx context.Context, a *app, o resumeOptions) error {
 	}
 	if live, err := a.alive(ctx, st, id); err != nil || live != nil {
 		if live != nil {
-			err = withHint(fmt.Errorf("run %s: %s: %w", id, live.who(), workflow.ErrOwned), "watch it: fcflow runs watch %s", a.refer(id))
+			err = withHint(fmt.Errorf("run %s: %s: %w", id, live.who(), workflow.ErrOwned), "%s", o.whileDriven(a.refer(id)))
 		}
 		return err
 	}

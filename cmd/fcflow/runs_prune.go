@@ -166,5 +166,8 @@ func (a *app) printPruned(runs []store.Listed, o runsPruneOptions, now time.Time
 		verb = "would delete"
 	}
 	a.note("%s %s", verb, count(len(runs), "run"))
+	if o.declared && len(runs) == 0 {
+		a.note("without --older-than and --keep it is the retention in workflow files that lets runs go")
+	}
 	return nil
 }
