@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -37,13 +38,30 @@ func (g *graph) placed() server.Graph {
 	return answer
 }
 
+// askedUnit finds the only instance that a request names.
+func askedUnit(run *workflow.Run, name string) (*workflow.Unit, error) {
+	u, err := unitOf(run, name)
+	return u, unitRefused(name, err)
+}
+
+// unitRefused tells who asks that a name which means many instances is their mistake.
+func unitRefused(name string, err error) error {
+	switch {
+	case err == nil || !errors.Is(err, errUsage):
+		return err
+	case name == "":
+		return server.BadRequest(errors.New("which unit? STEP or STEP/KEY"))
+	}
+	return server.BadRequest(err)
+}
+
 // Unit implements [server.Host].
 func (h *host) Unit(ctx context.Context, id workflow.RunID, name string) (workflow.UnitView, error) {
 	run, _, err := h.folded(ctx, id, func(workflow.Event) {})
 	if err != nil {
 		return workflow.UnitView{}, err
 	}
-	u, err := unitOf(run, name)
+	u, err := askedUnit(run, name)
 	if err != nil {
 		return workflow.UnitView{}, err
 	}
@@ -87,7 +105,7 @@ func (h *host) Why(ctx context.Context, id workflow.RunID, name string) (any, er
 	if err != nil {
 		return nil, err
 	}
-	u, err := unitOf(run, name)
+	u, err := askedUnit(run, name)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +129,7 @@ func (h *host) Script(ctx context.Context, id workflow.RunID, name string, attem
 	if err != nil {
 		return nil, err
 	}
-	u, err := unitOf(run, name)
+	u, err := askedUnit(run, name)
 	if err != nil {
 		return nil, err
 	}

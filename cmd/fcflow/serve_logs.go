@@ -27,7 +27,7 @@ func (h *host) Log(ctx context.Context, id workflow.RunID, q server.LogQuery) (s
 	}
 	u, err := oneUnit(&run.RunView, q.Unit)
 	if err != nil {
-		return server.LogPart{}, err
+		return server.LogPart{}, unitRefused(q.Unit, err)
 	}
 	t, found := chosenAttempt(u, q.Attempt)
 	if !found {

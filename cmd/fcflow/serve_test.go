@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -115,6 +116,23 @@ func TestNoWorkflowDirectory(t *testing.T) {
 	t.Parallel()
 	_, _, err := command(t, t.TempDir(), "serve", "--sandbox", "--workflows", "nowhere")
 	if outcomeOf(err).code != "not_found" {
+		t.Error(err)
+	}
+}
+
+// TestUnitRefused: a name that means many is a mistake of who asks, not of the server.
+func TestUnitRefused(t *testing.T) {
+	t.Parallel()
+	many := fmt.Errorf("%w: few means 2 instances", errUsage)
+	for name, want := range map[string]string{"": "bad request: which unit? STEP or STEP/KEY", "few": "bad request: " + many.Error()} {
+		if err := unitRefused(name, many); err == nil || err.Error() != want {
+			t.Errorf("%q: %v, want %s", name, err, want)
+		}
+	}
+	if err := unitRefused("none", workflow.ErrNotFound); !errors.Is(err, workflow.ErrNotFound) || err.Error() != workflow.ErrNotFound.Error() {
+		t.Error(err)
+	}
+	if err := unitRefused("one", nil); err != nil {
 		t.Error(err)
 	}
 }
