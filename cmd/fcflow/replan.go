@@ -57,6 +57,8 @@ func runReplan(ctx context.Context, a *app, st *store.Store, id workflow.RunID, 
 		}
 		o.cancelRunning = false // nothing began meanwhile
 		return runReplan(ctx, a, st, id, o)
+	case n > 0 && o.dryRun:
+		return errors.Join(a.printReplan(view, o.output.format()), a.inFlight(id, p.plan.InFlight))
 	case n > 0:
 		return a.inFlight(id, p.plan.InFlight)
 	}
