@@ -85,7 +85,7 @@ func (a *app) watch(ctx context.Context, st *store.Store, id workflow.RunID, qui
 	}
 	defer live.close()
 	run, err := a.follow(ctx, st, live.client, id, quiet)
-	if errors.Is(err, server.ErrGone) {
+	if errors.Is(err, server.ErrGone) || errors.Is(err, workflow.ErrNotFound) { // a server lets go of what has ended
 		return a.stored(ctx, st, id)
 	}
 	return run, err

@@ -77,12 +77,13 @@ func runServe(ctx context.Context, a *app, o serveOptions) error {
 
 // serve does everything until ctx ends.
 func (h *host) serve(ctx context.Context, o serveOptions) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	h.begin(ctx) // before anybody asks for anything
 	guarded, err := h.listen(o)
 	if err != nil {
 		return err
 	}
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
 	var work sync.WaitGroup
 	defer work.Wait()
 	if guarded != nil {
@@ -93,8 +94,7 @@ func (h *host) serve(ctx context.Context, o serveOptions) error {
 		})
 		defer func() { _ = guarded.listener.Close() }() // closing it twice does no harm
 	}
-	h.begin(ctx)
-	if err := h.resume(ctx, o.adopt); err != nil {
+	if err := h.resume(ctx, o.adopt); err != nil && ctx.Err() == nil {
 		return err
 	}
 	work.Go(func() {
