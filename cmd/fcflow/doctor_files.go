@@ -33,8 +33,12 @@ func (p *patient) tryFiles(ctx context.Context) {
 		p.check(ctx, "claim", p.name, func(ctx context.Context) (string, error) { return p.claim(ctx, dir) })
 	}
 	// An interrupted check must not leave anything either.
+	interrupted := ctx.Err() != nil
 	p.check(context.WithoutCancel(ctx), "cleanup", p.name, func(ctx context.Context) (string, error) {
 		err := p.client.Filesystem.Remove(ctx, p.name, dir)
+		if err != nil && interrupted { // what was under way then may have come in between
+			err = p.client.Filesystem.Remove(ctx, p.name, dir)
+		}
 		if err != nil && !(errors.Is(err, firecrest.ErrNotFound) && !made) {
 			return "", withHint(&doubt{err}, "remove %s on %s", dir, p.name)
 		}

@@ -98,7 +98,7 @@ func TestProgressInAPipe(t *testing.T) {
 
 func TestProgressRegion(t *testing.T) {
 	t.Parallel()
-	show := newProgress(console.Plain(nil, new(bytes.Buffer), new(bytes.Buffer)).Err, true, shortID)
+	show := newProgress(console.Plain(nil, new(bytes.Buffer), new(bytes.Buffer)).Err, false, shortID)
 	defer show.close()
 	tell := newTeller(t, show)
 	tell.event("prepare", 1, &workflow.AttemptStarted{})
@@ -123,7 +123,7 @@ func TestProgressRegion(t *testing.T) {
 // that is shown, whatever was seen of another.
 func TestProgressOwner(t *testing.T) {
 	t.Parallel()
-	show := newProgress(console.Plain(nil, new(bytes.Buffer), new(bytes.Buffer)).Err, true, shortID)
+	show := newProgress(console.Plain(nil, new(bytes.Buffer), new(bytes.Buffer)).Err, false, shortID)
 	defer show.close()
 	tell := newTeller(t, show)
 	tell.event("prepare", 1, &workflow.AttemptStarted{})
@@ -168,7 +168,7 @@ func region(show *progress, now time.Time) []string {
 // that waits for nothing but such a run.
 func TestNeedsAttention(t *testing.T) {
 	t.Parallel()
-	show := newProgress(console.Plain(nil, new(bytes.Buffer), new(bytes.Buffer)).Err, true, shortID)
+	show := newProgress(console.Plain(nil, new(bytes.Buffer), new(bytes.Buffer)).Err, false, shortID)
 	defer show.close()
 	tell := newTeller(t, show)
 	check := func(want bool) {
