@@ -98,7 +98,11 @@ func lastText(r *workflow.SlotRecord) console.Text {
 	default:
 		style = console.Yellow
 	}
-	return console.Text{S: at.UTC().Format("2006-01-02 15:04Z") + " " + text, Style: style}
+	layout := "2006-01-02 15:04Z"
+	if at.Second() != 0 {
+		layout = "2006-01-02 15:04:05Z"
+	}
+	return console.Text{S: at.UTC().Format(layout) + " " + text, Style: style}
 }
 
 // noteText says what a person should know of a schedule.

@@ -103,6 +103,7 @@ func (h *host) serve(ctx context.Context, o serveOptions) error {
 		}
 	})
 	work.Go(func() { h.shelf.watch(ctx, h.reloaded) })
+	work.Go(func() { h.retain(ctx) })
 	<-ctx.Done()
 	h.log.Info().Msg("stopping: no step begins any more, jobs go on")
 	h.driving.Wait()
@@ -173,12 +174,15 @@ func (h *host) resume(ctx context.Context, all bool) error {
 		if !mine[l.ID] && !all {
 			continue
 		}
-		x, err := h.session.reopen(ctx, l.ID)
-		if err != nil {
+		switch x, err := h.session.reopen(ctx, l.ID); {
+		case passing(err):
+			h.log.Warn().Err(err).Str("run", string(l.ID)).Msg("the run is tried again later")
+			h.driving.Go(func() { h.driveAgain(l.ID) })
+		case err != nil:
 			h.log.Warn().Err(err).Str("run", string(l.ID)).Msg("the run is not continued")
-			continue
+		default:
+			h.drive(x)
 		}
-		h.drive(x)
 	}
 	return nil
 }

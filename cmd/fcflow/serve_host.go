@@ -166,18 +166,33 @@ func (h *host) marks() map[workflow.RunID]bool {
 // drive executes a run in the background until it is over or the server stops.
 func (h *host) drive(x *engine.Execution) {
 	h.driving.Go(func() {
-		for wait := firstAgain; ; wait = min(2*wait, maxAgain) {
-			id := x.ID()
-			if !h.driveOnce(x) || !h.pause(wait) {
-				return
-			}
-			var err error
-			if x, err = h.session.reopen(h.ctx, id); err != nil {
-				h.log.Error().Err(err).Str("run", string(id)).Msg("the run is not continued")
-				return
-			}
+		if h.driveOnce(x) {
+			h.driveAgain(x.ID())
 		}
 	})
+}
+
+// driveAgain takes a run over that its service did not let go on, until it is over
+// or the server stops.
+func (h *host) driveAgain(id workflow.RunID) {
+	for wait := firstAgain; h.pause(wait); wait = min(2*wait, maxAgain) {
+		x, err := h.session.reopen(h.ctx, id)
+		switch {
+		case passing(err):
+			h.log.Warn().Err(err).Str("run", string(id)).Msg("the run is tried again later")
+		case err != nil:
+			h.log.Error().Err(err).Str("run", string(id)).Msg("the run is not continued")
+			return
+		case !h.driveOnce(x):
+			return
+		}
+	}
+}
+
+// passing reports whether an error is of a service that refuses us or does not
+// answer.
+func passing(err error) bool {
+	return errors.Is(err, engine.ErrLogin) || errors.Is(err, engine.ErrUnavailable)
 }
 
 // A run whose service refuses us or does not answer is tried again after a while:
@@ -207,7 +222,7 @@ func (h *host) driveOnce(x *engine.Execution) (again bool) {
 	switch {
 	case h.ctx.Err() != nil && !state.Terminal():
 		log.Info().Msg("the run waits for the next start")
-	case errors.Is(err, engine.ErrLogin), errors.Is(err, engine.ErrUnavailable):
+	case passing(err):
 		log.Warn().Err(err).Msg("the run is tried again later")
 		again = true
 	case err != nil:

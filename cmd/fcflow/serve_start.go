@@ -210,7 +210,9 @@ func (s starter) Start(ctx context.Context, start scheduler.Start) error {
 	}
 	err := s.create(ctx, w, created, s.engineCreates(w))
 	if errors.Is(err, workflow.ErrConflict) {
-		return nil
+		if _, missing := s.State(ctx, start.RunID); missing == nil {
+			return nil // made meanwhile
+		}
 	}
 	return err
 }
