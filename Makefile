@@ -13,10 +13,15 @@ KILLS    ?= 200
 TRANSFERS ?= 1000
 SCHEDULES ?= 10000
 GRAPHS   ?= 20000
+WORKFLOWS ?= 20
+RUNS     ?= 50
+TIMES    ?= 5
+PERIOD   ?= 5
+EVERY    ?= 3s
 DIR      ?= build/screenshots
 export CHROMIUM ?= /usr/bin/chromium
 
-.PHONY: help build test race lint generate verify conformance fuzz bench bench-transfer crash protocol simulate crash-million mutants oracle transfers groups gentle canary browser screenshots bench-ui demo clean
+.PHONY: help build test race lint generate verify conformance fuzz bench bench-transfer crash protocol simulate crash-million mutants oracle transfers groups serve-crash gentle canary browser screenshots bench-ui demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +92,10 @@ transfers: ## move files TRANSFERS times (1000) while parts are lost, connection
 
 groups: ## have 60 processes share the 3 places of a concurrency group while KILLS (200) of them are killed
 	$(GO) test -count=1 -v -timeout 30m ./internal/grouptest -group.runs 60 -group.kills $(KILLS) | grep -v '^ *=== '
+
+serve-crash: ## kill fcflow serve, with WORKFLOWS (20) on a schedule and RUNS (50), TIMES (5) times; long: WORKFLOWS=200 RUNS=500 TIMES=20 PERIOD=60 EVERY=40s
+	$(GO) test -count=1 -v -timeout 60m ./internal/servetest -serve.workflows $(WORKFLOWS) -serve.runs $(RUNS) -serve.kills $(TIMES) \
+		-serve.period $(PERIOD) -serve.every $(EVERY) | grep -v '^ *=== '
 
 gentle: ## count what a site sees of 1,000 jobs at once, 10,000 jobs at a restart, and a limit on requests
 	$(GO) test -count=1 -v ./internal/gentletest -jobs 1000 -waiting 10000 | grep -v '^ *\(=== \|--- PASS\)'

@@ -64,6 +64,7 @@ var rules = map[string]rule{
 	"bench/transfer":              {own: []string{"firecrest", "sandbox", "store", "bench/figures"}},
 	"internal/gentletest":         {},
 	"internal/grouptest":          {},
+	"internal/servetest":          {},
 	"internal/program":            {},
 	"internal/mutants":            {},
 	"internal/oracle":             {}, // nothing at all: it must not share a mistake with what it judges

@@ -1,0 +1,200 @@
+package servetest
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/fcflow/fcflow/workflow"
+)
+
+var (
+	workflows = flag.Int("serve.workflows", 5, "how many workflows have a schedule")
+	period    = flag.Int("serve.period", 5, "`seconds` between the slots of each, a divisor of 60")
+	runs      = flag.Int("serve.runs", 10, "how many other runs go on")
+	kills     = flag.Int("serve.kills", 2, "how often the server is killed")
+	every     = flag.Duration("serve.every", 2*time.Second, "how long it lives at least")
+	seed      = flag.Uint64("serve.seed", 0, "`seed` of the moments of kills; 0 chooses one")
+)
+
+const scheduled = `version: 1
+name: w%d
+schedule: [{ cron: "%s * * * * *", overlap: allow, catchup: { window: 1h, keep: all } }]
+steps:
+  - id: job
+    uses: job
+    with:
+      resources: { nodes: 1, time: 5m }
+      env: { RUN: "${{ run.id }}" }
+      script: |
+        #!/bin/sh
+        echo "$RUN" >> %s
+`
+
+const active = `version: 1
+name: active
+steps:
+  - id: job
+    uses: job
+    with:
+      resources: { nodes: 1, time: 5m }
+      env: { RUN: "${{ run.id }}" }
+      script: |
+        #!/bin/sh
+        echo "$RUN" >> %s
+        sleep 5
+  - id: after
+    needs: [job]
+    uses: job
+    with:
+      resources: { nodes: 1, time: 5m }
+      script: |
+        #!/bin/sh
+        true
+`
+
+// TestServe has a server start the runs of schedules and drive others, kills it and
+// starts it again, and judges: each slot is one run, each run has one job, and all
+// succeed.
+func TestServe(t *testing.T) {
+	t.Parallel()
+	n := *seed
+	if n == 0 {
+		n = rand.Uint64()
+	}
+	t.Logf("seed %d", n)
+	random := rand.New(rand.NewPCG(n, 0))
+	dir, err := os.MkdirTemp("", "fcflow-serve-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{t: t, dir: dir}
+	if s.log, err = os.Create(s.path("log")); err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	for i := range *workflows {
+		s.write(fmt.Sprintf("workflows/w%d.yaml", i), fmt.Sprintf(scheduled, i, seconds(i), s.path("ledger")))
+	}
+	s.write("workflows/active.yaml", fmt.Sprintf(active, s.path("ledger")))
+
+	s.start()
+	for range *runs {
+		if err := s.ask(http.MethodPost, "/v1/runs", map[string]any{"workflow": "active"}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range *kills {
+		time.Sleep(*every + time.Duration(random.Int64N(int64(*every)))) // how long it lives is what is tried
+		s.stop(syscall.SIGKILL)
+		s.start()
+	}
+	time.Sleep(time.Duration(*period) * time.Second) // a slot of each without a kill
+	slots := s.settle()
+	s.judge(slots)
+	s.idle()
+}
+
+// seconds lists those of a minute in which a workflow has its slots.
+func seconds(i int) string {
+	var list []string
+	for second := i % *period; second < 60; second += *period {
+		list = append(list, fmt.Sprint(second))
+	}
+	return strings.Join(list, ",")
+}
+
+// settle pauses the schedules, waits until no run goes on, and returns the slots by
+// workflow.
+func (s *site) settle() map[string][]workflow.SlotRecord {
+	s.t.Helper()
+	slots := map[string][]workflow.SlotRecord{}
+	for i := range *workflows {
+		name := fmt.Sprintf("/v1/schedules/w%d/default", i)
+		if err := s.ask(http.MethodPost, name+"/pause", map[string]string{"why": "the end"}, nil); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	for _, state := range []string{"running", "queued", "interrupted"} {
+		s.until("no run is "+state, func() bool {
+			var page struct{ Runs []workflow.Summary }
+			return s.ask(http.MethodGet, "/v1/runs?limit=1&state="+state, nil, &page) == nil && len(page.Runs) == 0
+		})
+	}
+	for i := range *workflows {
+		var records []workflow.SlotRecord
+		name := fmt.Sprintf("w%d", i)
+		if err := s.ask(http.MethodGet, "/v1/schedules/"+name+"/default/slots", nil, &records); err != nil {
+			s.t.Fatal(err)
+		}
+		slots[name] = records
+	}
+	return slots
+}
+
+// judge compares what the server says of the slots with what the jobs wrote.
+func (s *site) judge(slots map[string][]workflow.SlotRecord) {
+	text, err := os.ReadFile(s.path("ledger"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	wrote := map[string]int{}
+	for id := range strings.FieldsSeq(string(text)) {
+		wrote[id]++
+	}
+	doubled := 0
+	for id, n := range wrote {
+		if n > 1 {
+			doubled++
+			s.t.Errorf("the job of run %s ran %d times", id, n)
+		}
+	}
+	lost, all := 0, 0
+	for name, records := range slots {
+		seen := map[int64]bool{}
+		first, last := int64(0), int64(0)
+		for _, r := range records {
+			if r.Outcome == workflow.SlotSkipped {
+				continue // after the pause
+			}
+			slot := r.Slot.Unix()
+			if seen[slot] || r.N > 1 || r.Outcome != workflow.SlotRun || r.State != workflow.RunSucceeded || wrote[string(r.Run)] != 1 {
+				lost++
+				s.t.Errorf("%s: slot %s: %+v; its job ran %d times", name, r.Slot, r, wrote[string(r.Run)])
+			}
+			seen[slot] = true
+			if first == 0 || slot < first {
+				first = slot
+			}
+			last = max(last, slot)
+		}
+		all += len(seen)
+		if want := int((last-first)/int64(*period)) + 1; len(seen) != want || first == 0 {
+			lost++
+			s.t.Errorf("%s: %d slots from %s to %s, want %d", name, len(seen), time.Unix(first, 0).UTC(), time.Unix(last, 0).UTC(), want)
+		}
+	}
+	if ended := len(wrote) - all; ended != *runs {
+		s.t.Errorf("%d of the %d other runs had their job", ended, *runs)
+	}
+	s.t.Logf("%d kills, %d slots of %d schedules and %d other runs: %d slots lost or doubled, %d jobs doubled", *kills, all, *workflows, *runs, lost, doubled)
+}
+
+// idle prints what the server computes while nothing is due.
+func (s *site) idle() {
+	const long = 5 * time.Second
+	before, ok := s.cpu()
+	if !ok {
+		s.t.Log("what it computes while idle cannot be known here")
+		return
+	}
+	time.Sleep(long)
+	after, _ := s.cpu()
+	s.t.Logf("idle: %.1f %% of a core (goal: less than 2)", 100*float64(after-before)/float64(long))
+}
