@@ -129,7 +129,7 @@ func (f *follower) follow(ctx context.Context, c *server.Client, id workflow.Run
 	if id == f.root {
 		f.introduce(ctx, id, w.Name)
 	}
-	err = c.Events(ctx, id, 1, true, func(e workflow.Event) error {
+	see := func(e workflow.Event) error {
 		if err := workflow.Apply(run, &e); err != nil {
 			return err
 		}
@@ -141,7 +141,11 @@ func (f *follower) follow(ctx context.Context, c *server.Client, id workflow.Run
 			}
 		}
 		return nil
-	})
+	}
+	err = c.Events(ctx, id, 1, true, see)
+	if id != f.root && errors.Is(err, server.ErrGone) { // its owner let go of it: the last of it is on disk
+		err = f.app.events(f.store, id).Read(ctx, run.Seq+1, see)
+	}
 	return run, err
 }
 
