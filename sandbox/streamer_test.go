@@ -90,13 +90,19 @@ func freePorts(t *testing.T) [2]int {
 // at is where it listens, once it does.
 func (r *streamRig) at(t *testing.T) string {
 	t.Helper()
+	return r.says(t, "listening on ws://")
+}
+
+// says waits for a line of the log and returns what follows the words.
+func (r *streamRig) says(t *testing.T, words string) string {
+	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-time.After(5 * time.Millisecond) {
-		if _, rest, found := strings.Cut(r.out.String(), "listening on ws://"); found && strings.Contains(rest, "\n") {
-			address, _, _ := strings.Cut(rest, "\n")
-			return address
+		if _, rest, found := strings.Cut(r.out.String(), words); found && strings.Contains(rest, "\n") {
+			rest, _, _ = strings.Cut(rest, "\n")
+			return rest
 		}
 	}
-	t.Fatalf("it does not listen: %s", &r.out)
+	t.Fatalf("it does not say %q: %s", words, &r.out)
 	return ""
 }
 
@@ -149,12 +155,14 @@ func closed(sum string) frame {
 // tell sends frames and returns how the streamer closed the connection.
 func tell(t *testing.T, conn *websocket.Conn, frames ...frame) websocket.CloseError {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
 	for _, f := range frames {
-		if err := conn.Write(t.Context(), f.kind, []byte(f.text)); err != nil {
+		if err := conn.Write(ctx, f.kind, []byte(f.text)); err != nil {
 			break // it will say why
 		}
 	}
-	_, text, err := conn.Read(t.Context())
+	_, text, err := conn.Read(ctx)
 	var end websocket.CloseError
 	if !errors.As(err, &end) {
 		t.Fatalf("read %q, error %v; want a close frame", text, err)
@@ -413,6 +421,7 @@ func TestStreamerAuthentication(t *testing.T) {
 
 	// One peer, not two.
 	first := r.connect(t)
+	r.says(t, "Client connected.") // a handshake alone lets nobody in
 	if end := tell(t, r.connect(t)); end.Code != websocket.StatusTryAgainLater {
 		t.Errorf("second peer: %v", end)
 	}
