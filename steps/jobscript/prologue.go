@@ -100,58 +100,66 @@ esac
 // there to get them wait for it: a new process of a shell loses what it is sent
 // before its own traps are gone, so it says by URG that they are. The handler of
 // a signal may interrupt that of another: so what a handler is about to do is in
-// its arguments, which nobody else changes. CONT is not among them: Slurm sends it
+// its arguments, which nobody else changes, and it decides by case, since to dash
+// the test of a handler that was interrupted came out as that other command ended
+// which the first of them had interrupted. CONT is not among the signals: Slurm sends it
 // together with its warnings, and of two signals that come at once bash loses one
 // while it waits, and may lose the exit code of the payload. The names are unlikely
 // to be those of exported variables, which the payload would inherit changed.
 const catchSignals = `fcflow_pid= fcflow_signals= fcflow_told=
 fcflow_send() {
-fcflow_woken=1
-[ "$1" != TERM ] || fcflow_told=1
-if [ -n "$fcflow_pid" ]; then
-kill -s "$1" "$fcflow_pid" 2>/dev/null
-else
-fcflow_signals="$fcflow_signals $1"
-fi
+case $1 in
+TERM) fcflow_told=1 ;;
+esac
+case $fcflow_pid in
+'') fcflow_signals="$fcflow_signals $1" ;;
+*) kill -s "$1" "$fcflow_pid" 2>/dev/null ;;
+esac
 }
 fcflow_flush() {
-set -- $fcflow_signals
 fcflow_signals=
-while [ $# -gt 0 ]; do
+case $# in
+0) ;;
+*)
 kill -s "$1" "$fcflow_pid" 2>/dev/null
 shift
-done
+fcflow_flush "$@" ;;
+esac
 }
 for fcflow_name in TERM INT USR1 USR2; do
 trap "fcflow_send $fcflow_name" "$fcflow_name"
 done
-trap 'fcflow_pid=$!; fcflow_flush' URG
+trap 'fcflow_pid=$!; fcflow_flush $fcflow_signals' URG
 (
 trap - TERM INT QUIT USR1 USR2 URG
 kill -s URG $$
 `
 
-// waitForPayload waits until the payload gets signals, then until it has ended.
-// A handled signal ends a wait; the next one gives the exit code also if the
-// payload ended meanwhile. Bash forgets the code, and says -1, if a signal comes
-// as the payload ends: then it passes for ended by that signal, whose number is
-// in the code of the wait before. So no signal may be made while it waits, and
-// the first loop does without.
+// waitForPayload waits until the payload gets signals, then until it has ended. A
+// signal that is handled ends a wait, and may end the next one too, whose code says
+// then nothing of the payload. So it has ended when there is no such process; then
+// signals are ignored, a wait takes what is left of one, and the next gives the code.
+// Bash may have forgotten it, and says -1, if a signal came as the payload ended: then
+// it passes for ended by that signal, whose number is in the code of a wait before.
+// So no signal may be made while it waits, and the first loop does without.
 const waitForPayload = `for fcflow_pause in 0 0 0 0 0 0 0 0 1 1 2 4; do
 [ -z "$fcflow_pid" ] && kill -0 "$!" 2>/dev/null || break
 sleep "$fcflow_pause"
 done
 fcflow_pid=$!
-fcflow_flush
-fcflow_code=255
+fcflow_flush $fcflow_signals
+fcflow_last=255
 while :; do
-fcflow_woken=
-fcflow_last=$fcflow_code
 wait "$fcflow_pid"
 fcflow_code=$?
-[ "$fcflow_code" -ge 0 ] || fcflow_woken= fcflow_code=$fcflow_last
-[ -n "$fcflow_woken" ] || break
+[ "$fcflow_code" -lt 0 ] || fcflow_last=$fcflow_code
+kill -0 "$fcflow_pid" 2>/dev/null || break
 done
+trap '' TERM INT USR1 USR2
+wait "$fcflow_pid"
+wait "$fcflow_pid"
+fcflow_code=$?
+[ "$fcflow_code" -ge 0 ] || fcflow_code=$fcflow_last
 `
 
 // unlessTold leaves no exit marker if the job was told to end: Slurm does so also
@@ -161,11 +169,9 @@ const unlessTold = `[ -z "$fcflow_told" ] && [ "$fcflow_code" -ne 143 ] || retur
 `
 
 // mark leaves the exit code beside the claim. The scheduler may be ending the
-// job, so signals are ignored, also by ln. It is written once: whatever marker
-// is there stays.
-const mark = `fcflow_pid=
-trap '' TERM INT USR1 USR2
-for fcflow_pause in 0 1 2 4; do
+// job, so signals are ignored by now, also by ln. It is written once: whatever
+// marker is there stays.
+const mark = `for fcflow_pause in 0 1 2 4; do
 sleep "$fcflow_pause"
 [ -d "$fcflow_at.x" ] || fcflow_why=$(ln -s "x-$fcflow_code.$fcflow_me" "$fcflow_at.x" 2>&1)
 [ -z "$(readlink "$fcflow_at.x")" ] || return "$fcflow_code"

@@ -57,26 +57,28 @@ chmod u+x '/scratch/it'\''s/.fcflow/000/ftoken.sh' || return 78
 mkdir -p -- '/scratch/it'\''s' && cd -- '/scratch/it'\''s' || return 78
 fcflow_pid= fcflow_signals= fcflow_told=
 fcflow_send() {
-fcflow_woken=1
-[ "$1" != TERM ] || fcflow_told=1
-if [ -n "$fcflow_pid" ]; then
-kill -s "$1" "$fcflow_pid" 2>/dev/null
-else
-fcflow_signals="$fcflow_signals $1"
-fi
+case $1 in
+TERM) fcflow_told=1 ;;
+esac
+case $fcflow_pid in
+'') fcflow_signals="$fcflow_signals $1" ;;
+*) kill -s "$1" "$fcflow_pid" 2>/dev/null ;;
+esac
 }
 fcflow_flush() {
-set -- $fcflow_signals
 fcflow_signals=
-while [ $# -gt 0 ]; do
+case $# in
+0) ;;
+*)
 kill -s "$1" "$fcflow_pid" 2>/dev/null
 shift
-done
+fcflow_flush "$@" ;;
+esac
 }
 for fcflow_name in TERM INT USR1 USR2; do
 trap "fcflow_send $fcflow_name" "$fcflow_name"
 done
-trap 'fcflow_pid=$!; fcflow_flush' URG
+trap 'fcflow_pid=$!; fcflow_flush $fcflow_signals' URG
 (
 trap - TERM INT QUIT USR1 USR2 URG
 kill -s URG $$
@@ -89,18 +91,19 @@ for fcflow_pause in 0 0 0 0 0 0 0 0 1 1 2 4; do
 sleep "$fcflow_pause"
 done
 fcflow_pid=$!
-fcflow_flush
-fcflow_code=255
+fcflow_flush $fcflow_signals
+fcflow_last=255
 while :; do
-fcflow_woken=
-fcflow_last=$fcflow_code
 wait "$fcflow_pid"
 fcflow_code=$?
-[ "$fcflow_code" -ge 0 ] || fcflow_woken= fcflow_code=$fcflow_last
-[ -n "$fcflow_woken" ] || break
+[ "$fcflow_code" -lt 0 ] || fcflow_last=$fcflow_code
+kill -0 "$fcflow_pid" 2>/dev/null || break
 done
-fcflow_pid=
 trap '' TERM INT USR1 USR2
+wait "$fcflow_pid"
+wait "$fcflow_pid"
+fcflow_code=$?
+[ "$fcflow_code" -ge 0 ] || fcflow_code=$fcflow_last
 for fcflow_pause in 0 1 2 4; do
 sleep "$fcflow_pause"
 [ -d "$fcflow_at.x" ] || fcflow_why=$(ln -s "x-$fcflow_code.$fcflow_me" "$fcflow_at.x" 2>&1)
