@@ -66,6 +66,9 @@ const maxResetNames = 32 << 10
 // unknown, and with [ErrConflict] if the reset cannot be now.
 func (r *Run) ResetSet(p *UnitsReset) ([]*Unit, error) {
 	set, err := r.resetSet(p)
+	if err == nil && len(set.units) == 0 {
+		return nil, fmt.Errorf("nothing to do again: no instance is named: %w", ErrConflict)
+	}
 	if err == nil && !slices.ContainsFunc(set.units, func(u *Unit) bool { return u.State.Done() }) {
 		err = fmt.Errorf("nothing to do again: %s is %s: %w", set.units[0].Ref(), set.units[0].State, ErrConflict)
 	}

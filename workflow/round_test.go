@@ -166,6 +166,7 @@ func TestResetRefused(t *testing.T) {
 		}, UnitsReset{}, "the run is being cancelled", ErrConflict},
 		{"no step", func(*history) {}, UnitsReset{Units: []UnitRef{{Step: "b"}}}, `no step "b"`, ErrNotFound},
 		{"no instance", func(*history) {}, UnitsReset{Units: []UnitRef{{Step: "a", Instance: "n=1"}}}, "no instance a/n=1", ErrNotFound},
+		{"none of those that are named", func(h *history) { h.end("a", Failed) }, UnitsReset{Exact: true}, "no instance is named", ErrConflict},
 		{"too long", func(h *history) { h.end("a", Failed) }, UnitsReset{Units: slices.Repeat([]UnitRef{{Step: "a"}}, 2000)}, "2000 names are too many", ErrConflict},
 	} {
 		h := newRound(t)
