@@ -18,6 +18,7 @@ RUNS     ?= 50
 TIMES    ?= 5
 PERIOD   ?= 5
 EVERY    ?= 3s
+SLEEP    ?= 5
 DIR      ?= build/screenshots
 export CHROMIUM ?= /usr/bin/chromium
 
@@ -93,9 +94,9 @@ transfers: ## move files TRANSFERS times (1000) while parts are lost, connection
 groups: ## have 60 processes share the 3 places of a concurrency group while KILLS (200) of them are killed
 	$(GO) test -count=1 -v -timeout 30m ./internal/grouptest -group.runs 60 -group.kills $(KILLS) | grep -v '^ *=== '
 
-serve-crash: ## kill fcflow serve, with WORKFLOWS (20) on a schedule and RUNS (50), TIMES (5) times; long: WORKFLOWS=200 RUNS=500 TIMES=20 PERIOD=60 EVERY=40s
+serve-crash: ## kill fcflow serve, with WORKFLOWS (20) on a schedule and RUNS (50), TIMES (5) times; long: WORKFLOWS=200 RUNS=500 TIMES=20 PERIOD=60 EVERY=40s SLEEP=11
 	$(GO) test -count=1 -v -timeout 60m ./internal/servetest -serve.workflows $(WORKFLOWS) -serve.runs $(RUNS) -serve.kills $(TIMES) \
-		-serve.period $(PERIOD) -serve.every $(EVERY) | grep -v '^ *=== '
+		-serve.period $(PERIOD) -serve.every $(EVERY) -serve.sleep $(SLEEP) | grep -v '^ *=== '
 
 gentle: ## count what a site sees of 1,000 jobs at once, 10,000 jobs at a restart, and a limit on requests
 	$(GO) test -count=1 -v ./internal/gentletest -jobs 1000 -waiting 10000 | grep -v '^ *\(=== \|--- PASS\)'

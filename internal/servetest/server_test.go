@@ -29,7 +29,7 @@ func TestMain(m *testing.M) { program.Main(m, &shared) }
 var bin = sync.OnceValues(func() (string, error) { return program.Build(shared) })
 
 // patience is how long the server may take to answer, and its runs to end.
-const patience = 2 * time.Minute
+const patience = 10 * time.Minute
 
 // site is a state directory with the workflows that servers work on, one after
 // another.
