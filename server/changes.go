@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -64,28 +65,12 @@ const logPace = 500 * time.Millisecond
 // whose id is the byte at which to go on.
 func (s *Server) logs(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
-	q := LogQuery{Unit: query.Get("unit"), Stream: query.Get("stream")}
+	q := LogQuery{Unit: query.Get("unit"), Attempt: number(query, "attempt", 0, maxNumber), Stream: cmp.Or(query.Get("stream"), "stdout")}
 	var err error
-	if q.Attempt, err = number(query.Get("attempt"), "attempt", 0, 1<<20); err != nil {
+	if q.From, err = lastEventID(r, 0); err != nil {
 		return err
 	}
-	switch q.Stream {
-	case "":
-		q.Stream = "stdout"
-	case "stdout", "stderr":
-	default:
-		return badRequest("stream: want stdout or stderr, not %q", q.Stream)
-	}
-	follow, err := flag(query.Get("follow"), "follow")
-	if err != nil {
-		return err
-	}
-	from, err := number(r.Header.Get("Last-Event-ID"), "Last-Event-ID", 0, 1<<40)
-	if err != nil {
-		return err
-	}
-	q.From = int64(from)
-	if !follow {
+	if !flag(query, "follow") {
 		return s.log(w, r, q)
 	}
 	return s.followLog(w, r, q)

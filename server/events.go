@@ -107,26 +107,25 @@ func (s *Server) wait(ctx context.Context, changed <-chan struct{}, stream *even
 }
 
 func eventRange(r *http.Request, sse bool) (from int64, follow bool, err error) {
-	from, follow = 1, sse
 	query := r.URL.Query()
-	if text := query.Get("from"); text != "" {
-		if from, err = strconv.ParseInt(text, 10, 64); err != nil || from < 1 {
-			return 0, false, badRequest("from: %q is not a sequence number", text)
-		}
+	if follow = sse; query.Has("follow") {
+		follow = flag(query, "follow")
 	}
-	if text := r.Header.Get("Last-Event-ID"); text != "" {
-		last, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || last < 0 {
-			return 0, false, badRequest("Last-Event-ID: %q is not a sequence number", text)
-		}
-		from = last + 1
+	last, err := lastEventID(r, max(0, int64(number(query, "from", 1, maxNumber))-1))
+	return last + 1, follow, err
+}
+
+// lastEventID is where a reader was when its stream broke.
+func lastEventID(r *http.Request, otherwise int64) (int64, error) {
+	text := r.Header.Get("Last-Event-ID")
+	if text == "" {
+		return otherwise, nil
 	}
-	if text := query.Get("follow"); text != "" {
-		if follow, err = strconv.ParseBool(text); err != nil {
-			return 0, false, badRequest("follow: want true or false, not %q", text)
-		}
+	last, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || last < 0 {
+		return 0, badRequest("Last-Event-ID: %q is not a number from 0 on", text)
 	}
-	return from, follow, nil
+	return last, nil
 }
 
 // tail reads a history in batches.

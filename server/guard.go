@@ -101,8 +101,8 @@ func (g *Guard) check(r *http.Request) error {
 		return fmt.Errorf("%w: open the link that fcflow serve token prints", errToken)
 	case allowed == accessRead && !reads:
 		return fmt.Errorf("%w: the token is for reading only", errForbidden)
-	case reads:
-		return nil
+	case r.Method != http.MethodPost:
+		return nil // it reads, or no route is for it
 	}
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return errKind

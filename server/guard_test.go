@@ -44,6 +44,11 @@ func (r *route) request(ctx context.Context) *http.Request {
 	method, path, _ := strings.Cut(r.pattern, " ")
 	req := httptest.NewRequestWithContext(ctx, method, pathParameter.ReplaceAllString(path, "A"), strings.NewReader(bodyOf(r)))
 	req.Host = ownHost
+	for _, p := range r.query {
+		if p.required {
+			req.URL.RawQuery = p.name + "=A"
+		}
+	}
 	req.Header.Set("Authorization", "Bearer "+fullToken)
 	if method != http.MethodGet {
 		req.Header.Set("Content-Type", "application/json")
@@ -97,6 +102,12 @@ func attacks() []attack {
 			body(`{"by":"`+strings.Repeat("x", size)+`"}`)(r, route)
 		}, http.StatusRequestEntityTooLarge},
 		{"body that is none", http.MethodPost, body("by=me"), http.StatusBadRequest},
+		{"body that is null", http.MethodPost, body("null"), http.StatusBadRequest},
+		{"two bodies", http.MethodPost, func(r *http.Request, route *route) { body(bodyOf(route)+"{}")(r, route) }, http.StatusBadRequest},
+		{"body with a member that is not known", http.MethodPost, func(r *http.Request, route *route) {
+			body(strings.Replace(bodyOf(route), "{", `{"bye":"me",`, 1))(r, route)
+		}, http.StatusBadRequest},
+		{"parameter that is not known", "", func(r *http.Request, _ *route) { r.URL.RawQuery += "&colour=red" }, http.StatusBadRequest},
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -64,14 +65,7 @@ const (
 
 func (s *Server) instances(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
-	offset, err := number(query.Get("offset"), "offset", 0, 1<<30)
-	if err != nil {
-		return err
-	}
-	limit, err := number(query.Get("limit"), "limit", defaultWindow, maxWindow)
-	if err != nil {
-		return err
-	}
+	offset, limit := number(query, "offset", 0, maxNumber), number(query, "limit", defaultWindow, maxWindow)
 	run, err := s.shown.show(r.Context(), runID(r))
 	if err != nil {
 		return err
@@ -87,9 +81,7 @@ func (s *Server) instances(w http.ResponseWriter, r *http.Request) error {
 			chosen = append(chosen, u)
 		}
 	}
-	if err := sortUnits(chosen, query.Get("sort")); err != nil {
-		return err
-	}
+	sortUnits(chosen, query.Get("sort"))
 	answer := window{Total: len(chosen), Instances: []workflow.UnitView{}}
 	for _, u := range chosen[min(offset, len(chosen)):min(offset+limit, len(chosen))] {
 		answer.Instances = append(answer.Instances, slim(u))
@@ -143,23 +135,31 @@ func whole(u *workflow.UnitView) bool {
 	return !slices.ContainsFunc(values, func(v json.RawMessage) bool { return string(v) == "null" })
 }
 
-// sortUnits sorts by a word of a row; with - before it the largest come first.
-func sortUnits(units []*workflow.UnitView, by string) error {
+// columns are what instances can be sorted by.
+func columns() map[string]func(a, b *workflow.UnitView) int {
+	return map[string]func(a, b *workflow.UnitView) int{
+		"state":    func(a, b *workflow.UnitView) int { return cmp.Compare(a.State, b.State) },
+		"since":    func(a, b *workflow.UnitView) int { return a.Since.Compare(b.Since) },
+		"key":      func(a, b *workflow.UnitView) int { return cmp.Compare(a.Instance, b.Instance) },
+		"attempts": func(a, b *workflow.UnitView) int { return cmp.Compare(len(a.Attempts), len(b.Attempts)) },
+	}
+}
+
+// orders are the columns, each also with - before it.
+func orders() []string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(columns())) {
+		all = append(all, name, "-"+name)
+	}
+	return all
+}
+
+// sortUnits sorts by a column; with - before it the largest come first.
+func sortUnits(units []*workflow.UnitView, by string) {
 	name, descending := strings.CutPrefix(by, "-")
-	var compare func(a, b *workflow.UnitView) int
-	switch name {
-	case "":
-		return nil
-	case "state":
-		compare = func(a, b *workflow.UnitView) int { return cmp.Compare(a.State, b.State) }
-	case "since":
-		compare = func(a, b *workflow.UnitView) int { return a.Since.Compare(b.Since) }
-	case "key":
-		compare = func(a, b *workflow.UnitView) int { return cmp.Compare(a.Instance, b.Instance) }
-	case "attempts":
-		compare = func(a, b *workflow.UnitView) int { return cmp.Compare(len(a.Attempts), len(b.Attempts)) }
-	default:
-		return badRequest("sort: want state, since, key or attempts, with - before it or not")
+	compare, chosen := columns()[name]
+	if !chosen {
+		return
 	}
 	slices.SortStableFunc(units, func(a, b *workflow.UnitView) int {
 		if descending {
@@ -167,7 +167,6 @@ func sortUnits(units []*workflow.UnitView, by string) error {
 		}
 		return compare(a, b)
 	})
-	return nil
 }
 
 // timeline says when the attempts of a run were.

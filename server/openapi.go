@@ -53,7 +53,7 @@ func (r *route) describe(b *schemas, path string, failed any) map[string]any {
 	}
 	for _, p := range r.query {
 		parameters = append(parameters, map[string]any{
-			"name": p.name, "in": "query", "description": p.about, "schema": map[string]any{"type": p.kind},
+			"name": p.name, "in": "query", "description": p.about, "required": p.required, "schema": p.schema(),
 		})
 	}
 	good := map[string]any{"description": r.about}

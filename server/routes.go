@@ -6,12 +6,9 @@ import (
 	"github.com/fcflow/fcflow/workflow"
 )
 
-// parameter is a parameter of the query of a route.
-type parameter struct{ name, kind, about string }
-
 var (
-	unitParameter    = parameter{"unit", "string", "STEP, or STEP/KEY"}
-	attemptParameter = parameter{"attempt", "integer", "which attempt; the newest if missing"}
+	unitParameter    = parameter{name: "unit", about: "STEP, or STEP/KEY", required: true}
+	attemptParameter = parameter{name: "attempt", kind: integer, about: "which attempt; the newest if missing"}
 )
 
 // routes is the table of routes, from which the handlers, the description and the
@@ -23,9 +20,9 @@ func routes() []route {
 		{
 			pattern: "GET /v1/runs", handle: (*Server).list, about: "Runs, newest first", gives: RunPage{}, status: ok, ownerServes: true,
 			query: []parameter{
-				{"workflow", "string", "only runs of this workflow"}, {"state", "string", "only runs in this state, or interrupted ones"},
-				{"began_by", "string", "only runs that this began: manual, schedule, …"}, {"q", "string", "only runs with this in their id, workflow or person"},
-				{"limit", "integer", "how many; 50 if missing"}, {"before", "string", "only runs older than this one"},
+				{name: "workflow", about: "only runs of this workflow"}, {name: "state", about: "only runs in this state, or interrupted ones"},
+				{name: "began_by", about: "only runs that this began: manual, schedule, …"}, {name: "q", about: "only runs with this in their id, workflow or person"},
+				{name: "limit", kind: integer, about: "how many; 50 if missing"}, {name: "before", about: "only runs older than this one"},
 			},
 		},
 		{
@@ -35,15 +32,15 @@ func routes() []route {
 		{
 			pattern: "GET /v1/runs/{id}", handle: (*Server).show, about: "The full picture of a run", gives: ShownRun{}, orGives: foldedRun{},
 			status: ok, ownerServes: true,
-			query: []parameter{{"fold", "boolean", "counts instead of the instances of steps that fan out"}},
+			query: []parameter{{name: "fold", kind: boolean, about: "counts instead of the instances of steps that fan out"}},
 		},
 		{
 			pattern: "GET /v1/runs/{id}/steps/{step}/instances", handle: (*Server).instances, about: "A window of the instances of a step",
 			gives: window{}, status: ok,
 			query: []parameter{
-				{"state", "string", "only those in this state"}, {"q", "string", "only those with this in their key"},
-				{"sort", "string", "state, since, key or attempts, with - before it or not"},
-				{"offset", "integer", "where the window begins"}, {"limit", "integer", "how many; 200 if missing"},
+				{name: "state", about: "only those in this state"}, {name: "q", about: "only those with this in their key"},
+				{name: "sort", about: "what by; with - before it the other way round", of: orders()},
+				{name: "offset", kind: integer, about: "where the window begins"}, {name: "limit", kind: integer, about: "how many; 200 if missing"},
 			},
 		},
 		{pattern: "GET /v1/runs/{id}/graph", handle: (*Server).graph, about: "Where the steps are drawn", gives: Graph{}, status: ok},
@@ -63,19 +60,19 @@ func routes() []route {
 		{
 			pattern: "GET /v1/runs/{id}/logs", handle: (*Server).logs, about: "What an attempt has printed", kinds: []string{textPlain, textEvents}, status: ok,
 			query: []parameter{
-				unitParameter, attemptParameter, {"stream", "string", "stdout or stderr"},
-				{"follow", "boolean", "as server-sent events, until the attempt has ended"},
+				unitParameter, attemptParameter, {name: "stream", about: "stdout if missing", of: []string{"stdout", "stderr"}},
+				{name: "follow", kind: boolean, about: "as server-sent events, until the attempt has ended"},
 			},
 		},
 		{
 			pattern: "GET /v1/runs/{id}/results", handle: (*Server).results, about: "Tables of what the instances came to", gives: anything{},
 			kinds: []string{"text/csv; charset=utf-8"}, status: ok,
-			query: []parameter{{"format", "string", "json or csv"}, {"step", "string", "only the table of this step"}},
+			query: []parameter{{name: "format", about: "json if missing", of: []string{"json", "csv"}}, {name: "step", about: "only the table of this step"}},
 		},
 		{
 			pattern: "GET /v1/runs/{id}/events", handle: (*Server).events, about: "The history, as JSON lines or server-sent events",
 			kinds: []string{"application/jsonl", textEvents}, status: ok, ownerServes: true,
-			query: []parameter{{"from", "integer", "the first sequence number"}, {"follow", "boolean", "go on until the run ends"}},
+			query: []parameter{{name: "from", kind: integer, least: 1, about: "the first sequence number"}, {name: "follow", kind: boolean, about: "go on until the run ends"}},
 		},
 		{
 			pattern: "GET /v1/runs/{id}/blobs/{digest}", handle: (*Server).blob, about: "A value that is kept apart from the events",

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"net/http"
 	"path/filepath"
-	"strconv"
 
 	"github.com/fcflow/fcflow/workflow"
 )
@@ -30,13 +29,9 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) search(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
-	limit, err := number(query.Get("limit"), "limit", defaultRuns, maxRuns)
-	if err != nil {
-		return err
-	}
 	page, err := s.host.Search(r.Context(), RunQuery{
 		Workflow: query.Get("workflow"), State: query.Get("state"), BeganBy: query.Get("began_by"), Text: query.Get("q"),
-		Limit: limit, Before: workflow.RunID(query.Get("before")),
+		Limit: number(query, "limit", defaultRuns, maxRuns), Before: workflow.RunID(query.Get("before")),
 	})
 	if err != nil {
 		return err
@@ -47,37 +42,9 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, page)
 }
 
-// number reads a parameter from 0 on.
-func number(text, name string, otherwise, most int) (int, error) {
-	if text == "" {
-		return otherwise, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 {
-		return 0, badRequest("%s: %q is not a number from 0 on", name, text)
-	}
-	return min(n, most), nil
-}
-
-// flag reads a parameter that is true or false.
-func flag(text, name string) (bool, error) {
-	if text == "" {
-		return false, nil
-	}
-	on, err := strconv.ParseBool(text)
-	if err != nil {
-		return false, badRequest("%s: want true or false, not %q", name, text)
-	}
-	return on, nil
-}
-
 func runID(r *http.Request) workflow.RunID { return workflow.RunID(r.PathValue("id")) }
 
 func (s *Server) show(w http.ResponseWriter, r *http.Request) error {
-	fold, err := flag(r.URL.Query().Get("fold"), "fold")
-	if err != nil {
-		return err
-	}
 	if s.host == nil {
 		run, err := s.find(r)
 		if err != nil {
@@ -93,7 +60,7 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if fold {
+	if flag(r.URL.Query(), "fold") {
 		return writeJSON(w, http.StatusOK, folded(shown))
 	}
 	return writeJSON(w, http.StatusOK, shown)
@@ -134,11 +101,8 @@ func (s *Server) why(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) script(w http.ResponseWriter, r *http.Request) error {
-	attempt, err := number(r.URL.Query().Get("attempt"), "attempt", 0, 1<<20)
-	if err != nil {
-		return err
-	}
-	text, err := s.host.Script(r.Context(), runID(r), r.URL.Query().Get("unit"), attempt)
+	query := r.URL.Query()
+	text, err := s.host.Script(r.Context(), runID(r), query.Get("unit"), number(query, "attempt", 0, maxNumber))
 	if err != nil {
 		return err
 	}
@@ -158,21 +122,18 @@ func writeText(w http.ResponseWriter, kind string, text []byte) error {
 
 func (s *Server) results(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
-	switch query.Get("format") {
-	case "", "json":
+	if query.Get("format") != "csv" {
 		tables, err := s.host.Results(r.Context(), runID(r), query.Get("step"))
 		if err != nil {
 			return err
 		}
 		return writeJSON(w, http.StatusOK, tables)
-	case "csv":
-		var b bytes.Buffer
-		if err := s.host.CSV(r.Context(), runID(r), query.Get("step"), &b); err != nil {
-			return err
-		}
-		return writeText(w, "text/csv; charset=utf-8", b.Bytes())
 	}
-	return badRequest("format: want json or csv, not %q", query.Get("format"))
+	var b bytes.Buffer
+	if err := s.host.CSV(r.Context(), runID(r), query.Get("step"), &b); err != nil {
+		return err
+	}
+	return writeText(w, "text/csv; charset=utf-8", b.Bytes())
 }
 
 func (s *Server) start(w http.ResponseWriter, r *http.Request) error {

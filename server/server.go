@@ -22,6 +22,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -133,6 +134,9 @@ func newServer(runs Runs, host Host) *Server {
 			}
 			req.Body = http.MaxBytesReader(w, req.Body, limit)
 			err := checkNames(r.pattern, req)
+			if err == nil {
+				err = checkQuery(r.query, req.URL.RawQuery)
+			}
 			if err == nil {
 				err = r.handle(s, w, req)
 			}
@@ -352,13 +356,26 @@ func (s *Server) sign(by *string) {
 	}
 }
 
-// readBody reads a body of JSON.
+// readBody reads a body, an object of JSON whose members are all known: what is
+// misspelt must not be taken for missing.
 func readBody(r *http.Request, v any) error {
-	if err := json.NewDecoder(r.Body).Decode(v); err != nil {
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
 		if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 			return err
 		}
 		return badRequest("body: %v", err)
+	}
+	if text = bytes.TrimSpace(text); len(text) == 0 || text[0] != '{' {
+		return badRequest("body: want an object of JSON, which may be {}")
+	}
+	in := json.NewDecoder(bytes.NewReader(text))
+	in.DisallowUnknownFields()
+	if err := in.Decode(v); err != nil {
+		return badRequest("body: %s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	if in.More() {
+		return badRequest("body: want one object, and there is more")
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"time"
 
@@ -129,5 +130,9 @@ func (h *host) RunSchedule(ctx context.Context, name, id, by string) (workflow.R
 
 // Backfill implements [server.Host].
 func (h *host) Backfill(ctx context.Context, name, id string, from, to time.Time) (workflow.Backfilled, error) {
-	return h.scheduler.Backfill(ctx, scheduler.Key{Workflow: name, Schedule: id}, from, to)
+	filled, err := h.scheduler.Backfill(ctx, scheduler.Key{Workflow: name, Schedule: id}, from, to)
+	if errors.Is(err, scheduler.ErrSpan) {
+		err = server.BadRequest(err)
+	}
+	return filled, err
 }
