@@ -95,15 +95,17 @@ func (g *Guard) check(r *http.Request) error {
 		return nil
 	}
 	allowed := g.access(r)
-	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
 	case allowed == accessNone:
 		return fmt.Errorf("%w: open the link that fcflow serve token prints", errToken)
-	case allowed == accessRead && !reads:
+	case allowed == accessRead && r.Method != http.MethodGet && r.Method != http.MethodHead:
 		return fmt.Errorf("%w: the token is for reading only", errForbidden)
-	case r.Method != http.MethodPost:
-		return nil // it reads, or no route is for it
 	}
+	return nil
+}
+
+// checkKind wants JSON, which no form of a page can send.
+func checkKind(r *http.Request) error {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return errKind
 	}

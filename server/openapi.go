@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -81,14 +82,23 @@ func (r *route) describe(b *schemas, path string, failed any) map[string]any {
 		o["parameters"] = parameters
 	}
 	if r.takes != nil {
-		body := answer("application/json", b.of(reflect.TypeOf(r.takes)))
-		body["required"] = true
-		o["requestBody"] = body
+		o["requestBody"] = b.request(reflect.TypeOf(r.takes))
 	}
 	if r.open {
 		o["security"] = []any{}
 	}
 	return o
+}
+
+// request describes a body. Who asks may be left out, although it is always known
+// where the same type stands in an answer.
+func (b *schemas) request(t reflect.Type) map[string]any {
+	body := answer("application/json", b.of(t))
+	body["required"] = true
+	if object, ok := b.defs[b.names[t]].(map[string]any); ok {
+		object["required"] = slices.DeleteFunc(object["required"].([]any), func(name any) bool { return name == "by" })
+	}
+	return body
 }
 
 func answer(kind string, schema any) map[string]any {

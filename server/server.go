@@ -23,6 +23,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -133,10 +134,7 @@ func newServer(runs Runs, host Host) *Server {
 				limit = maxSource
 			}
 			req.Body = http.MaxBytesReader(w, req.Body, limit)
-			err := checkNames(r.pattern, req)
-			if err == nil {
-				err = checkQuery(r.query, req.URL.RawQuery)
-			}
+			err := r.check(req)
 			if err == nil {
 				err = r.handle(s, w, req)
 			}
@@ -147,6 +145,19 @@ func newServer(runs Runs, host Host) *Server {
 	}
 	s.handler = describedErrors(mux)
 	return s
+}
+
+// check refuses what no handler of the route need see.
+func (r *route) check(req *http.Request) error {
+	if _, remote := visitorOf(req.Context()); remote && r.takes != nil {
+		if err := checkKind(req); err != nil {
+			return err
+		}
+	}
+	if err := checkNames(r.pattern, req); err != nil {
+		return err
+	}
+	return checkQuery(r.query, req.URL.RawQuery)
 }
 
 // describedErrors answers what no route is for as the routes answer errors.
@@ -371,11 +382,14 @@ func readBody(r *http.Request, v any) error {
 	}
 	in := json.NewDecoder(bytes.NewReader(text))
 	in.DisallowUnknownFields()
-	if err := in.Decode(v); err != nil {
+	var members map[string]json.RawMessage
+	if err := cmp.Or(json.Unmarshal(text, &members), in.Decode(v)); err != nil {
 		return badRequest("body: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
-	if in.More() {
-		return badRequest("body: want one object, and there is more")
+	for name, value := range members {
+		if string(value) == "null" {
+			return badRequest("body: %s is null; leave out what is missing", name)
+		}
 	}
 	return nil
 }
