@@ -15,7 +15,7 @@ func TestDocumentedRoutes(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want strings.Builder
-	for _, r := range routes() {
+	for _, r := range routes(Forms{}) {
 		fmt.Fprintf(&want, "| `%s` | %s |\n", r.pattern, r.about)
 	}
 	_, table, _ := strings.Cut(string(text), "## Routes\n\n| route | |\n|---|---|\n")

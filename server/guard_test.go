@@ -116,7 +116,7 @@ func attacks() []attack {
 func TestAttacks(t *testing.T) {
 	t.Parallel()
 	d, handler := guardedDiary()
-	for _, r := range routes() {
+	for _, r := range routes(Forms{}) {
 		if r.open {
 			continue
 		}
@@ -157,7 +157,7 @@ func judge(t *testing.T, what string, d *diary, w *httptest.ResponseRecorder) {
 func TestPathsThatLeadOut(t *testing.T) {
 	t.Parallel()
 	d, handler := guardedDiary()
-	for _, r := range routes() {
+	for _, r := range routes(Forms{}) {
 		_, path, _ := strings.Cut(r.pattern, " ")
 		if !strings.Contains(path, "{") {
 			continue
@@ -186,7 +186,7 @@ func TestPathsThatLeadOut(t *testing.T) {
 func TestGoodRequests(t *testing.T) {
 	t.Parallel()
 	_, handler := guardedDiary()
-	for _, r := range routes() {
+	for _, r := range routes(Forms{}) {
 		for _, token := range []string{fullToken, readToken} {
 			ctx, stop := context.WithTimeout(t.Context(), 50*time.Millisecond) // for the streams
 			req := r.request(ctx)

@@ -53,11 +53,17 @@ type Host interface {
 
 	// Metrics writes the text form of Prometheus.
 	Metrics(ctx context.Context, w io.Writer) error
+	// Forms are what some of these answers look like.
+	Forms() Forms
 	// Identity is the version and who the process belongs to.
 	Identity() (version, user string)
 	// Changes is where the host tells of what changes.
 	Changes() *News
 }
+
+// Forms are the answers of a host whose types belong to others: a value of each, of
+// which only the type counts.
+type Forms struct{ Why, Results, Systems, System any }
 
 // RunQuery chooses runs.
 type RunQuery struct {
@@ -76,19 +82,33 @@ type RunPage struct {
 // ListedRun is a run in a list.
 type ListedRun struct {
 	workflow.Summary
-	Live        bool   `json:"live"`
-	Interrupted bool   `json:"interrupted"`
-	Error       string `json:"error,omitempty"` // why the rest is not known
-	WaitsFor    any    `json:"waits_for,omitempty"`
+	Live        bool      `json:"live"`
+	Interrupted bool      `json:"interrupted"`
+	Error       string    `json:"error,omitempty"` // why the rest is not known
+	WaitsFor    *WaitsFor `json:"waits_for,omitempty"`
+}
+
+// WaitsFor is the concurrency group in which a queued run waits for a place.
+type WaitsFor struct {
+	Group  string       `json:"group"`
+	Limit  int          `json:"limit"`
+	HeldBy []GroupPlace `json:"held_by"`
+}
+
+// GroupPlace is a place in a group that a run has.
+type GroupPlace struct {
+	Run  workflow.RunID `json:"run"`
+	Live bool           `json:"live"`
+	Host string         `json:"host,omitempty"`
 }
 
 // ShownRun is the full picture of a run.
 type ShownRun struct {
 	workflow.RunView
-	Live        bool     `json:"live"`
-	Interrupted bool     `json:"interrupted"`
-	NodeHours   *float64 `json:"node_hours,omitempty"`
-	WaitsFor    any      `json:"waits_for,omitempty"`
+	Live        bool      `json:"live"`
+	Interrupted bool      `json:"interrupted"`
+	NodeHours   *float64  `json:"node_hours,omitempty"`
+	WaitsFor    *WaitsFor `json:"waits_for,omitempty"`
 }
 
 // Graph is a drawing of steps: boxes, and lines between them, in pixels.

@@ -130,7 +130,7 @@ func (d *diary) Unit(context.Context, workflow.RunID, string) (workflow.UnitView
 
 func (d *diary) Why(context.Context, workflow.RunID, string) (any, error) {
 	d.note("why")
-	return map[string]any{"a": "secret-of-the-run"}, nil
+	return sample[diaryChain](), nil
 }
 
 func (d *diary) Script(context.Context, workflow.RunID, string, int) ([]byte, error) {
@@ -146,7 +146,7 @@ func (d *diary) Log(_ context.Context, _ workflow.RunID, q LogQuery) (LogPart, e
 
 func (d *diary) Results(context.Context, workflow.RunID, string) (any, error) {
 	d.note("results")
-	return map[string]any{"a": "secret-of-the-run"}, nil
+	return sample[diaryTable](), nil
 }
 
 func (d *diary) CSV(context.Context, workflow.RunID, string, io.Writer) error {
@@ -206,12 +206,12 @@ func (d *diary) Backfill(context.Context, string, string, time.Time, time.Time) 
 
 func (d *diary) Systems(context.Context) (any, error) {
 	d.note("systems")
-	return []any{map[string]any{"a": "secret-of-the-run"}}, nil
+	return sample[[]diarySystem](), nil
 }
 
 func (d *diary) System(context.Context, string) (any, error) {
 	d.note("system")
-	return map[string]any{"a": "secret-of-the-run"}, nil
+	return sample[diarySite](), nil
 }
 
 func (d *diary) Metrics(_ context.Context, w io.Writer) error {
@@ -219,6 +219,30 @@ func (d *diary) Metrics(_ context.Context, w io.Writer) error {
 	_, err := io.WriteString(w, "secret-of-the-run")
 	return err
 }
+
+// What the diary answers in its own types.
+type (
+	diaryChain struct {
+		Facts []string `json:"facts"`
+	}
+	diaryTable struct {
+		Rows []diaryTable `json:"rows,omitempty"`
+		Name string       `json:"name"`
+	}
+	diarySystem struct {
+		Name string `json:"name"`
+	}
+	diarySite struct {
+		diarySystem
+		Nodes map[string]int `json:"nodes"`
+	}
+)
+
+func diaryForms() Forms {
+	return Forms{Why: diaryChain{}, Results: diaryTable{}, Systems: []diarySystem{}, System: diarySite{}}
+}
+
+func (d *diary) Forms() Forms { return diaryForms() }
 
 func (d *diary) Identity() (version, user string) { return "secret-of-the-run", "me" }
 

@@ -15,17 +15,17 @@ import (
 // the types themselves, so that neither can change alone.
 func (s *Server) openapi(w http.ResponseWriter, _ *http.Request) error {
 	version, _ := s.host.Identity()
-	return writeJSON(w, http.StatusOK, describe(version))
+	return writeJSON(w, http.StatusOK, describe(version, s.host.Forms()))
 }
 
 var pathParameter = regexp.MustCompile(`\{(\w+)\}`)
 
-func describe(version string) map[string]any {
+func describe(version string, of Forms) map[string]any {
 	b := schemas{defs: map[string]any{}, names: map[reflect.Type]string{}}
 	failed := answer("application/json", b.of(reflect.TypeFor[failure]()))
 	failed["description"] = "an error"
 	paths := map[string]any{}
-	for _, r := range routes() {
+	for _, r := range routes(of) {
 		method, path, _ := strings.Cut(r.pattern, " ")
 		at, _ := paths[path].(map[string]any)
 		if at == nil {
@@ -139,8 +139,10 @@ func (b *schemas) of(t reflect.Type) any {
 		return map[string]any{"type": []any{"object", "null"}, "additionalProperties": b.of(t.Elem())}
 	case reflect.Struct:
 		return b.object(t)
+	case reflect.Interface:
+		return map[string]any{} // whatever it is
 	}
-	return map[string]any{} // whatever it is
+	panic("no schema for " + t.String())
 }
 
 // object refers to the schema of a struct, which it makes the first time.

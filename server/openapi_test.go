@@ -17,7 +17,7 @@ import (
 
 func described(t *testing.T) (map[string]any, *jsonschema.Compiler) {
 	t.Helper()
-	text, err := json.Marshal(describe("1.0"))
+	text, err := json.Marshal(describe("1.0", diaryForms()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestDescribedRoutes(t *testing.T) {
 		}
 	}
 	seen := map[any]bool{}
-	for _, r := range routes() {
+	for _, r := range routes(diaryForms()) {
 		if !left[r.pattern] {
 			t.Errorf("%s is not described", r.pattern)
 		}
@@ -72,7 +72,7 @@ func TestAnswersAsDescribed(t *testing.T) {
 	t.Parallel()
 	_, compiler := described(t)
 	_, handler := guardedDiary()
-	for _, r := range routes() {
+	for _, r := range routes(diaryForms()) {
 		queries := []string{""}
 		if r.orGives != nil {
 			queries = append(queries, "fold=true")

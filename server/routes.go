@@ -12,8 +12,8 @@ var (
 )
 
 // routes is the table of routes, from which the handlers, the description and the
-// tests of all of them come.
-func routes() []route {
+// tests of all of them come. Some of their answers have types of the host.
+func routes(of Forms) []route {
 	ok, accepted, created := http.StatusOK, http.StatusAccepted, http.StatusCreated
 	return []route{
 		{pattern: "GET /v1/session", handle: (*Server).session, about: "Who asks, and what they may do", gives: session{}, status: ok},
@@ -46,7 +46,7 @@ func routes() []route {
 		{pattern: "GET /v1/runs/{id}/graph", handle: (*Server).graph, about: "Where the steps are drawn", gives: Graph{}, status: ok},
 		{pattern: "GET /v1/runs/{id}/timeline", handle: (*Server).timeline, about: "When the attempts were", gives: timeline{}, status: ok},
 		{
-			pattern: "GET /v1/runs/{id}/why", handle: (*Server).why, about: "The chain of evidence of an instance", gives: anything{}, status: ok,
+			pattern: "GET /v1/runs/{id}/why", handle: (*Server).why, about: "The chain of evidence of an instance", gives: of.Why, status: ok,
 			query: []parameter{unitParameter},
 		},
 		{
@@ -65,7 +65,7 @@ func routes() []route {
 			},
 		},
 		{
-			pattern: "GET /v1/runs/{id}/results", handle: (*Server).results, about: "Tables of what the instances came to", gives: anything{},
+			pattern: "GET /v1/runs/{id}/results", handle: (*Server).results, about: "Tables of what the instances came to", gives: of.Results,
 			kinds: []string{"text/csv; charset=utf-8"}, status: ok,
 			query: []parameter{{name: "format", about: "json if missing", of: []string{"json", "csv"}}, {name: "step", about: "only the table of this step"}},
 		},
@@ -110,13 +110,13 @@ func routes() []route {
 			pattern: "POST /v1/schedules/{workflow}/{id}/backfill", handle: (*Server).backfill, about: "Starts runs for slots of the past",
 			takes: backfillRequest{}, gives: workflow.Backfilled{}, status: ok,
 		},
-		{pattern: "GET /v1/systems", handle: (*Server).systems, about: "The systems of the service", gives: []anything{}, status: ok},
-		{pattern: "GET /v1/systems/{name}", handle: (*Server).system, about: "A system, its partitions, reservations and own jobs", gives: anything{}, status: ok},
+		{pattern: "GET /v1/systems", handle: (*Server).systems, about: "The systems of the service", gives: of.Systems, status: ok},
+		{pattern: "GET /v1/systems/{name}", handle: (*Server).system, about: "A system, its partitions, reservations and own jobs", gives: of.System, status: ok},
 		{pattern: "GET /v1/openapi.json", handle: (*Server).openapi, about: "This description", gives: anything{}, status: ok},
 		{pattern: "GET /healthz", handle: (*Server).health, about: "Whether the server answers", kinds: []string{textPlain}, status: ok, open: true},
 		{pattern: "GET /metrics", handle: (*Server).metrics, about: "Metrics in the text form of Prometheus", kinds: []string{textPlain}, status: ok},
 	}
 }
 
-// anything is an object whose members belong to other packages.
+// anything is an object whose members are described elsewhere.
 type anything map[string]any

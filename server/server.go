@@ -124,7 +124,7 @@ func newServer(runs Runs, host Host) *Server {
 		s.shown = newPictures(host)
 	}
 	mux := http.NewServeMux()
-	for _, r := range routes() {
+	for _, r := range routes(Forms{}) {
 		if host == nil && !r.ownerServes {
 			continue
 		}

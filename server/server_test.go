@@ -491,7 +491,7 @@ func TestServerSentEvents(t *testing.T) {
 func TestEveryRouteAnswersJSONErrors(t *testing.T) {
 	t.Parallel()
 	handler := New(histories{}).Handler()
-	for _, r := range routes() {
+	for _, r := range routes(Forms{}) {
 		method, path, _ := strings.Cut(r.pattern, " ")
 		if !strings.Contains(path, "{id}") || !r.ownerServes {
 			continue

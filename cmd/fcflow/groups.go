@@ -10,6 +10,7 @@ import (
 
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/internal/console"
+	"github.com/fcflow/fcflow/server"
 	"github.com/fcflow/fcflow/store"
 	"github.com/fcflow/fcflow/workflow"
 )
@@ -127,17 +128,9 @@ func (e *session) displaceHere(ctx context.Context, holder workflow.RunID, by st
 // waitsFor is the group in which a run waits for a place, as the JSON of runs has
 // it. It is a contract that only grows.
 type waitsFor struct {
-	Group  string       `json:"group"`
-	Limit  int          `json:"limit"`
-	HeldBy []groupPlace `json:"held_by"`
+	server.WaitsFor
 
 	holders []store.Holder
-}
-
-type groupPlace struct {
-	Run  workflow.RunID `json:"run"`
-	Live bool           `json:"live"`
-	Host string         `json:"host,omitempty"`
 }
 
 // waiting returns what a queued run waits for; nil if for nothing. It is for
@@ -151,11 +144,11 @@ func waiting(ctx context.Context, st *store.Store, run workflow.Summary) *waitsF
 		if err != nil {
 			continue
 		}
-		w := &waitsFor{Group: c.Group, Limit: c.Limit, HeldBy: []groupPlace{}, holders: holders}
+		w := &waitsFor{WaitsFor: server.WaitsFor{Group: c.Group, Limit: c.Limit, HeldBy: []server.GroupPlace{}}, holders: holders}
 		mine := false
 		for _, h := range holders {
 			mine = mine || h.Run == run.ID
-			w.HeldBy = append(w.HeldBy, groupPlace{h.Run, h.Live, h.Owner.Host})
+			w.HeldBy = append(w.HeldBy, server.GroupPlace{Run: h.Run, Live: h.Live, Host: h.Owner.Host})
 		}
 		if !mine {
 			return w

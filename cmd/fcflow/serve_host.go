@@ -103,6 +103,11 @@ func (h *host) begin(ctx context.Context) { h.ctx = ctx }
 // Identity implements [server.Host].
 func (h *host) Identity() (version, user string) { return releaseName(), whoami() }
 
+// Forms implements [server.Host].
+func (h *host) Forms() server.Forms {
+	return server.Forms{Why: explained{}, Results: shownResults{}, Systems: []shownSystem{}, System: servedSite{}}
+}
+
 // address is what is written for `fcflow run --server` and `serve token`.
 type address struct {
 	Socket string `json:"socket"`

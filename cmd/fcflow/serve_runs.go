@@ -86,7 +86,7 @@ func (n drivenRuns) of(l store.Listed) store.Listed {
 func (h *host) listed(ctx context.Context, l store.Listed) server.ListedRun {
 	r := server.ListedRun{Summary: l.Summary, Live: l.Live, Interrupted: l.Interrupted}
 	if w := waiting(ctx, h.session.store, l.Summary); w != nil {
-		r.WaitsFor = w
+		r.WaitsFor = &w.WaitsFor
 	}
 	if l.Err != nil {
 		r.Error = l.Err.Error()
@@ -102,7 +102,7 @@ func (h *host) Show(ctx context.Context, id workflow.RunID) (server.ShownRun, er
 	}
 	r := server.ShownRun{RunView: run.RunView, Live: run.Live, Interrupted: run.Interrupted, NodeHours: run.NodeHours}
 	if w := waiting(ctx, h.session.store, run.Summary); w != nil {
-		r.WaitsFor = w
+		r.WaitsFor = &w.WaitsFor
 	}
 	return r, nil
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	ids "github.com/oklog/ulid/v2"
@@ -64,6 +65,25 @@ func asked(ts *testscript.TestScript, path string) (string, error) {
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
 	return string(text), err
+}
+
+// described ROUTE [QUERY] checks that what the server answers, of the newest run or
+// of the sandbox's system, is what its description of the route says.
+func described(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: described ROUTE [QUERY]")
+	}
+	runs := storedRuns(ts)
+	path := strings.NewReplacer("{id}", runs[len(runs)-1], "{name}", sandboxSystem).Replace(strings.Join(args, "?"))
+	text, err := asked(ts, "/v1/openapi.json")
+	ts.Check(err)
+	o, err := readOpenAPI(text)
+	ts.Check(err)
+	answer, err := asked(ts, path)
+	ts.Check(err)
+	if err := o.check(args[0], []byte(answer)); err != nil {
+		ts.Fatalf("%s: %v:\n%s", path, err, answer)
+	}
 }
 
 // moreruns N waits until there are N runs more than now.
