@@ -185,16 +185,21 @@ func (r *Run) Describe() RunView {
 			step.Needs = append(step.Needs, r.Steps[b].Step.ID)
 		}
 		for _, u := range s.Units {
-			unit := u.Describe()
-			if spec := s.Step.Spec(); spec != nil && spec.SubWorkflow {
-				for i := range unit.Attempts {
-					a := &unit.Attempts[i]
-					a.Child = ChildID(r.Created.Nonce, u.Ref(), a.Attempt, a.StartedAt)
-				}
-			}
-			step.Instances = append(step.Instances, unit)
+			step.Instances = append(step.Instances, r.DescribeUnit(u))
 		}
 		v.Steps = append(v.Steps, step)
+	}
+	return v
+}
+
+// DescribeUnit derives the picture of one instance, with the runs that it started.
+func (r *Run) DescribeUnit(u *Unit) UnitView {
+	v := u.Describe()
+	if spec := u.Step.Step.Spec(); spec != nil && spec.SubWorkflow {
+		for i := range v.Attempts {
+			a := &v.Attempts[i]
+			a.Child = ChildID(r.Created.Nonce, u.Ref(), a.Attempt, a.StartedAt)
+		}
 	}
 	return v
 }

@@ -168,22 +168,37 @@ func (a *app) readRun(ctx context.Context, st *store.Store, id workflow.RunID, n
 	if err != nil {
 		return nil, false, err
 	}
+	events := reading(func(ctx context.Context, from int64, f func(workflow.Event) error) (err error) {
+		driven, err = a.readEvents(ctx, st, id, from, f)
+		return err
+	})
+	run, err = a.fold(ctx, source, telling(events, note))
+	return run, driven, err
+}
+
+// readEvents calls f with the events of a run from a sequence number on, which it
+// has of its owner, if there is one. It reports whether a process drives the run.
+func (a *app) readEvents(ctx context.Context, st *store.Store, id workflow.RunID, from int64, f func(workflow.Event) error) (driven bool, err error) {
 	live, err := a.alive(ctx, st, id)
 	if err != nil {
-		return nil, false, err
+		return false, err
 	}
+	next := from
 	if live != nil && live.client != nil {
 		defer live.close()
-		run, err = a.fold(ctx, source, telling(liveEvents(live.client, id), note))
+		err := liveEvents(live.client, id).Read(ctx, next, func(e workflow.Event) error {
+			next = e.Seq + 1
+			return f(e)
+		})
 		if !errors.Is(err, server.ErrGone) {
-			return run, true, err
+			return true, err
 		}
 	}
-	run, err = a.fold(ctx, source, telling(a.events(st, id), note))
+	err = a.events(st, id).Read(ctx, next, f)
 	if errors.Is(err, workflow.ErrOwned) && live != nil {
 		err = withHint(fmt.Errorf("run %s: %s: %w", id, live.who(), workflow.ErrOwned), "ask on %s", live.owner.Host)
 	}
-	return run, false, err
+	return false, err
 }
 
 // telling is a reader that tells note of each event, more than once if it is read

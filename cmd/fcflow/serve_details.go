@@ -38,12 +38,6 @@ func (g *graph) placed() server.Graph {
 	return answer
 }
 
-// askedUnit finds the only instance that a request names.
-func askedUnit(run *workflow.Run, name string) (*workflow.Unit, error) {
-	u, err := unitOf(run, name)
-	return u, unitRefused(name, err)
-}
-
 // unitRefused tells who asks that a name which means many instances is their mistake.
 func unitRefused(name string, err error) error {
 	switch {
@@ -57,28 +51,34 @@ func unitRefused(name string, err error) error {
 
 // Unit implements [server.Host].
 func (h *host) Unit(ctx context.Context, id workflow.RunID, name string) (workflow.UnitView, error) {
-	run, _, err := h.folded(ctx, id, func(workflow.Event) {})
-	if err != nil {
-		return workflow.UnitView{}, err
-	}
-	u, err := askedUnit(run, name)
-	if err != nil {
-		return workflow.UnitView{}, err
-	}
-	view := run.Describe()
-	found, err := oneUnit(&view, u.Ref().String())
-	if err != nil {
-		return workflow.UnitView{}, err
-	}
+	var view workflow.UnitView
 	values := kept{}
-	values.add(u.Outputs, &found.Outputs)
-	for i, t := range u.Attempts {
-		values.add(t.With, &found.Attempts[i].With)
+	err := h.foldedUnit(ctx, id, name, func(f *folded, u *workflow.Unit) error {
+		view = f.run.DescribeUnit(u)
+		values.add(u.Outputs, &view.Outputs)
+		for i, t := range u.Attempts {
+			values.add(t.With, &view.Attempts[i].With)
+		}
+		if u.Imported != nil {
+			values.add(u.Imported.With, &view.With)
+		}
+		return nil
+	})
+	if err != nil {
+		return workflow.UnitView{}, err
 	}
-	if u.Imported != nil {
-		values.add(u.Imported.With, &found.With)
-	}
-	return *found, h.fill(ctx, id, values)
+	return view, h.fill(ctx, id, values)
+}
+
+// foldedUnit is folded for the instance that a request names.
+func (h *host) foldedUnit(ctx context.Context, id workflow.RunID, name string, use func(*folded, *workflow.Unit) error) error {
+	return h.folded(ctx, id, func(f *folded) error {
+		u, err := unitOf(f.run, name)
+		if err != nil {
+			return unitRefused(name, err)
+		}
+		return use(f, u)
+	})
 }
 
 // fill reads values that are kept apart.
@@ -101,54 +101,58 @@ func (h *host) fill(ctx context.Context, id workflow.RunID, values kept) error {
 
 // Why implements [server.Host].
 func (h *host) Why(ctx context.Context, id workflow.RunID, name string) (any, error) {
-	run, _, err := h.folded(ctx, id, func(workflow.Event) {})
+	var x explained
+	err := h.foldedUnit(ctx, id, name, func(f *folded, u *workflow.Unit) error {
+		witness := why.NewWitness(u.Ref())
+		if err := h.pick(ctx, id, f.index.Of(u.Ref()), witness.Note); err != nil {
+			return err
+		}
+		over := f.run.State.Terminal()
+		x = explained{Chain: witness.Explain(f.run, u), Live: f.driven && !over, Interrupted: !f.driven && !over}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	u, err := askedUnit(run, name)
-	if err != nil {
-		return nil, err
-	}
-	ref := u.Ref()
-	witness := why.NewWitness(ref)
-	run, driven, err := h.folded(ctx, id, witness.Note)
-	if err != nil {
-		return nil, err
-	}
-	if u, err = unitOf(run, ref.String()); err != nil {
-		return nil, err
-	}
-	x := explained{Chain: witness.Explain(run, u), Live: driven && !run.State.Terminal(), Interrupted: !driven && !run.State.Terminal()}
 	x.Next = h.session.app.helps(&x)
 	return x, nil
 }
 
 // Script implements [server.Host].
 func (h *host) Script(ctx context.Context, id workflow.RunID, name string, attempt int) ([]byte, error) {
-	run, _, err := h.folded(ctx, id, func(workflow.Event) {})
+	digest := ""
+	err := h.foldedUnit(ctx, id, name, func(_ *folded, u *workflow.Unit) error {
+		digest = scriptOf(u, attempt)
+		if digest == "" {
+			return fmt.Errorf("%s has no script: %w", u.Ref(), workflow.ErrNotFound)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	u, err := askedUnit(run, name)
+	r, err := h.Find(ctx, id)
 	if err != nil {
 		return nil, err
 	}
+	text, err := r.Blob(ctx, digest)
+	return []byte(h.session.app.streams.Secrets.Redact(string(text))), err
+}
+
+// scriptOf is the digest of the script of an attempt, 0 being the newest; "" if it
+// has none.
+func scriptOf(u *workflow.Unit, attempt int) string {
 	for i := len(u.Attempts) - 1; i >= 0; i-- {
 		t := u.Attempts[i]
 		if attempt != 0 && t.Number != attempt {
 			continue
 		}
-		if t.Submission == nil || t.Submission.Intent.Script == "" {
-			break
+		if t.Submission == nil {
+			return ""
 		}
-		r, err := h.Find(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		text, err := r.Blob(ctx, t.Submission.Intent.Script)
-		return []byte(h.session.app.streams.Secrets.Redact(string(text))), err
+		return t.Submission.Intent.Script
 	}
-	return nil, fmt.Errorf("%s has no script: %w", u.Ref(), workflow.ErrNotFound)
+	return ""
 }
 
 // Results implements [server.Host].
@@ -157,16 +161,20 @@ func (h *host) Results(ctx context.Context, id workflow.RunID, step string) (any
 }
 
 func (h *host) results(ctx context.Context, id workflow.RunID, step string) (*shownResults, error) {
-	run, live, err := h.folded(ctx, id, func(workflow.Event) {})
+	var view workflow.RunView
+	var definition *workflow.Workflow
+	live, values := false, kept{}
+	err := h.folded(ctx, id, func(f *folded) error {
+		if _, known := f.run.Step(step); step != "" && !known {
+			return unknownStep(f.run, step)
+		}
+		view, definition, live = f.run.Describe(), f.run.Workflow, f.driven
+		values.addOutputs(f.run, view.Steps, results.Shown(definition, view.Steps, step))
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	if _, known := run.Step(step); step != "" && !known {
-		return nil, unknownStep(run, step)
-	}
-	view := run.Describe()
-	values := kept{}
-	values.addOutputs(run, view.Steps, results.Shown(run.Workflow, view.Steps, step))
 	if err := h.fill(ctx, id, values); err != nil {
 		return nil, err
 	}
@@ -174,11 +182,11 @@ func (h *host) results(ctx context.Context, id workflow.RunID, step string) (*sh
 	if live {
 		now = time.Now()
 	}
-	tables := results.Tables(run.Workflow, view.Steps, step, now)
+	tables := results.Tables(definition, view.Steps, step, now)
 	if tables == nil {
 		tables = []results.Table{}
 	}
-	return &shownResults{id, run.Workflow.Name, run.State, live, !live && !run.State.Terminal(), tables}, nil
+	return &shownResults{id, definition.Name, view.State, live, !live && !view.State.Terminal(), tables}, nil
 }
 
 // CSV implements [server.Host].

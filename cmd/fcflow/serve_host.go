@@ -33,6 +33,7 @@ type host struct {
 	meter     *meter
 	sites     sites
 	far       farLogs
+	folds     folds
 
 	ctx     context.Context // of what is driven
 	driving sync.WaitGroup

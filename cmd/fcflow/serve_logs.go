@@ -21,22 +21,24 @@ const logChunk = 256 << 10
 
 // Log implements [server.Host].
 func (h *host) Log(ctx context.Context, id workflow.RunID, q server.LogQuery) (server.LogPart, error) {
-	run, err := h.show(ctx, id)
+	var ref workflow.UnitRef
+	var t workflow.AttemptView
+	var profile workflow.Profile
+	part := server.LogPart{Next: q.From}
+	err := h.foldedUnit(ctx, id, q.Unit, func(f *folded, u *workflow.Unit) error {
+		view, found := u.Describe(), false
+		if t, found = chosenAttempt(&view, q.Attempt); !found {
+			return fmt.Errorf("%s has no such attempt: %w", u.Ref(), workflow.ErrNotFound)
+		}
+		ref, profile, part.Over = u.Ref(), f.run.Created.Profile, !t.EndedAt.IsZero() || !f.driven
+		return nil
+	})
 	if err != nil {
 		return server.LogPart{}, err
 	}
-	u, err := oneUnit(&run.RunView, q.Unit)
-	if err != nil {
-		return server.LogPart{}, unitRefused(q.Unit, err)
-	}
-	t, found := chosenAttempt(u, q.Attempt)
-	if !found {
-		return server.LogPart{}, fmt.Errorf("%s has no such attempt: %w", unitRef(u), workflow.ErrNotFound)
-	}
-	part := server.LogPart{Next: q.From, Over: !t.EndedAt.IsZero() || !run.Live}
-	text, known, err := h.localLog(id, unitRef(u), t.Attempt, q)
+	text, known, err := h.localLog(id, ref, t.Attempt, q)
 	if err == nil && !known {
-		text, err = h.farLog(ctx, run.Profile, &t, q, part.Over)
+		text, err = h.farLog(ctx, profile, &t, q, part.Over)
 	}
 	if err != nil {
 		return part, err

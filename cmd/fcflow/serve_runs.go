@@ -117,23 +117,6 @@ func (h *host) show(ctx context.Context, id workflow.RunID) (shownRun, error) {
 	return h.session.app.view(ctx, h.session.store, id)
 }
 
-// folded folds a run, and tells note of each event.
-func (h *host) folded(ctx context.Context, id workflow.RunID, note func(workflow.Event)) (run *workflow.Run, driven bool, err error) {
-	mine, err := h.session.owned.Find(ctx, id)
-	if err != nil {
-		return h.session.app.readRun(ctx, h.session.store, id, note)
-	}
-	source, err := h.session.store.Frozen(ctx, id)
-	if err != nil {
-		return nil, false, err
-	}
-	events := reading(func(ctx context.Context, from int64, f func(workflow.Event) error) error {
-		return mine.Events(ctx, from, f)
-	})
-	run, err = h.session.app.fold(ctx, source, telling(events, note))
-	return run, true, err
-}
-
 // storedRun is a run that this process does not drive. What is asked of it goes to
 // its owner, or, if it has none, this process takes it over.
 type storedRun struct {
@@ -149,19 +132,8 @@ func (r *storedRun) View(ctx context.Context) (workflow.RunView, error) {
 
 // Events implements [server.Run].
 func (r *storedRun) Events(ctx context.Context, from int64, f func(workflow.Event) error) error {
-	a, st := r.host.session.app, r.host.session.store
-	live, err := a.alive(ctx, st, r.id)
-	if err != nil {
-		return err
-	}
-	if live != nil && live.client != nil {
-		defer live.close()
-		err := liveEvents(live.client, r.id).Read(ctx, from, f)
-		if !errors.Is(err, server.ErrGone) {
-			return err
-		}
-	}
-	return a.events(st, r.id).Read(ctx, from, f)
+	_, err := r.host.session.app.readEvents(ctx, r.host.session.store, r.id, from, f)
+	return err
 }
 
 // Blob implements [server.Run].

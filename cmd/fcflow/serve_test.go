@@ -79,28 +79,31 @@ func TestShelf(t *testing.T) {
 	}
 }
 
+// openTestHost opens a server in a directory, which is also that of its workflows.
+func openTestHost(t *testing.T, dir string) (*host, error) {
+	t.Helper()
+	env := map[string]string{"HOME": dir, "FCFLOW_STATE_DIR": filepath.Join(dir, "state")}
+	a := newApp(console.Plain(nil, new(bytes.Buffer), new(bytes.Buffer)), func(name string) string { return env[name] })
+	s, err := a.settings("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.openHost(t.Context(), s, workflow.Profile{Sandbox: filepath.Join(dir, "sandbox")}, serveOptions{workflows: dir})
+}
+
 // TestSecondServer: a server that cannot have the state directory leaves the address
 // of the one that has it.
 func TestSecondServer(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	open := func() (*host, error) {
-		env := map[string]string{"HOME": dir, "FCFLOW_STATE_DIR": filepath.Join(dir, "state")}
-		a := newApp(console.Plain(nil, new(bytes.Buffer), new(bytes.Buffer)), func(name string) string { return env[name] })
-		s, err := a.settings("")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return a.openHost(t.Context(), s, workflow.Profile{Sandbox: filepath.Join(dir, "sandbox")}, serveOptions{workflows: dir})
-	}
-	first, err := open()
+	first, err := openTestHost(t, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := first.announce(""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := open(); !errors.Is(err, workflow.ErrOwned) {
+	if _, err := openTestHost(t, dir); !errors.Is(err, workflow.ErrOwned) {
 		t.Fatalf("a second server: %v", err)
 	}
 	if !exists(first.addressFile()) {

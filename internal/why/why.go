@@ -90,14 +90,18 @@ func (w *Witness) Note(e workflow.Event) {
 		return
 	}
 	w.last = e.Seq
+	if bearsOnAll(&e) || e.Step == w.ref.Step && e.Instance == w.ref.Instance {
+		w.events = append(w.events, e)
+	}
+}
+
+// bearsOnAll reports whether an event says something of every instance.
+func bearsOnAll(e *workflow.Event) bool {
 	switch e.Data.(type) {
 	case *workflow.RunOpened, *workflow.CancelRequested, *workflow.RunTimedOut, *workflow.UnitsReset, *workflow.RunReplanned:
-		w.events = append(w.events, e)
-	default:
-		if e.Step == w.ref.Step && e.Instance == w.ref.Instance {
-			w.events = append(w.events, e)
-		}
+		return true
 	}
+	return false
 }
 
 // Explain makes the chain of a unit of the run to which the events lead.

@@ -41,6 +41,7 @@ type story struct {
 	ref     workflow.UnitRef
 	attempt int
 	witness *Witness
+	index   Index
 }
 
 // tell begins a story of a step, up to where the step may start.
@@ -77,6 +78,8 @@ func (s *story) add(step string, attempt int, p workflow.Payload) {
 	}
 	s.witness.Note(e)
 	s.witness.Note(e) // as when a history is read twice
+	s.index.Note(&e)
+	s.index.Note(&e)
 }
 
 // goes appends what happens to the step.
@@ -104,6 +107,13 @@ func (s *story) chain() Chain {
 	u, ok := s.run.Unit(s.ref)
 	if !ok {
 		s.t.Fatalf("no %s", s.ref)
+	}
+	var kept []int64
+	for _, e := range s.witness.events {
+		kept = append(kept, e.Seq)
+	}
+	if diff := cmp.Diff(kept, s.index.Of(s.ref)); diff != "" {
+		s.t.Errorf("events of the index (-of the witness +index):\n%s", diff)
 	}
 	return s.witness.Explain(s.run, u)
 }
