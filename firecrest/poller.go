@@ -118,10 +118,12 @@ type Poller struct {
 	added   int          // watches ever, to tell their order
 	lookups []*time.Time // when the answers came of the last minute; zero: not yet
 	running bool
+	pausing time.Duration // from the last list to the next one
 	wake    chan struct{} // a watch was added: do not sleep on
 
 	// Of the goroutine alone.
 	next      time.Time // of the next list, also while nobody waits
+	asked     time.Time // when the last answer came, or the first watch
 	starved   bool      // lookups had to be left for later in this round
 	maxWindow int       // widest window whose list the server can give; -1: none
 }
@@ -206,6 +208,21 @@ func (p *Poller) BeginLookup() (end func(), ok bool) {
 	}, true
 }
 
+// Interval is the time from the last list to the next one as it is planned now;
+// false while nobody waits, and nothing is asked.
+func (p *Poller) Interval() (time.Duration, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.pausing, p.running && p.pausing > 0
+}
+
+// plan notes when the next list will be asked for.
+func (p *Poller) plan(next time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pausing = max(next.Sub(p.asked), 0)
+}
+
 // Close ends all watches, without further observations, and waits for the
 // request in flight.
 func (p *Poller) Close() {
@@ -252,6 +269,8 @@ func (p *Poller) poll() {
 	if p.next.After(next) && !p.awaitsNew() {
 		// Who was told something watches again: that is no reason to ask sooner.
 		next, first = p.next, first[len(first)-1:]
+	} else {
+		p.asked = time.Now()
 	}
 	for {
 		p.next = next
@@ -265,16 +284,20 @@ func (p *Poller) poll() {
 				next = earlier(next, time.Now().Add(p.jitter(interval)))
 			}
 		}
+		p.plan(next)
 		if !p.pause(time.Until(next)) {
 			continue
 		}
-		if wait := p.budget.Reserve(); !p.pause(wait.Delay()) {
+		wait := p.budget.Reserve()
+		p.plan(time.Now().Add(wait.Delay()))
+		if !p.pause(wait.Delay()) {
 			wait.Cancel()
 			continue
 		}
 		if p.ask(watches) || p.starved {
 			interval = p.settings.Min
 		}
+		p.asked = time.Now()
 		if len(first) > 1 && anyNew(watches) {
 			first = first[1:]
 			next = time.Now().Add(p.jitter(first[0]))

@@ -555,3 +555,46 @@ func TestPollerKeepsItsPace(t *testing.T) {
 		}
 	})
 }
+
+// TestPollerTellsItsInterval: what it says is the time between two lists, which
+// grows while nothing happens, is short again for a new job, and is none when
+// nobody waits.
+func TestPollerTellsItsInterval(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &scheduler{}
+		s.set(row("7", "RUNNING", 0))
+		p := startPoller(t, s, PollSettings{})
+		if d, asks := p.Interval(); asks {
+			t.Errorf("nobody waits, and it asks every %s", d)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		p.Watch(ctx, Query{ID: "7", Since: time.Now().Add(-time.Hour)}, func(Observation) {})
+		var longest time.Duration
+		follow := func(until time.Duration) {
+			for seen := len(s.lists); time.Since(epoch) < until; {
+				said, asks := p.Interval()
+				pass(time.Second)
+				if n := len(s.lists); n > max(seen, 1) {
+					gap := s.lists[n-1].Sub(s.lists[n-2])
+					if seen = n; !asks || said != gap {
+						t.Errorf("list %d came after %s, said were %s (%v)", n, gap, said, asks)
+					}
+					longest = max(longest, gap)
+				}
+				seen = len(s.lists)
+			}
+		}
+		follow(2 * time.Hour)
+		if longest < 300*time.Second {
+			t.Errorf("the longest pause was %s", longest)
+		}
+		p.Watch(ctx, Query{ID: "8"}, func(Observation) {})
+		follow(2*time.Hour + 5*time.Minute)
+		cancel()
+		pass(time.Second)
+		if d, asks := p.Interval(); asks {
+			t.Errorf("nobody waits any more, and it asks every %s", d)
+		}
+	})
+}

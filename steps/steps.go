@@ -170,6 +170,10 @@ func (l *Library) All() []workflow.StepSpec {
 // Watcher tells the engine when jobs and files have news.
 func (l *Library) Watcher() engine.Watcher { return watcher{l} }
 
+// PollIntervals says how long it is between two looks at the jobs of each system
+// on which somebody waits for some.
+func (l *Library) PollIntervals() map[string]time.Duration { return l.jobs.intervals() }
+
 // Binder prepares systems for runs.
 func (l *Library) Binder() engine.Binder { return binder{l} }
 

@@ -85,6 +85,20 @@ func (w *jobWatcher) poller(system string) *firecrest.Poller {
 	return p
 }
 
+// intervals are the pauses between lists of jobs, by system, as they are now; of
+// systems whose jobs nobody waits for there are none.
+func (w *jobWatcher) intervals() map[string]time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := map[string]time.Duration{}
+	for system, p := range w.pollers {
+		if pause, asks := p.Interval(); asks {
+			all[system] = pause
+		}
+	}
+	return all
+}
+
 // told keeps an observation and reports whether it is news to the attempt.
 func (w *jobWatcher) told(topic string, o firecrest.Observation) bool {
 	w.mu.Lock()

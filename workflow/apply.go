@@ -49,7 +49,7 @@ func (p *RunCreated) apply(r *Run, e *Event) error {
 	if r.ID != "" {
 		return errors.New("the run exists already")
 	}
-	r.ID, r.Created, r.CreatedAt = p.ID, *p, e.At
+	r.ID, r.Created, r.CreatedAt, r.QueuedAt = p.ID, *p, e.At, e.At
 	if err := r.decodeInputs(p.Inputs); err != nil {
 		return err
 	}

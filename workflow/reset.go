@@ -31,14 +31,14 @@ type UnitsReset struct {
 func (*RunReopened) Kind() EventKind { return "run.reopened" }
 func (*UnitsReset) Kind() EventKind  { return "units.reset" }
 
-func (p *RunReopened) apply(r *Run, _ *Event) error {
+func (p *RunReopened) apply(r *Run, e *Event) error {
 	switch {
 	case !r.State.Terminal():
 		return fmt.Errorf("the run is %s", r.State)
 	case p.Round != r.Round+1:
 		return fmt.Errorf("round %d after round %d", p.Round, r.Round)
 	}
-	r.Round, r.State = p.Round, RunQueued
+	r.Round, r.State, r.QueuedAt = p.Round, RunQueued, e.At
 	r.Cause, r.Message, r.Outputs, r.EndedAt = "", "", Body{}, time.Time{}
 	r.CancelRequests, r.CancelledBy = 0, ""
 	return nil

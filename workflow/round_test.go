@@ -68,6 +68,9 @@ func TestNewRound(t *testing.T) {
 	if r.State != RunQueued || r.Cause != "" || r.Message != "" || !r.Outputs.IsZero() || !r.EndedAt.IsZero() || r.Summarize().Round != 2 {
 		t.Errorf("the end of round 1 is left: %+v", r.Summarize())
 	}
+	if at := r.Describe().QueuedAt; !at.Equal(h.now) || !r.CreatedAt.Before(at) {
+		t.Errorf("it waits to begin since %s", at)
+	}
 	if err := h.apply("", 0, &RunReopened{Round: 3}); err == nil {
 		t.Error("a run that has not ended is reopened")
 	}

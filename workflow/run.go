@@ -27,6 +27,8 @@ type Run struct {
 	Seq       int64
 	Epoch     int64
 	CreatedAt time.Time
+	// QueuedAt is when it was created or last begun again.
+	QueuedAt  time.Time
 	StartedAt time.Time
 	EndedAt   time.Time
 

@@ -83,6 +83,9 @@ type RunView struct {
 	Replans int `json:"replans,omitempty"`
 	// CancelRequests is how often somebody asked for the end of the run.
 	CancelRequests int `json:"cancel_requests,omitempty"`
+	// QueuedAt is when the run was created or last begun again. It is for the process
+	// that drives the run.
+	QueuedAt time.Time `json:"-"`
 }
 
 // StepView is a step of a run with its instances.
@@ -154,6 +157,8 @@ type SubmissionView struct {
 	JobName  string `json:"job_name"`
 	Fence    Fence  `json:"fence,omitempty"`
 	Requests int    `json:"requests"`
+	// AcceptedAt is when a job that carries the token became known.
+	AcceptedAt time.Time `json:"accepted_at,omitzero"`
 	// Answer is what came back of the last request, if it was no acceptance.
 	Answer string `json:"answer,omitempty"`
 	// Looks are how often the job was looked for in vain since then, the last time
@@ -171,7 +176,7 @@ type SubmissionView struct {
 func (r *Run) Describe() RunView {
 	v := RunView{
 		Summary: r.Summarize(), Dir: r.Created.Dir, OutputDir: r.Created.OutputDir, RerunOf: r.Created.RerunOf,
-		Profile: r.Created.Profile, Inputs: r.inputs, Outputs: r.Outputs.shown(), CancelRequests: r.CancelRequests, Replans: r.Replans,
+		QueuedAt: r.QueuedAt, Profile: r.Created.Profile, Inputs: r.inputs, Outputs: r.Outputs.shown(), CancelRequests: r.CancelRequests, Replans: r.Replans,
 	}
 	v.Requests = maps.Clone(r.Requests)
 	for _, system := range slices.Sorted(maps.Keys(r.Sites)) {
@@ -246,7 +251,7 @@ func (a *Attempt) describe() AttemptView {
 
 func (s *Submission) describe() *SubmissionView {
 	v := &SubmissionView{
-		JobName: s.Intent.JobName, Fence: s.Intent.Fence, Requests: s.Sent, Looks: s.Votes, LookedAt: s.VotedAt,
+		JobName: s.Intent.JobName, Fence: s.Intent.Fence, Requests: s.Sent, AcceptedAt: s.AcceptedAt, Looks: s.Votes, LookedAt: s.VotedAt,
 		Candidates: slices.Clone(s.Candidates), Owner: s.Owner, Resolved: s.Resolved,
 	}
 	if n := len(s.Outcomes); n > 0 {

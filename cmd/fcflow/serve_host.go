@@ -251,7 +251,7 @@ func (h *host) driveOnce(x *engine.Execution) (again bool) {
 
 // observe is told of each commit.
 func (h *host) observe(run *workflow.Run, events []workflow.Event) {
-	h.meter.events(run, events)
+	h.meter.events(events, run.Workflow.Name, h.shelf.has(run.Workflow.Name))
 	h.news.Tell(server.Change{Kind: server.ChangedRun, Run: run.ID, Seq: run.Seq, State: run.State})
 }
 

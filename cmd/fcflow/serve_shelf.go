@@ -203,6 +203,11 @@ func (s *shelf) all() []*shelved {
 	return s.books
 }
 
+// has reports whether a file has a workflow of that name.
+func (s *shelf) has(name string) bool {
+	return slices.ContainsFunc(s.all(), func(b *shelved) bool { return b.name() == name })
+}
+
 // find returns a workflow that can be run.
 func (s *shelf) find(name string) (*shelved, error) {
 	var known []string

@@ -137,6 +137,22 @@ func (e *session) connect(ctx context.Context, s *settings.Settings, p workflow.
 	return v, nil
 }
 
+// pollIntervals says how often systems are asked about jobs. One that several
+// profiles name has the shorter time.
+func (e *session) pollIntervals() map[string]time.Duration {
+	e.opening.Lock()
+	defer e.opening.Unlock()
+	all := map[string]time.Duration{}
+	for _, v := range e.services {
+		for system, pause := range v.library.PollIntervals() {
+			if known, asked := all[system]; !asked || pause < known {
+				all[system] = pause
+			}
+		}
+	}
+	return all
+}
+
 func (e *session) newEngine(s *settings.Settings, v *service) *engine.Engine {
 	summaries := &summaries{store: e.store, written: map[workflow.RunID]time.Time{}}
 	config := engine.Config{
