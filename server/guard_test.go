@@ -75,13 +75,27 @@ func attacks() []attack {
 		{"no token", "", func(r *http.Request, _ *route) { r.Header.Del("Authorization") }, http.StatusUnauthorized},
 		{"empty token", "", header("Authorization", "Bearer "), http.StatusUnauthorized},
 		{"wrong token", "", header("Authorization", "Bearer "+fullToken+"X"), http.StatusUnauthorized},
+		{"beginning of the token", "", header("Authorization", "Bearer "+fullToken[:len(fullToken)-1]), http.StatusUnauthorized},
+		{"token in other letters", "", header("Authorization", "Bearer "+strings.ToLower(fullToken)), http.StatusUnauthorized},
 		{"token of another kind", "", header("Authorization", "Basic "+fullToken), http.StatusUnauthorized},
 		{"token in a cookie and in the address", "", func(r *http.Request, _ *route) {
 			r.Header.Del("Authorization")
 			r.AddCookie(&http.Cookie{Name: "token", Value: fullToken})
 			r.URL.RawQuery = "token=" + fullToken + "&access_token=" + fullToken
 		}, http.StatusUnauthorized},
+		{"no token, for a stream", "", func(r *http.Request, _ *route) {
+			r.Header.Del("Authorization")
+			r.Header.Set("Accept", "text/event-stream")
+		}, http.StatusUnauthorized},
+		{"no token, for the head", http.MethodGet, func(r *http.Request, _ *route) {
+			r.Header.Del("Authorization")
+			r.Method = http.MethodHead
+		}, http.StatusUnauthorized},
 		{"read-only token", http.MethodPost, header("Authorization", "Bearer "+readToken), http.StatusForbidden},
+		{"read-only token, another method", "", func(r *http.Request, _ *route) {
+			r.Header.Set("Authorization", "Bearer "+readToken)
+			r.Method = http.MethodPut
+		}, http.StatusForbidden},
 		{"foreign origin", "", header("Origin", "http://evil.example"), http.StatusForbidden},
 		{"origin of another port", "", header("Origin", "http://127.0.0.1:9999"), http.StatusForbidden},
 		{"origin null", "", header("Origin", "null"), http.StatusForbidden},
@@ -93,6 +107,7 @@ func attacks() []attack {
 		}, http.StatusForbidden},
 		{"form", http.MethodPost, header("Content-Type", "application/x-www-form-urlencoded"), http.StatusUnsupportedMediaType},
 		{"form of text", http.MethodPost, header("Content-Type", "text/plain"), http.StatusUnsupportedMediaType},
+		{"form that names JSON", http.MethodPost, header("Content-Type", "text/plain; x=application/json"), http.StatusUnsupportedMediaType},
 		{"no kind", http.MethodPost, func(r *http.Request, _ *route) { r.Header.Del("Content-Type") }, http.StatusUnsupportedMediaType},
 		{"oversized body", http.MethodPost, func(r *http.Request, route *route) {
 			size := maxBody
@@ -121,17 +136,43 @@ func TestAttacks(t *testing.T) {
 			continue
 		}
 		for _, a := range attacks() {
-			req := r.request(t.Context())
+			ctx, stop := context.WithTimeout(t.Context(), time.Second) // a stream that lets them in would go on
+			req := r.request(ctx)
 			if a.only != "" && req.Method != a.only {
+				stop()
 				continue
 			}
 			a.spoil(req, &r)
 			w := httptest.NewRecorder()
 			handler.ServeHTTP(w, req)
+			stop()
 			if w.Code != a.want {
 				t.Errorf("%s, %s: status %d, want %d: %s", r.pattern, a.name, w.Code, a.want, w.Body)
 			}
+			if named := w.Header().Get("WWW-Authenticate") == "Bearer"; named != (a.want == http.StatusUnauthorized) {
+				t.Errorf("%s, %s: WWW-Authenticate is there: %v", r.pattern, a.name, named)
+			}
+			checkHeader(t, r.pattern+", "+a.name, w)
 			judge(t, r.pattern+", "+a.name, d, w)
+		}
+	}
+}
+
+// checkHeader makes sure that an answer, whatever it is, forbids other uses of it,
+// and lets no page of another origin read it.
+func checkHeader(t *testing.T, what string, w *httptest.ResponseRecorder) {
+	t.Helper()
+	for name, want := range map[string]string{
+		"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
+		"Cross-Origin-Resource-Policy": "same-origin", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+	} {
+		if got := w.Header().Get(name); got != want {
+			t.Errorf("%s: %s is %q, want %q", what, name, got, want)
+		}
+	}
+	for name := range w.Header() {
+		if strings.HasPrefix(name, "Access-Control-") || name == "Set-Cookie" {
+			t.Errorf("%s: %s is there", what, name)
 		}
 	}
 }
@@ -162,20 +203,26 @@ func TestPathsThatLeadOut(t *testing.T) {
 		if !strings.Contains(path, "{") {
 			continue
 		}
-		for _, name := range []string{"..%2f..%2fetc%2fpasswd", "%2e%2e", "..%5c..", "a%2fb", "%00", "%0a", strings.Repeat("x", 300)} {
-			req := r.request(t.Context())
-			u, err := req.URL.Parse(pathParameter.ReplaceAllString(path, name))
-			if err != nil {
-				t.Fatal(err)
-			}
-			req.URL = u
-			w := httptest.NewRecorder()
-			handler.ServeHTTP(w, req)
-			if w.Code != http.StatusNotFound && w.Code/100 != 3 {
-				t.Errorf("%s, %s: status %d", r.pattern, name, w.Code)
-			}
-			if asked := d.take(); len(asked) > 0 {
-				t.Errorf("%s, %s: the host was asked for %s", r.pattern, name, asked)
+		parameters := pathParameter.FindAllString(path, -1)
+		for _, name := range []string{"..%2f..%2fetc%2fpasswd", "%2e%2e", "..%5c..", "a%2fb", "a%5cb", "%00", "%0a", strings.Repeat("x", 300)} {
+			for _, bad := range parameters { // the others are good
+				target := pathParameter.ReplaceAllString(strings.Replace(path, bad, name, 1), "A")
+				ctx, stop := context.WithTimeout(t.Context(), time.Second)
+				req := r.request(ctx)
+				u, err := req.URL.Parse(target)
+				if err != nil {
+					t.Fatal(err)
+				}
+				req.URL = u
+				w := httptest.NewRecorder()
+				handler.ServeHTTP(w, req)
+				stop()
+				if w.Code != http.StatusNotFound && w.Code/100 != 3 {
+					t.Errorf("%s, %s: status %d", r.pattern, target, w.Code)
+				}
+				if asked := d.take(); len(asked) > 0 {
+					t.Errorf("%s, %s: the host was asked for %s", r.pattern, target, asked)
+				}
 			}
 		}
 	}
@@ -198,14 +245,7 @@ func TestGoodRequests(t *testing.T) {
 				if w.Code != r.status && !strings.Contains(r.pattern, "/blobs/") {
 					t.Errorf("%s: status %d, want %d: %s", r.pattern, w.Code, r.status, w.Body)
 				}
-				for name, want := range map[string]string{
-					"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
-					"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-				} {
-					if got := w.Header().Get(name); got != want {
-						t.Errorf("%s: %s is %q, want %q", r.pattern, name, got, want)
-					}
-				}
+				checkHeader(t, r.pattern, w)
 			}
 			stop()
 		}
