@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"time"
 
@@ -23,12 +24,18 @@ var ErrGone = errors.New("the owner of the run is gone")
 // Client asks the process that owns a run.
 type Client struct {
 	socket string
+	me     int // the id of our user
 	http   *http.Client
 }
 
 // Dial connects to the socket of an owner. [ErrGone] if nobody listens.
 func Dial(ctx context.Context, socket string) (*Client, error) {
-	c := &Client{socket: socket}
+	return dialAs(ctx, socket, os.Geteuid())
+}
+
+// dialAs is Dial for a user with an id.
+func dialAs(ctx context.Context, socket string, me int) (*Client, error) {
+	c := &Client{socket: socket, me: me}
 	c.http = &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx) },
 	}}
@@ -46,7 +53,7 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrGone, err)
 	}
-	if err := checkPeer(conn); err != nil {
+	if err := checkPeer(conn, c.me); err != nil {
 		return nil, errors.Join(fmt.Errorf("socket %s: %w", c.socket, err), conn.Close())
 	}
 	return conn, nil

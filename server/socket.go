@@ -31,7 +31,7 @@ func Listen(getenv func(string) string) (net.Listener, error) {
 			errs = append(errs, fmt.Errorf("%s is longer than a socket's path may be (%d bytes)", path, maxSocketPath))
 			continue
 		}
-		if err := privateDir(dir); err != nil {
+		if err := privateDir(dir, os.Geteuid()); err != nil {
 			errs = append(errs, err)
 			continue
 		}
@@ -44,7 +44,7 @@ func Listen(getenv func(string) string) (net.Listener, error) {
 		if err := os.Chmod(path, 0o600); err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
-		return &ownListener{l}, nil
+		return &ownListener{l, os.Geteuid()}, nil
 	}
 	return nil, fmt.Errorf("open a socket for other terminals: %w", errors.Join(errs...))
 }
@@ -61,9 +61,9 @@ func socketDirs(getenv func(string) string) []string {
 	return append(dirs, filepath.Join("/tmp", mine))
 }
 
-// privateDir makes a directory that only we can enter. One that is there must
-// be so already: in a directory for everybody, others may have made it.
-func privateDir(dir string) error {
+// privateDir makes a directory that only we, who have an id, can enter. One that is
+// there must be so already: in a directory for everybody, others may have made it.
+func privateDir(dir string, me int) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !os.IsExist(err) {
 		return err
 	}
@@ -74,7 +74,7 @@ func privateDir(dir string) error {
 	switch owner := info.Sys().(*syscall.Stat_t).Uid; {
 	case !info.IsDir():
 		return fmt.Errorf("%s is not a directory", dir)
-	case int(owner) != os.Geteuid():
+	case int(owner) != me:
 		return fmt.Errorf("%s belongs to user %d", dir, owner)
 	case info.Mode().Perm() != 0o700:
 		return fmt.Errorf("%s has mode %04o, not 0700; run: chmod 700 %s", dir, info.Mode().Perm(), dir)
@@ -103,7 +103,10 @@ func removeStale(dir string) {
 }
 
 // ownListener turns away connections of other users.
-type ownListener struct{ net.Listener }
+type ownListener struct {
+	net.Listener
+	me int // the id of our user
+}
 
 func (l *ownListener) Accept() (net.Conn, error) {
 	for {
@@ -111,7 +114,7 @@ func (l *ownListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if checkPeer(conn) == nil {
+		if checkPeer(conn, l.me) == nil {
 			return conn, nil
 		}
 		_ = conn.Close()
@@ -119,7 +122,7 @@ func (l *ownListener) Accept() (net.Conn, error) {
 }
 
 // checkPeer makes sure that the process at the other end is ours.
-func checkPeer(conn net.Conn) error {
+func checkPeer(conn net.Conn, me int) error {
 	raw, err := conn.(*net.UnixConn).SyscallConn()
 	if err != nil {
 		return err
@@ -132,7 +135,7 @@ func checkPeer(conn net.Conn) error {
 	if peerErr != nil {
 		return fmt.Errorf("user of the other end: %w", peerErr)
 	}
-	if uid != os.Geteuid() {
+	if uid != me {
 		return fmt.Errorf("the other end belongs to user %d", uid)
 	}
 	return nil

@@ -53,9 +53,12 @@ func TestSocketDirectoryOfOthersIsNotUsed(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(dir string) error{
 		"open to others": func(dir string) error { return errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, 0o755)) },
-		"link":           func(dir string) error { return os.Symlink(t.TempDir(), dir) },
-		"file":           func(dir string) error { return os.WriteFile(dir, nil, 0o600) },
-		"long path":      nil,
+		"link": func(dir string) error {
+			mine := t.TempDir()
+			return errors.Join(os.Chmod(mine, 0o700), os.Symlink(mine, dir))
+		},
+		"file":      func(dir string) error { return os.WriteFile(dir, nil, 0o600) },
+		"long path": nil,
 	}
 	for name, prepare := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -71,6 +74,45 @@ func TestSocketDirectoryOfOthersIsNotUsed(t *testing.T) {
 				t.Errorf("socket at %s, want it below %s", path, temporary)
 			}
 		})
+	}
+}
+
+// TestOthersAreTurnedAway: a directory and a process of another user, which here is
+// a matter of who we say that we are.
+func TestOthersAreTurnedAway(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "mine")
+	for me, good := range map[int]bool{os.Geteuid(): true, os.Geteuid() + 1: false} {
+		if err := privateDir(dir, me); (err == nil) != good {
+			t.Errorf("a directory of user %d, for user %d: %v", os.Geteuid(), me, err)
+		}
+		l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := New(histories{newHistory("A")})
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(&ownListener{l, me}) }()
+		c, err := Dial(t.Context(), l.Addr().String())
+		if err == nil {
+			_, err = c.List(t.Context())
+			c.Close()
+		}
+		if (err == nil) != good {
+			t.Errorf("a process of user %d, for user %d: %v", os.Geteuid(), me, err)
+		}
+		other := listen(t, getenv("XDG_RUNTIME_DIR", t.TempDir()))
+		c, err = dialAs(t.Context(), other.Addr().String(), me)
+		if err == nil {
+			c.Close()
+		}
+		if (err == nil) != good || err != nil && errors.Is(err, ErrGone) {
+			t.Errorf("an owner of user %d, for user %d: %v", os.Geteuid(), me, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		<-served
 	}
 }
 
