@@ -167,8 +167,12 @@ func unshown(err error) error {
 // JSON, and returns the exit code.
 func (a *app) report(command *cobra.Command, err error) int {
 	o := outcomeOf(err)
+	logged := err != nil && a.serving && a.logFormat.value == "json"
+	if logged {
+		a.logError(o, err)
+	}
 	a.closeLog()
-	if err == nil {
+	if err == nil || logged {
 		return o.exit
 	}
 	if command != nil {
@@ -182,6 +186,17 @@ func (a *app) report(command *cobra.Command, err error) int {
 	return o.exit
 }
 
+// logError is printError for whoever reads the log of a server with a program.
+func (a *app) logError(o outcome, err error) {
+	log := a.logger()
+	event := log.Error().Str("error", withoutUsage(err)).Str("code", o.code)
+	var hint *hinted
+	if errors.As(err, &hint) {
+		event = event.Str("hint", hint.hint)
+	}
+	event.Msg("the server ends")
+}
+
 func (a *app) printError(o outcome, err error) {
 	if err = unshown(err); err == nil {
 		return
@@ -191,7 +206,7 @@ func (a *app) printError(o outcome, err error) {
 		_ = invalid.problems.Print(a.streams.Err, invalid.file, invalid.source) // a Stream keeps its own error
 		return
 	}
-	text := strings.TrimPrefix(err.Error(), errUsage.Error()+": ")
+	text := withoutUsage(err)
 	a.streams.Err.Println(console.Text{S: "error: ", Style: console.Red}, console.Say(firstLine(text)))
 	if rest := strings.TrimPrefix(text, firstLine(text)); rest != "" {
 		a.streams.Err.Printf("%s\n", strings.TrimPrefix(rest, "\n"))
@@ -204,6 +219,9 @@ func (a *app) printError(o outcome, err error) {
 		a.streams.Err.Printf("please report this, with the lines above: https://github.com/fcflow/fcflow/issues\n")
 	}
 }
+
+// withoutUsage is the text of an error, whose exit code says that it is one of usage.
+func withoutUsage(err error) string { return strings.TrimPrefix(err.Error(), errUsage.Error()+": ") }
 
 // errorJSON is the error object on stderr under --output json. Its fields are a
 // contract that only grows.

@@ -142,7 +142,7 @@ func (h *host) listen(o serveOptions) (*guarded, error) {
 		// Where only a person looks: a log would keep it.
 		fmt.Fprintf(os.Stderr, "%s#token=%s\n", address, tokens.Full)
 	} else {
-		a.note("fcflow serve token prints the link to open")
+		h.log.Info().Msg("fcflow serve token prints the link to open")
 	}
 	var page http.Handler = ui.Handler()
 	return &guarded{l, &server.Guard{
@@ -181,6 +181,7 @@ func (h *host) resume(ctx context.Context, all bool) error {
 		case err != nil:
 			h.log.Warn().Err(err).Str("run", string(l.ID)).Msg("the run is not continued")
 		default:
+			h.log.Info().Str("run", string(l.ID)).Str("workflow", x.Run().Workflow.Name).Msg("the run goes on")
 			h.drive(x)
 		}
 	}

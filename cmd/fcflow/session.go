@@ -56,10 +56,13 @@ func (a *app) openHosting(s *settings.Settings, quiet bool, host func(*session) 
 	e := &session{app: a, owned: &owned{runs: map[workflow.RunID]*engine.Execution{}, leaving: map[workflow.RunID]chan struct{}{}}}
 	var owner workflow.Owner
 	listener, err := server.Listen(a.getenv)
-	if err != nil {
+	switch {
+	case err != nil && host != nil: // everything that it serves comes and goes there
+		return nil, withHint(err, "set XDG_RUNTIME_DIR or TMPDIR to a directory of yours that can be written")
+	case err != nil:
 		log := a.logger()
 		log.Warn().Err(err).Msg("other terminals see this run with a delay")
-	} else {
+	default:
 		owner.Socket = listener.Addr().String()
 	}
 	if e.store, err = a.openStore(s, store.Options{Owner: owner}); err == nil {
