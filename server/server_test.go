@@ -525,3 +525,19 @@ func TestBadRequests(t *testing.T) {
 		t.Errorf("body of more than 64 KiB: status %d, want 413", w.Code)
 	}
 }
+
+// TestErrorText: the code says what kind of an error it is, so the text does not.
+func TestErrorText(t *testing.T) {
+	t.Parallel()
+	for want, err := range map[string]error{
+		`"code":"bad_request","message":"which unit?"`:              BadRequest(errors.New("which unit?")),
+		`"code":"conflict","message":"the run is over: look at it"`: fmt.Errorf("the run is over: look at it: %w", workflow.ErrConflict),
+		`"code":"not_found","message":"run 1: not found"`:           fmt.Errorf("run 1: %w", workflow.ErrNotFound),
+	} {
+		w := httptest.NewRecorder()
+		writeError(w, err)
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%v: %s", err, w.Body)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/fcflow/fcflow/workflow"
 )
@@ -148,7 +149,7 @@ func writeError(w http.ResponseWriter, err error) {
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 		err = fmt.Errorf("%w: %d bytes are allowed", errTooLarge, tooLarge.Limit)
 	}
-	body.Error.Code, body.Error.Message = "internal", err.Error()
+	body.Error.Code, body.Error.Message = "internal", plain(err)
 	for _, c := range codes() {
 		if errors.Is(err, c.err) {
 			body.Error.Code, status = c.code, c.status
@@ -156,6 +157,12 @@ func writeError(w http.ResponseWriter, err error) {
 		}
 	}
 	_ = writeJSON(w, status, body) // strings always encode
+}
+
+// plain is the text of an error without the words for what its code says.
+func plain(err error) string {
+	text := strings.TrimPrefix(err.Error(), errBadRequest.Error()+": ")
+	return strings.TrimSuffix(text, ": "+workflow.ErrConflict.Error())
 }
 
 // readError turns the body of an error back into one that matches the same

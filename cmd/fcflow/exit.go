@@ -189,7 +189,7 @@ func (a *app) report(command *cobra.Command, err error) int {
 // logError is printError for whoever reads the log of a server with a program.
 func (a *app) logError(o outcome, err error) {
 	log := a.logger()
-	event := log.Error().Str("error", withoutUsage(err)).Str("code", o.code)
+	event := log.Error().Str("error", plain(err)).Str("code", o.code)
 	var hint *hinted
 	if errors.As(err, &hint) {
 		event = event.Str("hint", hint.hint)
@@ -206,7 +206,7 @@ func (a *app) printError(o outcome, err error) {
 		_ = invalid.problems.Print(a.streams.Err, invalid.file, invalid.source) // a Stream keeps its own error
 		return
 	}
-	text := withoutUsage(err)
+	text := plain(err)
 	a.streams.Err.Println(console.Text{S: "error: ", Style: console.Red}, console.Say(firstLine(text)))
 	if rest := strings.TrimPrefix(text, firstLine(text)); rest != "" {
 		a.streams.Err.Printf("%s\n", strings.TrimPrefix(rest, "\n"))
@@ -220,8 +220,11 @@ func (a *app) printError(o outcome, err error) {
 	}
 }
 
-// withoutUsage is the text of an error, whose exit code says that it is one of usage.
-func withoutUsage(err error) string { return strings.TrimPrefix(err.Error(), errUsage.Error()+": ") }
+// plain is the text of an error without the words for what its code says.
+func plain(err error) string {
+	text := strings.TrimPrefix(err.Error(), errUsage.Error()+": ")
+	return strings.TrimSuffix(text, ": "+workflow.ErrConflict.Error())
+}
 
 // errorJSON is the error object on stderr under --output json. Its fields are a
 // contract that only grows.
@@ -239,7 +242,7 @@ type errorBody struct {
 }
 
 func errorObject(o outcome, err error) errorJSON {
-	body := errorBody{Code: o.code, Exit: o.exit, Message: err.Error()}
+	body := errorBody{Code: o.code, Exit: o.exit, Message: plain(err)}
 	var hint *hinted
 	if errors.As(err, &hint) {
 		body.Hint = hint.hint

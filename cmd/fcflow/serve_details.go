@@ -40,13 +40,14 @@ func (g *graph) placed() server.Graph {
 
 // unitRefused tells who asks that a name which means many instances is their mistake.
 func unitRefused(name string, err error) error {
+	var many *ambiguousUnit
 	switch {
-	case err == nil || !errors.Is(err, errUsage):
+	case !errors.As(err, &many):
 		return err
 	case name == "":
 		return server.BadRequest(errors.New("which unit? STEP or STEP/KEY"))
 	}
-	return server.BadRequest(err)
+	return server.BadRequest(fmt.Errorf("%s: ask for one of them, unit=STEP/KEY", many.means()))
 }
 
 // Unit implements [server.Host].

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -126,8 +125,10 @@ func TestNoWorkflowDirectory(t *testing.T) {
 // TestUnitRefused: a name that means many is a mistake of who asks, not of the server.
 func TestUnitRefused(t *testing.T) {
 	t.Parallel()
-	many := fmt.Errorf("%w: few means 2 instances", errUsage)
-	for name, want := range map[string]string{"": "bad request: which unit? STEP or STEP/KEY", "few": "bad request: " + many.Error()} {
+	many := &ambiguousUnit{"few", []*workflow.UnitView{{Step: "few", Instance: "a"}, {Step: "few", Instance: "b"}}}
+	for name, want := range map[string]string{
+		"": "bad request: which unit? STEP or STEP/KEY", "few": "bad request: few means 2 instances: few/a, few/b: ask for one of them, unit=STEP/KEY",
+	} {
 		if err := unitRefused(name, many); err == nil || err.Error() != want {
 			t.Errorf("%q: %v, want %s", name, err, want)
 		}

@@ -64,10 +64,22 @@ func oneUnit(view *workflow.RunView, name string) (*workflow.UnitView, error) {
 		slices.SortStableFunc(units, func(a, b *workflow.UnitView) int {
 			return cmp.Compare(failedFirst(a), failedFirst(b))
 		})
-		return nil, fmt.Errorf("%w: %s means %s; name one", errUsage, name, firstUnits(units))
+		return nil, &ambiguousUnit{name, units}
 	}
 	return units[0], nil
 }
+
+// ambiguousUnit is the mistake of who names one instance and means several.
+type ambiguousUnit struct {
+	name  string
+	units []*workflow.UnitView
+}
+
+func (e *ambiguousUnit) Error() string { return fmt.Sprintf("%v: %s; name one", errUsage, e.means()) }
+func (e *ambiguousUnit) Unwrap() error { return errUsage }
+
+// means reads "simulate means 3 instances: simulate/a, simulate/b, simulate/c".
+func (e *ambiguousUnit) means() string { return e.name + " means " + firstUnits(e.units) }
 
 func failedFirst(u *workflow.UnitView) int {
 	if u.State == workflow.Failed {
