@@ -53,14 +53,14 @@ func checkJob(with json.RawMessage, dynamic func(string) bool) []workflow.FieldP
 	problems := checkBatch(with, dynamic)
 	in := literal[struct{ Outputs map[string]outputIn }](with)
 	for _, name := range slices.Sorted(maps.Keys(in.Outputs)) {
-		if err := in.Outputs[name].check(name); err != nil {
+		for _, err := range in.Outputs[name].check(name) {
 			problems = append(problems, workflow.FieldProblem{Path: []string{"outputs", name}, Code: codeJobOutput, Message: err.Error()})
 		}
 	}
 	return problems
 }
 
-func (o outputIn) check(name string) error {
+func (o outputIn) check(name string) (errs []error) {
 	ways := 0
 	for _, way := range []string{o.Regex, o.JSON, o.CSV} {
 		if way != "" {
@@ -68,21 +68,21 @@ func (o outputIn) check(name string) error {
 		}
 	}
 	_, reserved := findField(jobOutputs(), name)
-	switch {
-	case !outputName.MatchString(name):
-		return fmt.Errorf("%q cannot be the name of an output: use lower-case letters, digits and _", name)
-	case reserved:
-		return fmt.Errorf("every job has an output %q already", name)
-	case ways != 1:
-		return fmt.Errorf("output %q needs exactly one of `regex`, `json` and `csv`", name)
+	if reserved {
+		errs = append(errs, fmt.Errorf("every job has an output %q already", name))
+	} else if !outputName.MatchString(name) {
+		errs = append(errs, fmt.Errorf("%q cannot be the name of an output: use lower-case letters, digits and _", name))
+	}
+	if ways != 1 {
+		errs = append(errs, fmt.Errorf("output %q needs exactly one of `regex`, `json` and `csv`", name))
 	}
 	if _, err := regexp.Compile(o.Regex); err != nil {
-		return fmt.Errorf("output %q: %v", name, err)
+		errs = append(errs, fmt.Errorf("output %q: %v", name, err))
 	}
 	if _, err := jsonPath(o.JSON); err != nil && o.JSON != "" {
-		return fmt.Errorf("output %q: %v", name, err)
+		errs = append(errs, fmt.Errorf("output %q: %v", name, err))
 	}
-	return nil
+	return errs
 }
 
 func findField(list []workflow.Field, name string) (workflow.Field, bool) {

@@ -25,11 +25,11 @@ func (c *checker) checkWith(s *stepCheck) {
 	s.step.plan.inputs = c.inputsOf(spec)
 	c.checkMembers(s.step.With, spec.Inputs, c.stepPlace(s, "with"), "with", s.step.UsesPos, s.step.plan.programs, spec.Name)
 	c.checkSystem(s)
-	if len(c.problems) > before {
-		return
+	wrong := c.problems[before:]
+	c.checkTogether(s, wrong)
+	if len(wrong) == 0 {
+		c.settle(s)
 	}
-	c.checkTogether(s)
-	c.settle(s)
 }
 
 // inputsOf is the object that a step's `with` must be. The system of a remote
@@ -273,18 +273,19 @@ func fitHint(from, to Type) string {
 	return ""
 }
 
-// literalPart is a value as JSON without what the run decides; false if nothing
-// is left.
+// literalPart is a value as JSON without what the run decides and what does not
+// fit; false if nothing is left.
 func literalPart(v *Value, f Field) (any, bool) {
 	if v == nil || v.Template != nil || v.broken {
 		return nil, false
 	}
 	if !v.hasExpression() {
 		conv := converter{written: true}
-		out, err := conv.field(v.plain(), f)
-		return out, err == nil
+		if out, err := conv.field(v.plain(), f); err == nil {
+			return out, true
+		}
 	}
-	if v.Kind != MappingValue {
+	if v.Kind != MappingValue || f.Type.Kind != Map && f.Type.Kind != Object && f.Type.Kind != Any {
 		return nil, false
 	}
 	out := map[string]any{}
@@ -319,23 +320,46 @@ func literalWith(s *Step) json.RawMessage {
 	return text
 }
 
-// checkTogether asks the step type about its inputs as a whole.
-func (c *checker) checkTogether(s *stepCheck) {
+// checkTogether asks the step type about its inputs as a whole. What it says of a
+// value in which something is wrong already may follow from that.
+func (c *checker) checkTogether(s *stepCheck, wrong Problems) {
 	spec := s.step.spec
 	if spec.CheckWith == nil {
 		return
 	}
+	with := literalWith(s.step)
+	var known map[string]json.RawMessage
+	_ = json.Unmarshal(with, &known) // it was just made
 	dynamic := func(name string) bool {
 		m, ok := s.step.With.Member(name)
-		return ok && m.Value.hasExpression()
+		return ok && (m.Value.hasExpression() || known[name] == nil)
 	}
-	for _, p := range spec.CheckWith(literalWith(s.step), dynamic) {
-		c.report(ProblemCode(p.Code), c.problemPlace(s.step, p), p.Hint, "%s", p.Message)
+	for _, p := range spec.CheckWith(with, dynamic) {
+		at, pos := c.problemPlace(s.step, p)
+		if len(wrong) > 0 && (len(p.Path) == 0 || at.holds(wrong)) {
+			continue
+		}
+		c.report(ProblemCode(p.Code), pos, p.Hint, "%s", p.Message)
 	}
 }
 
-// problemPlace finds the place of a step type's problem in the file.
-func (c *checker) problemPlace(s *Step, p FieldProblem) Pos {
+// holds reports whether a problem stands in a value, or may: those of expressions
+// have places of their own.
+func (v *Value) holds(problems Problems) bool {
+	if v == nil {
+		return false
+	}
+	at := func(pos Pos) bool {
+		return slices.ContainsFunc(problems, func(p Problem) bool { return p.Pos == pos })
+	}
+	return v.Template != nil || at(v.Pos) ||
+		slices.ContainsFunc(v.Items, func(item *Value) bool { return item.holds(problems) }) ||
+		slices.ContainsFunc(v.Members, func(m *NamedValue) bool { return at(m.Pos) || m.Value.holds(problems) })
+}
+
+// problemPlace finds the value that a step type's problem is about, and its place
+// in the file.
+func (c *checker) problemPlace(s *Step, p FieldProblem) (*Value, Pos) {
 	at, pos := s.With, s.UsesPos
 	for _, name := range p.Path {
 		m, ok := at.Member(name)
@@ -345,9 +369,9 @@ func (c *checker) problemPlace(s *Step, p FieldProblem) Pos {
 		at, pos = m.Value, m.Value.Pos
 	}
 	if p.Line > 0 && at != nil && at.Kind == TextValue {
-		return c.lineOf(at, p.Line)
+		pos = c.lineOf(at, p.Line)
 	}
-	return pos
+	return at, pos
 }
 
 // lineOf returns the place of a line of a block text; of other texts, whose
