@@ -40,8 +40,9 @@ or declares outputs.
 
 CSV has every output, one column each, and starts with a header that follows from
 the workflow alone. It is of one table: choose the step where there are several.
-Durations are in seconds. Node-hours are the nodes of the jobs times their elapsed
-time, over all attempts, as the scheduler last told.`,
+Durations are in seconds, those of all attempts together, without the pauses in
+between. Node-hours are the nodes of the jobs times their elapsed time, over all
+attempts, as the scheduler last told.`,
 		Example: `  fcflow runs results last
   fcflow runs results sweep --sort -energy
   fcflow runs results sweep --step simulate --output csv >sweep.csv`,

@@ -47,7 +47,7 @@ type Row struct {
 	Imported  workflow.RunID `json:"imported,omitempty"`
 	StartedAt time.Time      `json:"started_at,omitzero"`
 	EndedAt   time.Time      `json:"ended_at,omitzero"`
-	// Seconds it took, pauses between attempts included; until now if it is not
+	// Seconds that its attempts took together; until now if it is not
 	// over and somebody drives the run.
 	Seconds   *float64 `json:"seconds,omitempty"`
 	NodeHours *float64 `json:"node_hours,omitempty"`

@@ -139,7 +139,7 @@ func TestTables(t *testing.T) {
 	}
 	simulate := &tables[0]
 	want := `30|a|succeeded||1|-2.5|good|90|90|4|failed||
-60|b,c|failed|exit(3)|2||||150|3|skipped||
+60|b,c|failed|exit(3)|2||||180|3|skipped||
 60|a|succeeded||1|10|good|1|90|0.1|succeeded|0.001|succeeded
 30|b,c|pending||0|||||||||
 `
@@ -242,6 +242,24 @@ func TestKeepFailed(t *testing.T) {
 	table.KeepFailed()
 	if got := csv(t, &table, "instance"); got != "dt=30,name=a\ndt=60,name=\"b,c\"\n" {
 		t.Errorf("failed are %q", got)
+	}
+}
+
+// TestTook: attempts count, and not the days between them, or the pause in which one
+// waits for the next.
+func TestTook(t *testing.T) {
+	t.Parallel()
+	later := began.Add(72 * time.Hour)
+	u := workflow.UnitView{State: workflow.Waiting, Attempts: []workflow.AttemptView{
+		{StartedAt: began, EndedAt: began.Add(time.Minute)}, {StartedAt: later, EndedAt: later.Add(2 * time.Minute)},
+	}}
+	for _, now := range []time.Time{later.Add(time.Hour), {}} {
+		if took, ok := results.Took(&u, now); !ok || took != 3*time.Minute {
+			t.Errorf("took %v, %v", took, ok)
+		}
+	}
+	if _, ok := results.Took(&workflow.UnitView{}, later); ok {
+		t.Error("without an attempt there is a duration")
 	}
 }
 

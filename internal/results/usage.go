@@ -46,20 +46,20 @@ func jobHours(j *workflow.JobObserved) (float64, bool) {
 	return float64(j.Nodes) * elapsed.Hours(), true
 }
 
-// Took is how long an instance took, from its first attempt to the end of its
-// last, pauses in between included. Of one that is not over it is the time until
-// now; the zero now knows of none.
-func Took(u *workflow.UnitView, now time.Time) (time.Duration, bool) {
-	n := len(u.Attempts)
-	if n == 0 {
-		return 0, false
+// Took is how long an instance took, all its attempts together, as [NodeHours]
+// counts them. Pauses in between do not count: they may be days in which nobody
+// looked. Of an attempt that is not over it is the time until now; the zero now
+// knows of none.
+func Took(u *workflow.UnitView, now time.Time) (took time.Duration, known bool) {
+	for i := range u.Attempts {
+		end := u.Attempts[i].EndedAt
+		if end.IsZero() {
+			end = now
+		}
+		if end.IsZero() {
+			return 0, false
+		}
+		took += max(end.Sub(u.Attempts[i].StartedAt), 0)
 	}
-	end := u.Attempts[n-1].EndedAt
-	if end.IsZero() || !u.State.Done() {
-		end = now
-	}
-	if end.IsZero() {
-		return 0, false
-	}
-	return max(end.Sub(u.Attempts[0].StartedAt), 0), true
+	return took, len(u.Attempts) > 0
 }
