@@ -43,7 +43,7 @@ func (p *replanner) compare(old, u *Unit) string {
 	case !bytes.Equal(before.With, after.With):
 		return differing(before.With, after.With)
 	case !maps.Equal(before.Files, after.Files):
-		return "a workflow file that it runs changed"
+		return strings.Join(differingFiles(before.Files, after.Files), ", ") + " changed"
 	case before.Dir != after.Dir:
 		return "the directory of the workflow changed"
 	}
@@ -67,8 +67,9 @@ func keyOf(r *Run, u *Unit, blobs BlobReader) (unitKey, error) {
 	}
 	if s.child != nil {
 		k.Files = map[string]string{}
-		files := map[string][]byte{".": s.child.Source}
-		s.child.collect(".", files)
+		at, _ := childName(s)
+		files := map[string][]byte{at: s.child.Source}
+		s.child.collect(at, files)
 		for name, text := range files {
 			k.Files[name] = NewBlob(text).Digest
 		}
@@ -114,6 +115,22 @@ func differing(before, after json.RawMessage) string {
 		}
 	}
 	return strings.Join(names, ", ") + " changed"
+}
+
+// differingFiles names the files that are not the same, or only one has.
+func differingFiles(before, after map[string]string) (names []string) {
+	for name := range after {
+		if before[name] != after[name] {
+			names = append(names, name)
+		}
+	}
+	for name := range before {
+		if _, ok := after[name]; !ok {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // sources looks at the local files that a unit has read.

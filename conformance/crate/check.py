@@ -19,7 +19,7 @@ PROFILE = "provenance-run-crate-0.5"  # includes Workflow Run, Process Run, Work
 SECRET = "k4n4ri-of-the-crate"
 
 # From which steps on a run is done again, each time of the run before; the rest is imported.
-AGAIN = {"flow": ["simulate", "fetch"]}
+AGAIN = {"flow": ["simulate", "fetch"], "experiment": ["simulate"]}
 
 # What the profiles recommend and our crates do not have, with the reason.
 MISSING = {
