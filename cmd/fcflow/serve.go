@@ -80,6 +80,9 @@ func (h *host) serve(ctx context.Context, o serveOptions) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	h.begin(ctx) // before anybody asks for anything
+	if h.profile.URL == "" && h.profile.Sandbox == "" {
+		h.log.Warn().Msg("no FirecREST service is configured: workflows that need one cannot start; set FIRECREST_URL and a login, choose a --profile, or try --sandbox")
+	}
 	guarded, err := h.listen(o)
 	if err != nil {
 		return err
@@ -118,6 +121,7 @@ type guarded struct {
 
 func (h *host) listen(o serveOptions) (*guarded, error) {
 	if o.listen == "off" {
+		h.log.Info().Msg("serving commands of this machine only")
 		return nil, h.announce("")
 	}
 	if err := checkListen(o); err != nil {
@@ -154,7 +158,7 @@ func (h *host) listen(o serveOptions) (*guarded, error) {
 func checkListen(o serveOptions) error {
 	host, _, err := net.SplitHostPort(o.listen)
 	if err != nil {
-		return fmt.Errorf("%w: --listen: %w", errUsage, err)
+		return withHint(fmt.Errorf("%w: --listen: %w", errUsage, err), "write address and port, such as 127.0.0.1:8888")
 	}
 	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
 		return nil

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/fcflow/fcflow/scheduler"
@@ -102,6 +103,9 @@ func (s *shelf) read() error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return withHint(fmt.Errorf("--workflows: directory %s: %w", dir, workflow.ErrNotFound), "make it, or name the directory of your workflow files")
+	}
+	if errors.Is(err, syscall.ENOTDIR) {
+		return withHint(fmt.Errorf("%w: --workflows: %s is no directory", errUsage, dir), "name the directory in which the file is")
 	}
 	if err != nil {
 		return fmt.Errorf("--workflows: %w", err)

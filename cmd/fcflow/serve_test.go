@@ -120,6 +120,14 @@ func TestNoWorkflowDirectory(t *testing.T) {
 	if outcomeOf(err).code != "not_found" {
 		t.Error(err)
 	}
+	file := filepath.Join(t.TempDir(), "w.yaml")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = command(t, t.TempDir(), "serve", "--sandbox", "--workflows", file)
+	if outcomeOf(err).code != "usage" || !strings.Contains(err.Error(), "is no directory") {
+		t.Errorf("of a file: %v", err)
+	}
 }
 
 // TestUnitRefused: a name that means many is a mistake of who asks, not of the server.
