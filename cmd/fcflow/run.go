@@ -27,6 +27,7 @@ type runOptions struct {
 	exitOnAttention bool
 	dryRun          bool
 	server          bool
+	detach          bool
 	output          output
 }
 
@@ -41,7 +42,8 @@ The first Ctrl-C stops this process and leaves remote jobs running: continue
 with "fcflow resume". The second one stops at once. To end the remote work use
 "fcflow cancel".`,
 		Example: `  fcflow run --sandbox examples/workflows/quickstart.yaml
-  fcflow run sweep.yaml -i levels='[40, 60]' -i walltime=2h --profile alps`,
+  fcflow run sweep.yaml -i levels='[40, 60]' -i walltime=2h --profile alps
+  fcflow run --server --detach sweep.yaml`,
 		Args: func(c *cobra.Command, args []string) error {
 			err := fits(c, args)
 			if len(args) > 1 && o.sandbox == here {
@@ -55,6 +57,7 @@ with "fcflow resume". The second one stops at once. To end the remote work use
 	c.Flags().StringVar(&o.outputDir, "output-dir", "", "`DIR` where downloads go; default results/RUN beside the file")
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "show the plan, as fcflow plan does, and run nothing")
 	c.Flags().BoolVar(&o.server, "server", false, "have the running fcflow serve do it, with its settings and secrets, and watch")
+	c.Flags().BoolVar(&o.detach, "detach", false, "with --server: do not watch the run")
 	addExitOnAttention(c, &o.exitOnAttention)
 	for _, other := range []string{"sandbox", "dry-run", "exit-on-attention"} {
 		c.MarkFlagsMutuallyExclusive("server", other)
@@ -62,6 +65,9 @@ with "fcflow resume". The second one stops at once. To end the remote work use
 	o.output.add(c)
 	return a.command(c, func(c *cobra.Command, args []string) error {
 		o.file = args[0]
+		if o.detach && !o.server {
+			return withHint(fmt.Errorf("%w: --detach: the run ends with this process unless a server drives it", errUsage), "fcflow run --server --detach %s", shellQuote(o.file))
+		}
 		if o.server {
 			return runOnServer(c.Context(), a, o)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/fcflow/fcflow/internal/settings"
 	"github.com/fcflow/fcflow/server"
 	"github.com/fcflow/fcflow/store"
+	"github.com/fcflow/fcflow/workflow"
 )
 
 // errNoServer: nothing is there to hand a run to.
@@ -40,16 +41,23 @@ func runOnServer(ctx context.Context, a *app, o runOptions) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errInvalid, err)
 	}
+	if o.output.format() == formatName {
+		a.streams.Out.Printf("%s\n", id)
+	}
+	if o.detach {
+		a.sayHandedOver(id)
+		if o.output.format() == formatJSON {
+			return a.streams.Out.JSON(server.Started{ID: id})
+		}
+		return a.streams.Out.Err()
+	}
 	st, err := a.openStore(s, store.Options{})
 	if err != nil {
 		return err
 	}
-	if o.output.format() == formatName {
-		a.streams.Out.Printf("%s\n", id)
-	}
 	run, err := a.watch(ctx, st, id, o.output.format() == formatJSON)
 	if errors.Is(err, errInterrupted) {
-		a.note("run %s goes on: fcflow serve drives it; watch it: fcflow runs watch %s, end it: fcflow cancel %s", shortID(id), a.refer(id), a.refer(id))
+		a.sayHandedOver(id)
 		return &ended{err}
 	}
 	if err != nil {
@@ -67,6 +75,11 @@ func runOnServer(ctx context.Context, a *app, o runOptions) error {
 		a.printEnd(&view, time.Now())
 	}
 	return errors.Join(err, endOf(&view))
+}
+
+// sayHandedOver says who has a run, and what can be done with it from here.
+func (a *app) sayHandedOver(id workflow.RunID) {
+	a.note("run %s goes on: fcflow serve drives it; watch it: fcflow runs watch %s, end it: fcflow cancel %s", shortID(id), a.refer(id), a.refer(id))
 }
 
 // forServer is what the command line asks for, with the paths as they are seen from
