@@ -27,6 +27,17 @@ func (c *Client) ResumeSchedule(ctx context.Context, workflow, id string) error 
 	return c.post(ctx, schedulePath(workflow, id, "resume"), map[string]string{})
 }
 
+// RunSchedule starts a run as a schedule would.
+func (c *Client) RunSchedule(ctx context.Context, name, id, by string) (workflow.RunID, error) {
+	body, err := json.Marshal(map[string]string{"by": by})
+	if err != nil {
+		return "", err
+	}
+	var started Started
+	err = c.read(ctx, http.MethodPost, schedulePath(name, id, "run"), body, &started)
+	return started.ID, err
+}
+
 // Backfill has a run started for each slot of a span of time that has none.
 func (c *Client) Backfill(ctx context.Context, name, id string, from, to time.Time) (filled workflow.Backfilled, err error) {
 	body, err := json.Marshal(map[string]time.Time{"from": from, "to": to})

@@ -41,15 +41,11 @@ func runOnServer(ctx context.Context, a *app, o runOptions) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errInvalid, err)
 	}
+	if o.detach {
+		return a.printHandedOver(id, o.output.format())
+	}
 	if o.output.format() == formatName {
 		a.streams.Out.Printf("%s\n", id)
-	}
-	if o.detach {
-		a.sayHandedOver(id)
-		if o.output.format() == formatJSON {
-			return a.streams.Out.JSON(server.Started{ID: id})
-		}
-		return a.streams.Out.Err()
 	}
 	st, err := a.openStore(s, store.Options{})
 	if err != nil {
@@ -80,6 +76,18 @@ func runOnServer(ctx context.Context, a *app, o runOptions) error {
 // sayHandedOver says who has a run, and what can be done with it from here.
 func (a *app) sayHandedOver(id workflow.RunID) {
 	a.note("run %s goes on: fcflow serve drives it; watch it: fcflow runs watch %s, end it: fcflow cancel %s", shortID(id), a.refer(id), a.refer(id))
+}
+
+// printHandedOver is what a command prints that starts a run and does not watch it.
+func (a *app) printHandedOver(id workflow.RunID, f format) error {
+	a.sayHandedOver(id)
+	switch f {
+	case formatJSON:
+		return a.streams.Out.JSON(server.Started{ID: id})
+	case formatName:
+		a.streams.Out.Printf("%s\n", id)
+	}
+	return a.streams.Out.Err()
 }
 
 // forServer is what the command line asks for, with the paths as they are seen from

@@ -18,7 +18,8 @@ func newSchedulesCommand(a *app) *cobra.Command {
 commands ask the server of the state directory. Without one they read what the last
 one left, and what they change counts as soon as there is one again.`,
 		"  fcflow schedules list\n  fcflow schedules next workflow.yaml\n  fcflow schedules pause sweep/nightly --why maintenance",
-		newSchedulesListCommand(a), newSchedulesNextCommand(a), newSchedulesPauseCommand(a), newSchedulesResumeCommand(a), newSchedulesBackfillCommand(a))
+		newSchedulesListCommand(a), newSchedulesNextCommand(a), newSchedulesPauseCommand(a), newSchedulesResumeCommand(a),
+		newSchedulesRunCommand(a), newSchedulesBackfillCommand(a))
 }
 
 func newSchedulesListCommand(a *app) *cobra.Command {

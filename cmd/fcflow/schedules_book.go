@@ -19,6 +19,7 @@ type schedules interface {
 	Schedules(ctx context.Context) ([]workflow.ScheduleView, error)
 	PauseSchedule(ctx context.Context, workflow, id, by, why string) error
 	ResumeSchedule(ctx context.Context, workflow, id string) error
+	RunSchedule(ctx context.Context, workflow, id, by string) (workflow.RunID, error)
 	Backfill(ctx context.Context, workflow, id string, from, to time.Time) (workflow.Backfilled, error)
 }
 
@@ -79,6 +80,10 @@ func (b bookSchedules) PauseSchedule(ctx context.Context, workflow, id, by, why 
 
 func (b bookSchedules) ResumeSchedule(ctx context.Context, workflow, id string) error {
 	return b.Resume(ctx, scheduler.Key{Workflow: workflow, Schedule: id})
+}
+
+func (b bookSchedules) RunSchedule(context.Context, string, string, string) (workflow.RunID, error) {
+	return "", withHint(fmt.Errorf("%w: %w", errNoServer, workflow.ErrConflict), "start it, or run the file: fcflow run FILE")
 }
 
 func (b bookSchedules) Backfill(ctx context.Context, workflow, id string, from, to time.Time) (workflow.Backfilled, error) {

@@ -67,6 +67,28 @@ were skipped stay skipped: "fcflow schedules backfill" runs them.`,
 	})
 }
 
+func newSchedulesRunCommand(a *app) *cobra.Command {
+	o := newOutput()
+	c := &cobra.Command{
+		Use:   "run SCHEDULE",
+		Short: "Start a run now, as the schedule would",
+		Long: `Starts a run with the inputs of the schedule, and does not watch it. The slots of the
+schedule, and its pause, stay as they are.`,
+		Example:           "  fcflow schedules run sweep/nightly",
+		ValidArgsFunction: a.completeSchedules,
+	}
+	o.add(c)
+	return a.command(c, func(c *cobra.Command, args []string) error {
+		return a.onSchedule(c.Context(), args[0], func(s schedules, v *workflow.ScheduleView, _ bool) error {
+			id, err := s.RunSchedule(c.Context(), v.Workflow, v.ID, whoami())
+			if err != nil {
+				return err
+			}
+			return a.printHandedOver(id, o.format())
+		})
+	})
+}
+
 type backfillOptions struct {
 	name, from, to string
 	output         output

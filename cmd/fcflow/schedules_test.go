@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,6 +106,9 @@ func TestSchedulesNext(t *testing.T) {
 func TestSchedulesWithoutServer(t *testing.T) {
 	t.Parallel()
 	dir, _ := scheduled(t)
+	if _, _, err := command(t, dir, "schedules", "run", "sweep/nightly"); !errors.Is(err, errNoServer) || outcomeOf(err).code != "conflict" {
+		t.Errorf("a run without a server: %v", err)
+	}
 	list := func() []workflow.ScheduleView {
 		t.Helper()
 		out, _, err := command(t, dir, "schedules", "list", "--output", "json")
