@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -15,33 +16,40 @@ import (
 
 func newInitCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "init [DIR]",
+		Use:   "init [DIR|FILE]",
 		Short: "Write a first workflow",
-		Long: `Writes workflow.yaml, which runs on the sandbox at once, and the JSON Schema with
-which editors complete its keys. Files that exist are never overwritten.`,
+		Long: `Writes workflow.yaml, or the FILE that ends in .yaml, which runs on the sandbox at once,
+and beside it the JSON Schema with which editors complete its keys. Files that exist are
+never overwritten.`,
 		Example: "  fcflow init demo\n  fcflow run --sandbox demo/workflow.yaml",
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveFilterDirs
 		},
 	}
 	return a.command(c, func(_ *cobra.Command, args []string) error {
-		dir := "."
+		file := firstFile
 		if len(args) == 1 {
-			dir = args[0]
+			file = args[0]
 		}
-		return runInit(a, dir)
+		if ext := filepath.Ext(file); ext != ".yaml" && ext != ".yml" {
+			file = filepath.Join(file, firstFile)
+		}
+		return runInit(a, file)
 	})
 }
 
 //go:embed template.yaml
 var template []byte
 
-func runInit(a *app, dir string) error {
+const firstFile = "workflow.yaml" // as the template calls itself
+
+func runInit(a *app, file string) error {
+	dir := filepath.Dir(file)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	file := filepath.Join(dir, "workflow.yaml")
-	if err := writeNew(file, template); err != nil {
+	text := bytes.ReplaceAll(template, []byte(firstFile), []byte(filepath.Base(file)))
+	if err := writeNew(file, text); err != nil {
 		return err
 	}
 	keys, err := schema.Generate(a.catalogue)
@@ -60,7 +68,7 @@ func runInit(a *app, dir string) error {
 func writeNew(name string, text []byte) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		return withHint(fmt.Errorf("%s: %w", name, fs.ErrExist), "choose another directory: fcflow init DIR")
+		return withHint(fmt.Errorf("%s: %w", name, fs.ErrExist), "choose another directory: fcflow init DIR, or another FILE.yaml")
 	}
 	if err != nil {
 		return err

@@ -197,7 +197,7 @@ func (h *host) openFailed(err error) error { return errors.Join(err, h.close()) 
 
 // said prints an error with what can be done, for logs.
 func said(err error) string {
-	text := err.Error()
+	text := plain(err)
 	var hint *hinted
 	if errors.As(err, &hint) {
 		text += ": " + hint.hint
