@@ -54,7 +54,7 @@ func verbNamed(root *cobra.Command, word string) *cobra.Command {
 	var found *cobra.Command
 	for _, group := range root.Commands() {
 		for _, verb := range group.Commands() {
-			if !group.Hidden && verb.Name() == word && (found == nil || group.GroupID == groupRuns) {
+			if !group.Hidden && verb.Name() == word && (found == nil || group.Name() == "runs") {
 				found = verb
 			}
 		}
