@@ -92,7 +92,7 @@ func (s *Scheduler) RunNow(ctx context.Context, k Key, by string) (workflow.RunI
 		}
 		s.refresh(ctx, e, b)
 		if n := len(e.state.Open); n > 0 && overlap(e.schedule) == "skip" || n >= maxOpen {
-			return fmt.Errorf("%w: run %s", ErrBusy, e.state.Open[0])
+			return fmt.Errorf("run %s: %w", e.state.Open[0], ErrBusy)
 		}
 		start = Start{
 			Workflow: e.workflow, Schedule: e.schedule, RunID: freshID(b.now), BeganBy: workflow.TriggerManual, By: by,

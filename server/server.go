@@ -383,7 +383,11 @@ func readBody(r *http.Request, v any) error {
 	in := json.NewDecoder(bytes.NewReader(text))
 	in.DisallowUnknownFields()
 	var members map[string]json.RawMessage
-	if err := cmp.Or(json.Unmarshal(text, &members), in.Decode(v)); err != nil {
+	err = cmp.Or(json.Unmarshal(text, &members), in.Decode(v))
+	if wrong := new(json.UnmarshalTypeError); errors.As(err, &wrong) && wrong.Field != "" {
+		return badRequest("body: %s has the wrong type, %s: /v1/openapi.json has the right one", wrong.Field, wrong.Value)
+	}
+	if err != nil {
 		return badRequest("body: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	for name, value := range members {

@@ -526,6 +526,15 @@ func TestBadRequests(t *testing.T) {
 	}
 }
 
+// TestWrongType: who sends a value of another type reads which, in words of JSON.
+func TestWrongType(t *testing.T) {
+	t.Parallel()
+	err := readBody(httptest.NewRequest("POST", "/", strings.NewReader(`{"units":["a"]}`)), &workflow.UnitsReset{})
+	if err == nil || plain(err) != "body: units has the wrong type, string: /v1/openapi.json has the right one" {
+		t.Error(err)
+	}
+}
+
 // TestErrorText: the code says what kind of an error it is, so the text does not.
 func TestErrorText(t *testing.T) {
 	t.Parallel()

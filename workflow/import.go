@@ -201,9 +201,9 @@ func (i *importer) step(s *StepRun) error {
 	for _, u := range s.Units {
 		switch {
 		case !u.State.Done():
-			return fmt.Errorf("%s is %s, and would have to be imported: do more again, or wait: %w", u.Ref(), u.State, ErrConflict)
+			return fmt.Errorf("%s is %s, and would have to be imported: do more again, from it or before, or wait: %w", u.Ref(), u.State, ErrConflict)
 		case !u.Good:
-			return fmt.Errorf("%s is %s, and would have to be imported: do more again: %w", u.Ref(), u.State, ErrConflict)
+			return fmt.Errorf("%s is %s, and would have to be imported: do more again, from it or before: %w", u.Ref(), u.State, ErrConflict)
 		}
 		p := &UnitImported{Run: i.old.ID, State: u.State, Cause: u.Cause, Message: u.Message, With: u.given(), Outputs: u.Outputs}
 		if u.Imported != nil {
