@@ -39,32 +39,77 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("%s, %v:\n%s", args[1], err, text)
 }
 
-// asked is what the server answers to somebody with its token.
-func asked(ts *testscript.TestScript, path string) (string, error) {
+// serving reads where the server is, and its tokens.
+func serving(ts *testscript.TestScript) (at address, tokens serveTokens, err error) {
 	dir := filepath.Join(ts.Getenv("FCFLOW_STATE_DIR"), "serve")
-	var tokens serveTokens
-	var at address
 	for name, v := range map[string]any{"tokens.json": &tokens, "server.json": &at} {
 		text, err := os.ReadFile(filepath.Join(dir, name))
 		if err == nil {
 			err = json.Unmarshal(text, v)
 		}
 		if err != nil {
-			return "", err
+			return at, tokens, err
 		}
 	}
-	r, err := http.NewRequest(http.MethodGet, at.URL+path[1:], nil)
+	return at, tokens, nil
+}
+
+// asked is what the server answers to somebody with its token.
+func asked(ts *testscript.TestScript, path string) (string, error) {
+	at, tokens, err := serving(ts)
 	if err != nil {
 		return "", err
 	}
-	r.Header.Set("Authorization", "Bearer "+tokens.Full)
+	_, text, err := send(http.MethodGet, at.URL+path[1:], "", http.Header{"Authorization": {"Bearer " + tokens.Full}})
+	return text, err
+}
+
+// send makes a request, as if to a host if one is named.
+func send(method, url, host string, header http.Header) (status int, text string, err error) {
+	r, err := http.NewRequest(method, url, strings.NewReader("{}"))
+	if err != nil {
+		return 0, "", err
+	}
+	r.Host, r.Header = host, header
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return "", err
+		return 0, "", err
 	}
 	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	return string(text), err
+	body, err := io.ReadAll(answer.Body)
+	return answer.StatusCode, string(body), err
+}
+
+// guards checks that the server that runs lets nobody in whom it should not.
+func guards(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: guards")
+	}
+	at, tokens, err := serving(ts)
+	ts.Check(err)
+	full, reader := []string{"Bearer " + tokens.Full}, []string{"Bearer " + tokens.ReadOnly}
+	content := []string{"application/json"}
+	for _, c := range []struct {
+		method, path, host string
+		header             http.Header
+		want               int
+	}{
+		{http.MethodGet, "v1/session", "", http.Header{"Authorization": full}, http.StatusOK},
+		{http.MethodGet, "v1/session", "", http.Header{"Authorization": reader}, http.StatusOK},
+		{http.MethodGet, "v1/session", "", http.Header{}, http.StatusUnauthorized},
+		{http.MethodGet, "metrics", "", http.Header{}, http.StatusUnauthorized},
+		{http.MethodGet, "v1/events", "", http.Header{"Accept": {"text/event-stream"}}, http.StatusUnauthorized},
+		{http.MethodPost, "v1/runs", "", http.Header{"Content-Type": content}, http.StatusUnauthorized},
+		{http.MethodPost, "v1/runs", "", http.Header{"Content-Type": content, "Authorization": reader}, http.StatusForbidden},
+		{http.MethodPost, "v1/runs", "", http.Header{"Authorization": full}, http.StatusUnsupportedMediaType},
+		{http.MethodGet, "v1/session", "evil.example", http.Header{"Authorization": full}, http.StatusForbidden},
+		{http.MethodGet, "v1/session", "", http.Header{"Authorization": full, "Origin": {"http://evil.example"}}, http.StatusForbidden},
+	} {
+		status, text, err := send(c.method, at.URL+c.path, c.host, c.header)
+		if err != nil || status != c.want {
+			ts.Fatalf("%s %s: status %d, want %d: %v\n%s", c.method, c.path, status, c.want, err, text)
+		}
+	}
 }
 
 // described ROUTE [QUERY] checks that what the server answers, of the newest run or
@@ -137,10 +182,8 @@ func token(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: token NAME")
 	}
-	var tokens serveTokens
-	text, err := os.ReadFile(filepath.Join(ts.Getenv("FCFLOW_STATE_DIR"), "serve", "tokens.json"))
+	_, tokens, err := serving(ts)
 	ts.Check(err)
-	ts.Check(json.Unmarshal(text, &tokens))
 	if tokens.Full == "" || tokens.Full == tokens.ReadOnly {
 		ts.Check(fmt.Errorf("tokens: %d and %d bytes", len(tokens.Full), len(tokens.ReadOnly)))
 	}
