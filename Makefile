@@ -82,7 +82,7 @@ simulate: ## go through SCHEDULES (10000) random schedules of kills and faults i
 crash-million: ## go through a million random schedules of kills and faults
 	GOGC=2000 GOMEMLIMIT=8GiB $(GO) test -count=1 -v -timeout 0 -run TestSchedules ./internal/simulation -schedules 1000000 | grep -v '^ *\(=== \|--- PASS\)'
 
-mutants: ## plant 29 mistakes, one at a time, each of which a test must notice
+mutants: ## plant 35 mistakes, one at a time, each of which a test must notice
 	@$(GO) test -count=1 -v -timeout 30m -parallel 2 -run TestMutants ./internal/mutants -mutants . | grep -v '^ *=== '
 
 oracle: ## compare how GRAPHS (20000) random workflows end with what a second interpreter says

@@ -46,6 +46,14 @@ var mutants = []mutant{
 	{"html-404-is-not-found", "believes a gateway's 404 about a file or a job", "firecrest", "TestConditions"},
 	{"address-in-the-log", "puts a presigned address into an error", "firecrest/datatransfer", "TestNoSecrets"},
 
+	// Who may ask the server.
+	{"read-only-may-change", "lets a token that is for reading start and end runs", "server", "TestAttacks"},
+	{"any-host-gets-the-page", "answers with the page whatever name it is asked by", "server", "TestHosts"},
+	{"origin-by-its-beginning", "takes a page for its own whose origin begins like it", "server", "TestOrigins"},
+	{"metrics-for-everybody", "tells metrics without a token", "server", "TestAttacks"},
+	{"files-over-the-network", "takes directories of its machine from elsewhere", "server", "TestPathsOfThisMachine"},
+	{"others-on-the-socket", "talks to processes of other users over the socket", "server", "TestOthersAreTurnedAway"},
+
 	// The rules of execution.
 	{"fail-fast-ends-what-runs", "skips a unit that is running when another of its step fails", "internal/oracle", "TestEngineAgrees"},
 	{"missing-is-good", "lets dependents of a step run whose value is missing because of a failure", "internal/oracle", "TestEngineAgrees"},
