@@ -3,6 +3,7 @@ package workflow
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -293,6 +294,14 @@ var boolWords = map[string]string{
 	"no": "false", "off": "false", "n": "false", "false": "false",
 }
 
+// needs names the first key that a mapping must have; "" if there is none.
+func (s *Shape) needs() string {
+	if i := slices.IndexFunc(s.Keys, func(k Key) bool { return k.Required }); i >= 0 {
+		return s.Keys[i].Name
+	}
+	return ""
+}
+
 func kindHint(s *Shape, v *Value) string {
 	switch {
 	case s.Kind == TextShape && (v.Kind == NumberValue || v.Kind == BoolValue):
@@ -303,6 +312,8 @@ func kindHint(s *Shape, v *Value) string {
 		return "write decimal digits only, without leading zeros, signs or underscores"
 	case s.Kind == ListShape && v.Kind == MappingValue:
 		return "begin each item with a dash"
+	case s.Kind == ListShape && v.Kind == TextValue && s.Items.needs() != "":
+		return fmt.Sprintf("each item of the list is a mapping with `%s`", s.Items.needs())
 	case s.Kind == ListShape && v.Kind == TextValue && v.Text != "" && !v.Quoted && !strings.ContainsAny(v.Text, ":\n"):
 		return fmt.Sprintf("write [%s]", v.Text)
 	case s.Kind == MappingShape && v.Kind == SequenceValue:
