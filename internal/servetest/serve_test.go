@@ -94,7 +94,7 @@ func TestServe(t *testing.T) {
 	if quiet := time.Duration(*period/2) * time.Second; quiet > measured {
 		now := time.Now()
 		time.Sleep(now.Truncate(2 * quiet).Add(3 * quiet).Sub(now)) // slots are in the first half
-		s.compute("with these runs, no slot being due")
+		s.compute("while jobs of these runs end, no slot being due")
 	}
 	for range *kills {
 		time.Sleep(*every + time.Duration(random.Int64N(int64(*every)))) // how long it lives is what is tried
@@ -205,5 +205,5 @@ func (s *site) compute(when string) {
 	}
 	time.Sleep(measured)
 	after, _ := s.cpu()
-	s.t.Logf("%s: %.1f %% of a core (goal: less than 2)", when, 100*float64(after-before)/float64(measured))
+	s.t.Logf("%s: %.1f %% of a core (idle it is to be less than 2)", when, 100*float64(after-before)/float64(measured))
 }
