@@ -455,7 +455,8 @@ func (x *Execution) Blob(ctx context.Context, digest string) ([]byte, error) {
 	return x.history.Blob(ctx, digest)
 }
 
-// Changed returns a channel that is closed at the next commit.
+// Changed returns a channel that is closed at the next commit, or when the run is
+// given up.
 func (x *Execution) Changed() <-chan struct{} { return x.changes.wait() }
 
 // compacter is a history that can give back the room that its growth left.
@@ -464,8 +465,10 @@ type compacter interface {
 }
 
 // Close gives the ownership of the run up; the history of a run that has ended
-// is compacted before. It must not be called while Drive runs.
+// is compacted before. It must not be called while Drive runs. Whoever waits for
+// changes learns that there are none here any more.
 func (x *Execution) Close() error {
+	defer x.changes.announce()
 	if c, ok := x.history.(compacter); ok && x.ended {
 		if err := c.Compact(context.Background()); err != nil {
 			x.logger.Warn().Err(err).Msg("history not compacted")

@@ -40,10 +40,8 @@ func (w *Workflow) BindInputs(given map[string]string, o BindOptions) (map[strin
 	for _, in := range w.Inputs {
 		if text, ok := given[in.Name]; ok {
 			b.given(in, text, o.CallerDir)
-		} else if value, ok := o.Recorded[in.Name]; ok {
-			b.recorded(in, value)
 		} else {
-			b.missing(in, o.WorkflowDir)
+			b.otherwise(in, o)
 		}
 	}
 	b.end(sortedKeys(given))
@@ -57,7 +55,7 @@ func (w *Workflow) BindValues(given map[string]json.RawMessage, o BindOptions) (
 	for _, in := range w.Inputs {
 		text, ok := given[in.Name]
 		if !ok {
-			b.missing(in, o.WorkflowDir)
+			b.otherwise(in, o)
 			continue
 		}
 		v, err := DecodeValue(text)
@@ -126,6 +124,15 @@ func (b *binder) given(in *Input, text, dir string) {
 		return
 	}
 	b.bind(in, v, dir, converter{})
+}
+
+// otherwise takes what an input has that is not given.
+func (b *binder) otherwise(in *Input, o BindOptions) {
+	if value, ok := o.Recorded[in.Name]; ok {
+		b.recorded(in, value)
+		return
+	}
+	b.missing(in, o.WorkflowDir)
 }
 
 // recorded takes the value of an earlier run, if it is one of the type.
