@@ -109,6 +109,26 @@ func (c *Client) Start(ctx context.Context, r StartRequest) (workflow.RunID, err
 	return answer.ID, err
 }
 
+// Serves reports whether the owner is a server, which has more than its runs.
+func (c *Client) Serves(ctx context.Context) (bool, error) {
+	err := c.get(ctx, "/v1/session", new(session))
+	if errors.Is(err, workflow.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Resume has a server go on with a run, with another workflow if the request has
+// one. That is durable when it returns.
+func (c *Client) Resume(ctx context.Context, id workflow.RunID, r ResumeRequest) (answer Resumed, err error) {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return answer, err
+	}
+	err = c.read(ctx, http.MethodPost, runPath(id, "/resume"), body, &answer)
+	return answer, err
+}
+
 // Resolve says what became of the submission of a unit of a run. The word is
 // durable when it returns.
 func (c *Client) Resolve(ctx context.Context, id workflow.RunID, unit workflow.UnitRef, word workflow.SubmissionResolved) error {

@@ -21,6 +21,8 @@ const (
 	writePatience = 30 * time.Second
 	// heartbeat finds out that a reader has gone, and keeps proxies from closing.
 	heartbeat = 15 * time.Second
+	// lookAgain is how often a run is looked at that this process does not drive.
+	lookAgain = time.Second
 )
 
 // events answers the history of a run from sequence number `from` (default 1)
@@ -69,9 +71,13 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 				return nil
 			}
 		}
-		changed = run.Changed()
+		changed = s.refind(r, tail)
 		batch, err := tail.read(r.Context())
-		if err != nil {
+		if err != nil && changed != nil { // just let go of
+			changed = s.refind(r, tail)
+			batch, err = tail.read(r.Context())
+		}
+		if err != nil && !errors.Is(err, workflow.ErrOwned) { // just taken over: look again later
 			// The status is sent: cutting the answer is the only way to tell.
 			panic(http.ErrAbortHandler)
 		}
@@ -81,13 +87,28 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	}
 }
 
+// refind looks who has the run of a stream now: perhaps another process, or this one
+// anew. It returns what is closed when there is more.
+func (s *Server) refind(r *http.Request, t *tail) <-chan struct{} {
+	if run, err := s.find(r); err == nil {
+		t.run = run
+	}
+	return t.run.Changed()
+}
+
 // wait returns true when there may be news, false when the stream is to end.
 func (s *Server) wait(ctx context.Context, changed <-chan struct{}, stream *eventStream) bool {
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
+	var again <-chan time.Time
+	if changed == nil {
+		again = time.After(lookAgain)
+	}
 	for {
 		select {
 		case <-changed:
+			return true
+		case <-again:
 			return true
 		case <-ctx.Done():
 			return false

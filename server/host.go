@@ -36,6 +36,8 @@ type Host interface {
 	Start(ctx context.Context, r StartRequest) (workflow.RunID, error)
 	// Rerun makes a run of the workflow of another one.
 	Rerun(ctx context.Context, id workflow.RunID, r RerunRequest) (workflow.RunID, error)
+	// Resume has a run go on that nobody drives, or any with another workflow.
+	Resume(ctx context.Context, id workflow.RunID, r ResumeRequest) (Resumed, error)
 
 	Workflows(ctx context.Context) ([]WorkflowInfo, error)
 	Workflow(ctx context.Context, name string) (WorkflowInfo, error)
@@ -178,6 +180,46 @@ type RerunRequest struct {
 // Started is the answer to both.
 type Started struct {
 	ID workflow.RunID `json:"id"`
+}
+
+// ResumeRequest asks for a run to go on: one that nobody drives, or, with a
+// workflow, any.
+type ResumeRequest struct {
+	// Source is the text of another workflow of the same name. File is one on the
+	// machine of the server, Dir where relative paths of inputs begin; only the socket
+	// takes them.
+	Source string `json:"source,omitempty"`
+	File   string `json:"file,omitempty"`
+	Dir    string `json:"dir,omitempty"`
+	// Inputs are those that change, Texts the same as a command line has them.
+	Inputs map[string]json.RawMessage `json:"inputs,omitempty"`
+	Texts  map[string]string          `json:"texts,omitempty"`
+	// DryRun only makes the plan.
+	DryRun bool `json:"dry_run,omitempty"`
+	// CancelRunning first ends what is under way and not as the workflow has it.
+	CancelRunning bool   `json:"cancel_running,omitempty"`
+	By            string `json:"by,omitempty"`
+}
+
+// Plan is what another workflow comes to for a run. Its JSON form is a contract
+// that only grows.
+type Plan struct {
+	Run      workflow.RunID         `json:"run"`
+	Workflow string                 `json:"workflow"`
+	Plan     int                    `json:"plan"` // the first change of the run is 1
+	PlanFile string                 `json:"plan_file,omitempty"`
+	Steps    []workflow.PlannedStep `json:"steps"`
+	// Units are what is done, in the order of the workflow, then what is dropped.
+	Units []workflow.PlannedUnit `json:"units"`
+}
+
+// Resumed is the answer: the plan, which is empty without another workflow.
+type Resumed struct {
+	Plan
+	// InFlight is what is under way and in the way of the workflow.
+	InFlight []workflow.UnitRef `json:"in_flight,omitempty"`
+	// Ended says that the run stays as it ended: nothing is to be done again.
+	Ended workflow.RunState `json:"ended,omitempty"`
 }
 
 // WorkflowInfo is a workflow that the server knows.

@@ -164,6 +164,11 @@ func (d *diary) Rerun(context.Context, workflow.RunID, RerunRequest) (workflow.R
 	return "B", nil
 }
 
+func (d *diary) Resume(context.Context, workflow.RunID, ResumeRequest) (Resumed, error) {
+	d.note("resume")
+	return sample[Resumed](), nil
+}
+
 func (d *diary) Workflows(context.Context) ([]WorkflowInfo, error) {
 	d.note("workflows")
 	return sample[[]WorkflowInfo](), nil

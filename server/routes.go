@@ -91,6 +91,10 @@ func routes(of Forms) []route {
 			pattern: "POST /v1/runs/{id}/approve", handle: (*Server).approve, about: "Answers what asks for approval", takes: approveRequest{},
 			gives: unitList{}, status: ok, ownerServes: true,
 		},
+		{
+			pattern: "POST /v1/runs/{id}/resume", handle: (*Server).resume, about: "Has a run go on, also with another workflow", takes: ResumeRequest{},
+			gives: Resumed{}, status: ok, large: true,
+		},
 		{pattern: "POST /v1/runs/{id}/rerun", handle: (*Server).rerun, about: "A new run of the same workflow", takes: RerunRequest{}, gives: Started{}, status: created},
 		{pattern: "GET /v1/events", handle: (*Server).changes, about: "What changes, as server-sent events", kinds: []string{textEvents}, status: ok},
 		{pattern: "GET /v1/workflows", handle: (*Server).workflows, about: "The workflows of the server", gives: []WorkflowInfo{}, status: ok},

@@ -100,8 +100,14 @@ var (
 	errKind       = errors.New("the body must be application/json")
 )
 
+// ErrStopping: a server stops, and begins nothing more.
+var ErrStopping = errors.New("the server is stopping")
+
 // BadRequest marks an error as one of whoever asks.
 func BadRequest(err error) error { return fmt.Errorf("%w: %w", errBadRequest, err) }
+
+// IsBadRequest reports whether an error is one of whoever asked.
+func IsBadRequest(err error) bool { return errors.Is(err, errBadRequest) }
 
 func badRequest(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{errBadRequest}, args...)...)
@@ -125,6 +131,7 @@ func codes() []struct {
 		{errMethod, "method", http.StatusMethodNotAllowed},
 		{errBusy, "busy", http.StatusServiceUnavailable},
 		{errKind, "media_type", http.StatusUnsupportedMediaType},
+		{ErrStopping, "stopping", http.StatusServiceUnavailable},
 		{workflow.ErrNotFound, "not_found", http.StatusNotFound},
 		{workflow.ErrConflict, "conflict", http.StatusConflict},
 		{workflow.ErrOwned, "owned", http.StatusConflict},

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/fcflow/fcflow/internal/compare"
+	"github.com/fcflow/fcflow/server"
 	"github.com/fcflow/fcflow/workflow"
 )
 
@@ -25,7 +26,7 @@ func TestJSONKeys(t *testing.T) {
 	for name, form := range map[string]any{
 		"config_show": shownConfig{}, "systems_list": shownSystem{}, "systems_show": shownSite{}, "plan": shownPlan{}, "doctor": diagnosis{},
 		"runs_list": listedRun{}, "runs_show": shownRun{}, "runs_results": shownResults{}, "runs_prune": prunedRun{}, "runs_diff": compare.Difference{}, "steps_show": stepType{}, "validate": validated{},
-		"resume_workflow": shownReplan{}, "runs_why": explained{}, "schedules_list": workflow.ScheduleView{}, "schedules_next": nextSlots{}, "schedules_backfill": workflow.Backfilled{}, "check": checkedRun{}, "version": versionInfo{}, "error": errorJSON{},
+		"resume_workflow": server.Plan{}, "runs_why": explained{}, "schedules_list": workflow.ScheduleView{}, "schedules_next": nextSlots{}, "schedules_backfill": workflow.Backfilled{}, "check": checkedRun{}, "version": versionInfo{}, "error": errorJSON{},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

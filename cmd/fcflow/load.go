@@ -25,10 +25,16 @@ func (a *app) loadWorkflow(file, defaultSystem string) (*workflow.Workflow, erro
 	if err != nil {
 		return nil, err
 	}
-	options := workflow.CheckOptions{DefaultSystem: defaultSystem, Version: releaseName(), ReadFile: readerFrom(filepath.Dir(file))}
-	if options.Dir, err = filepath.Abs(filepath.Dir(file)); err != nil {
+	return a.checkWorkflow(file, source, defaultSystem)
+}
+
+// checkWorkflow is loadWorkflow for a text that is, or could be, that of a file.
+func (a *app) checkWorkflow(file string, source []byte, defaultSystem string) (*workflow.Workflow, error) {
+	dir, err := filepath.Abs(filepath.Dir(file))
+	if err != nil {
 		return nil, err
 	}
+	options := workflow.CheckOptions{DefaultSystem: defaultSystem, Version: releaseName(), Dir: dir, ReadFile: readerFrom(filepath.Dir(file))}
 	w, problems := workflow.Load(file, source, a.catalogue, options)
 	if w != nil {
 		source = w.Source

@@ -42,7 +42,9 @@ it was given is the same: the type of its step, "with" as evaluated, the script 
 the files, and everything it depends on. "retry", "timeout", "if" and "max_parallel"
 do not count. All else is done, and what the workflow has no more is dropped. The plan
 is shown, and written beside the run, before anything starts. What is under way and
-would change is in the way; --cancel-running ends it first.`,
+would change is in the way; --cancel-running ends it first.
+
+A run of "fcflow serve" goes on there: the server is asked, and the run is watched.`,
 		Example: `  fcflow resume last
   fcflow resume --all
   fcflow resume last --workflow sweep.yaml --dry-run`,
@@ -61,8 +63,8 @@ would change is in the way; --cancel-running ends it first.`,
 	addExitOnAttention(c, &o.exitOnAttention)
 	o.output.add(c)
 	return a.command(c, func(c *cobra.Command, args []string) error {
-		if o.workflow == "" && (len(o.inputs) > 0 || o.dryRun || o.cancelRunning) || o.workflow != "" && o.all {
-			return fmt.Errorf("%w: --input, --dry-run and --cancel-running belong to --workflow, which is for one run", errUsage)
+		if err := o.check(args); err != nil {
+			return err
 		}
 		if o.all {
 			return runResumeAll(c.Context(), a, o)
@@ -72,10 +74,30 @@ would change is in the way; --cancel-running ends it first.`,
 	})
 }
 
+// check refuses what belongs to another workflow where there is none.
+func (o *resumeOptions) check(args []string) error {
+	switch {
+	case o.workflow != "" && o.all:
+		return fmt.Errorf("%w: --workflow is for one run", errUsage)
+	case o.workflow != "":
+		return nil
+	case len(o.inputs) > 0 && !o.all:
+		words := args[0]
+		for _, input := range o.inputs {
+			words += " -i " + shellQuote(input)
+		}
+		return withHint(fmt.Errorf("%w: resume goes on with the inputs that the run has; -i changes them together with the workflow, which may be the same file", errUsage),
+			"fcflow resume %s --workflow FILE has the run go on with what changes done again; fcflow rerun %s makes a new run", words, words)
+	case len(o.inputs) > 0 || o.dryRun || o.cancelRunning:
+		return fmt.Errorf("%w: --input, --dry-run and --cancel-running belong to --workflow, which is for one run", errUsage)
+	}
+	return nil
+}
+
 // whileDriven says what to do about a run that somebody drives.
 func (o *resumeOptions) whileDriven(run string) string {
 	if o.workflow != "" {
-		return "its workflow can change while nobody drives it: stop that process, its jobs go on, and do this again"
+		return "its workflow can change while nobody drives it, or fcflow serve does: stop that process, its jobs go on, and do this again"
 	}
 	return "watch it: fcflow runs watch " + run
 }
@@ -89,13 +111,21 @@ func runResume(ctx context.Context, a *app, o resumeOptions) error {
 	if err != nil {
 		return err
 	}
-	if live, err := a.alive(ctx, st, id); err != nil || live != nil {
-		if live != nil {
-			err = withHint(fmt.Errorf("run %s: %s: %w", id, live.who(), workflow.ErrOwned), "%s", o.whileDriven(a.refer(id)))
-		}
+	live, err := a.alive(ctx, st, id)
+	if err != nil {
 		return err
 	}
-	if o.workflow != "" {
+	c, err := a.serverOf(ctx, id, live)
+	if c != nil {
+		defer c.Close()
+		return a.resumeThere(ctx, st, c, id, o)
+	}
+	switch {
+	case err != nil:
+		return err
+	case live != nil:
+		return withHint(fmt.Errorf("run %s: %s: %w", id, live.who(), workflow.ErrOwned), "%s", o.whileDriven(a.refer(id)))
+	case o.workflow != "":
 		return runReplan(ctx, a, st, id, o)
 	}
 	summary, err := st.Summary(ctx, id)
@@ -103,15 +133,7 @@ func runResume(ctx context.Context, a *app, o resumeOptions) error {
 		return err
 	}
 	if summary.Err == nil && summary.State.Terminal() {
-		a.note("run %s of %s has ended: %s", shortID(id), summary.Workflow, summary.State)
-		if summary.State != workflow.RunSucceeded {
-			a.note("do again what failed: fcflow retry %s", a.refer(id))
-		}
-		view, err := a.view(ctx, st, id)
-		if err != nil {
-			return err
-		}
-		return errors.Join(endOf(&view.RunView), a.printShown(view, o.output.format()))
+		return a.noteOver(ctx, st, summary, o)
 	}
 	e, x, err := a.takeOver(ctx, id, o.output.format() == formatJSON)
 	if err != nil {
@@ -122,6 +144,19 @@ func runResume(ctx context.Context, a *app, o resumeOptions) error {
 		a.streams.Out.Printf("%s\n", id)
 	}
 	return errors.Join(e.finish(ctx, x, o.output.format()), e.close())
+}
+
+// noteOver says of a run that has ended what became of it, and what can be done.
+func (a *app) noteOver(ctx context.Context, st *store.Store, run store.Listed, o resumeOptions) error {
+	a.note("run %s of %s has ended: %s", shortID(run.ID), run.Workflow, run.State)
+	if run.State != workflow.RunSucceeded {
+		a.note("do again what failed: fcflow retry %s", a.refer(run.ID))
+	}
+	view, err := a.view(ctx, st, run.ID)
+	if err != nil {
+		return err
+	}
+	return errors.Join(endOf(&view.RunView), a.printShown(view, o.output.format()))
 }
 
 // takeOver opens a session and takes ownership of a run in it.

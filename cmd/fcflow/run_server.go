@@ -44,14 +44,20 @@ func runOnServer(ctx context.Context, a *app, o runOptions) error {
 	if o.detach {
 		return a.printHandedOver(id, o.output.format())
 	}
-	if o.output.format() == formatName {
-		a.streams.Out.Printf("%s\n", id)
-	}
 	st, err := a.openStore(s, store.Options{})
 	if err != nil {
 		return err
 	}
-	run, err := a.watch(ctx, st, id, o.output.format() == formatJSON)
+	return a.watchServed(ctx, st, id, o.output.format())
+}
+
+// watchServed watches a run of the server to its end, and prints what a command
+// prints that drives it itself.
+func (a *app) watchServed(ctx context.Context, st *store.Store, id workflow.RunID, f format) error {
+	if f == formatName {
+		a.streams.Out.Printf("%s\n", id)
+	}
+	run, err := a.watch(ctx, st, id, f == formatJSON)
 	if errors.Is(err, errInterrupted) {
 		a.sayHandedOver(id)
 		return &ended{err}
@@ -60,14 +66,14 @@ func runOnServer(ctx context.Context, a *app, o runOptions) error {
 		return err
 	}
 	view := run.Describe()
-	if o.output.format() == formatJSON {
+	if f == formatJSON {
 		err = a.streams.Out.JSON(shown(view, !view.State.Terminal(), false))
 	}
 	if !view.State.Terminal() {
 		a.note("fcflow serve has stopped; the run goes on when it is started again")
 		return errors.Join(err, &ended{fmt.Errorf("%w: run %s", errInterrupted, id)})
 	}
-	if o.output.format() != formatJSON {
+	if f != formatJSON {
 		a.printEnd(&view, time.Now())
 	}
 	return errors.Join(err, endOf(&view))

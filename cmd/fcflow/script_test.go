@@ -39,7 +39,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"mask": mask, "await": await, "perm": perm, "absent": absent, "webserver": webserver,
 			"eventually": eventually, "described": described, "guards": guards, "moreruns": moreruns, "everysecond": everysecond, "token": token,
-			"packaged": packaged, "jsonlines": jsonlines,
+			"packaged": packaged, "jsonlines": jsonlines, "post": post, "runs": runs,
 		},
 	})
 }

@@ -8,11 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"github.com/rs/zerolog"
 
-	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/internal/settings"
 	"github.com/fcflow/fcflow/scheduler"
 	"github.com/fcflow/fcflow/server"
@@ -37,7 +35,9 @@ type host struct {
 
 	ctx     context.Context // of what is driven
 	driving sync.WaitGroup
-	opening sync.Mutex // one run is taken over at a time
+	drivers drivers
+	opening sync.Mutex // one run is taken over, or handed on, at a time
+	resumed keyed      // runs that somebody has go on, or changes, just now
 }
 
 const dirOnlyMine = 0o700
@@ -157,7 +157,10 @@ func syncDir(dir string) error {
 // it.
 func (h *host) mark(id workflow.RunID) error { return writePrivate(h.markFile(id), nil) }
 
-func (h *host) markFile(id workflow.RunID) string { return filepath.Join(h.dir, "runs", string(id)) }
+func (h *host) markFile(id workflow.RunID) string { return markFile(h.dir, id) }
+
+// markFile is the mark of a run in the directory of the server.
+func markFile(dir string, id workflow.RunID) string { return filepath.Join(dir, "runs", string(id)) }
 
 // marks lists the runs that servers of this state directory drove.
 func (h *host) marks() map[workflow.RunID]bool {
@@ -167,86 +170,6 @@ func (h *host) marks() map[workflow.RunID]bool {
 		mine[workflow.RunID(e.Name())] = true
 	}
 	return mine
-}
-
-// drive executes a run in the background until it is over or the server stops.
-func (h *host) drive(x *engine.Execution) {
-	h.driving.Go(func() {
-		if h.driveOnce(x) {
-			h.driveAgain(x.ID())
-		}
-	})
-}
-
-// driveAgain takes a run over that its service did not let go on, until it is over
-// or the server stops.
-func (h *host) driveAgain(id workflow.RunID) {
-	for wait := firstAgain; h.pause(wait); wait = min(2*wait, maxAgain) {
-		x, err := h.session.reopen(h.ctx, id)
-		switch {
-		case passing(err):
-			h.log.Warn().Err(err).Str("run", string(id)).Msg("the run is tried again later")
-		case err != nil:
-			h.log.Error().Err(err).Str("run", string(id)).Msg("the run is not continued")
-			return
-		case !h.driveOnce(x):
-			return
-		}
-	}
-}
-
-// passing reports whether an error is of a service that refuses us or does not
-// answer.
-func passing(err error) bool {
-	return errors.Is(err, engine.ErrLogin) || errors.Is(err, engine.ErrUnavailable)
-}
-
-// A run whose service refuses us or does not answer is tried again after a while:
-// nobody sits there to resume it.
-const (
-	firstAgain = 15 * time.Second
-	maxAgain   = 10 * time.Minute
-)
-
-// pause waits; it reports whether the server still works then.
-func (h *host) pause(wait time.Duration) bool {
-	select {
-	case <-time.After(wait):
-		return true
-	case <-h.ctx.Done():
-		return false
-	}
-}
-
-// driveOnce executes a run until it is over, the server stops or the service is of
-// no use. It reports whether the run is to be tried again later.
-func (h *host) driveOnce(x *engine.Execution) (again bool) {
-	id, name := x.ID(), x.Run().Workflow.Name
-	err := h.session.drive(h.ctx, x)
-	state := x.Run().State
-	log := h.log.With().Str("run", string(id)).Str("workflow", name).Logger()
-	switch {
-	case h.ctx.Err() != nil && !state.Terminal():
-		log.Info().Msg("the run waits for the next start")
-	case passing(err):
-		log.Warn().Err(err).Msg("the run is tried again later")
-		again = true
-	case err != nil:
-		log.Error().Err(err).Msg("the run stopped")
-	default:
-		log.Info().Str("state", string(state)).Msg("the run has ended")
-	}
-	if err := h.session.owned.release(x); err != nil {
-		log.Error().Err(err).Msg("the run could not be closed")
-	}
-	if state.Terminal() {
-		_ = os.Remove(h.markFile(id)) // one that is left is of a run that has ended
-		if err := h.scheduler.Ended(context.WithoutCancel(h.ctx), id, state); err != nil {
-			log.Error().Err(err).Msg("the schedule does not know of the end")
-		}
-	}
-	h.news.Tell(server.Change{Kind: server.ChangedRun, Run: id, State: state, Workflow: name})
-	return again
 }
 
 // observe is told of each commit.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/fcflow/fcflow/engine"
@@ -152,23 +153,26 @@ func (r *storedRun) Changed() <-chan struct{} { return nil }
 // Cancel implements [server.Run].
 func (r *storedRun) Cancel(ctx context.Context, by string) error {
 	return r.reach(ctx, "cancel", func(c *server.Client) error { return c.Cancel(ctx, r.id, by) }, func() error {
-		return r.host.adopt(ctx, r.id, func(x *engine.Execution) error { return x.LeaveCancel(ctx, by) })
+		return r.host.adopt(ctx, r.id, func(mine server.Run) error { return mine.Cancel(ctx, by) },
+			func(x *engine.Execution) error { return x.LeaveCancel(ctx, by) })
 	})
 }
 
 // Resolve implements [server.Run].
 func (r *storedRun) Resolve(ctx context.Context, unit workflow.UnitRef, word workflow.SubmissionResolved) error {
 	return r.reach(ctx, "resolve", func(c *server.Client) error { return c.Resolve(ctx, r.id, unit, word) }, func() error {
-		return r.host.adopt(ctx, r.id, func(x *engine.Execution) error { return x.LeaveWord(ctx, unit, word) })
+		return r.host.adopt(ctx, r.id, func(mine server.Run) error { return mine.Resolve(ctx, unit, word) },
+			func(x *engine.Execution) error { return x.LeaveWord(ctx, unit, word) })
 	})
 }
 
 // Retry implements [server.Run].
 func (r *storedRun) Retry(ctx context.Context, choice workflow.UnitsReset) error {
 	return r.reach(ctx, "retry", func(c *server.Client) error { return c.Retry(ctx, r.id, choice) }, func() error {
-		return r.host.adopt(ctx, r.id, func(x *engine.Execution) error {
-			return r.host.session.begin(x, func() error { return x.Reset(ctx, choice) })
-		})
+		return r.host.adopt(ctx, r.id, func(mine server.Run) error { return mine.Retry(ctx, choice) },
+			func(x *engine.Execution) error {
+				return r.host.session.begin(x, func() error { return x.Reset(ctx, choice) })
+			})
 	})
 }
 
@@ -178,7 +182,10 @@ func (r *storedRun) Approve(ctx context.Context, ref workflow.UnitRef, word work
 		units, err = c.Approve(ctx, r.id, ref, word)
 		return err
 	}, func() error {
-		return r.host.adopt(ctx, r.id, func(x *engine.Execution) (err error) {
+		return r.host.adopt(ctx, r.id, func(mine server.Run) (err error) {
+			units, err = mine.Approve(ctx, ref, word)
+			return err
+		}, func(x *engine.Execution) (err error) {
 			units, err = x.LeaveApproval(ctx, ref, word)
 			return err
 		})
@@ -191,21 +198,40 @@ func (r *storedRun) reach(ctx context.Context, verb string, there func(*server.C
 }
 
 // adopt takes over a run that nobody drives, has it changed, and drives it. One
-// that cannot be changed is let go.
-func (h *host) adopt(ctx context.Context, id workflow.RunID, change func(*engine.Execution) error) error {
+// that cannot be changed is let go. If this process drives the run after all, since
+// it let go of it for a moment only, it is asked.
+func (h *host) adopt(ctx context.Context, id workflow.RunID, ask func(server.Run) error, change func(*engine.Execution) error) error {
 	h.opening.Lock()
+	mine, err := h.session.owned.Find(ctx, id)
+	if err == nil {
+		h.opening.Unlock()
+		return ask(mine)
+	}
 	defer h.opening.Unlock()
 	x, err := h.session.reopen(h.ctx, id)
 	if err != nil {
 		return err
 	}
-	if err := change(x); err != nil {
+	err = h.marking(x, func() error { return change(x) })
+	if err != nil {
 		return errors.Join(err, h.session.store.PutSummary(id, x.Run().Summarize()), x.Close())
-	}
-	if err := h.mark(id); err != nil {
-		return errors.Join(err, x.Close())
 	}
 	h.log.Info().Str("run", string(id)).Msg("the run is taken over")
 	h.drive(x)
 	return nil
+}
+
+// marking marks a run that was just taken over before it is changed, so that a crash
+// right after leaves it with the server. Of one that stays as it was nothing is left.
+func (h *host) marking(x *engine.Execution, change func() error) error {
+	file := h.markFile(x.ID())
+	marked := exists(file)
+	if err := h.mark(x.ID()); err != nil {
+		return err
+	}
+	err := change()
+	if err != nil && !marked {
+		_ = os.Remove(file) // one that is left has the next server go on with the run
+	}
+	return err
 }

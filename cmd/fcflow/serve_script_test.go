@@ -60,13 +60,13 @@ func asked(ts *testscript.TestScript, path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, text, err := send(http.MethodGet, at.URL+path[1:], "", http.Header{"Authorization": {"Bearer " + tokens.Full}})
+	_, text, err := send(http.MethodGet, at.URL+named(ts, path)[1:], "", "{}", http.Header{"Authorization": {"Bearer " + tokens.Full}})
 	return text, err
 }
 
 // send makes a request, as if to a host if one is named.
-func send(method, url, host string, header http.Header) (status int, text string, err error) {
-	r, err := http.NewRequest(method, url, strings.NewReader("{}"))
+func send(method, url, host, body string, header http.Header) (status int, text string, err error) {
+	r, err := http.NewRequest(method, url, strings.NewReader(body))
 	if err != nil {
 		return 0, "", err
 	}
@@ -76,8 +76,8 @@ func send(method, url, host string, header http.Header) (status int, text string
 		return 0, "", err
 	}
 	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	return answer.StatusCode, string(body), err
+	all, err := io.ReadAll(answer.Body)
+	return answer.StatusCode, string(all), err
 }
 
 // guards checks that the server that runs lets nobody in whom it should not.
@@ -105,7 +105,7 @@ func guards(ts *testscript.TestScript, neg bool, args []string) {
 		{http.MethodGet, "v1/session", "evil.example", http.Header{"Authorization": full}, http.StatusForbidden},
 		{http.MethodGet, "v1/session", "", http.Header{"Authorization": full, "Origin": {"http://evil.example"}}, http.StatusForbidden},
 	} {
-		status, text, err := send(c.method, at.URL+c.path, c.host, c.header)
+		status, text, err := send(c.method, at.URL+c.path, c.host, "{}", c.header)
 		if err != nil || status != c.want {
 			ts.Fatalf("%s %s: status %d, want %d: %v\n%s", c.method, c.path, status, c.want, err, text)
 		}

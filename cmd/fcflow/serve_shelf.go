@@ -14,7 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/fcflow/fcflow/scheduler"
 	"github.com/fcflow/fcflow/workflow"
 )
 
@@ -159,7 +158,7 @@ func (s *shelf) look(file string, old []*shelved) *shelved {
 		return book
 	}
 	book.digest = digest
-	w, err := s.load(file, source)
+	w, err := s.app.checkWorkflow(file, source, s.system)
 	if err != nil {
 		book.fail(wordsOf(err))
 		return book
@@ -184,20 +183,6 @@ func wordsOf(err error) string {
 		return problemWords(invalid.problems)
 	}
 	return said(err)
-}
-
-// load checks the text of a workflow.
-func (s *shelf) load(file string, source []byte) (*workflow.Workflow, error) {
-	options := workflow.CheckOptions{DefaultSystem: s.system, Version: releaseName(), Dir: s.base(), ReadFile: readerFrom(s.base())}
-	w, problems := workflow.Load(file, source, s.app.catalogue, options)
-	if w != nil {
-		problems = append(problems, scheduler.Check(w)...)
-		slices.SortStableFunc(problems, workflow.Problem.Compare)
-	}
-	if len(problems) > 0 {
-		return nil, &problemsError{file, source, problems}
-	}
-	return w, nil
 }
 
 // all lists the files.

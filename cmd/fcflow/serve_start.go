@@ -59,7 +59,7 @@ func (h *host) requested(r server.StartRequest) (*workflow.Workflow, string, err
 		return w, filepath.Dir(r.File), err
 	}
 	dir := h.shelf.base()
-	w, err := h.shelf.load(filepath.Join(dir, "workflow.yaml"), []byte(r.Source))
+	w, err := h.session.app.checkWorkflow(filepath.Join(dir, "workflow.yaml"), []byte(r.Source), h.shelf.system)
 	return w, dir, err
 }
 
