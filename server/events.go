@@ -44,8 +44,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	}
 	// One event earlier, to know whether what the reader has is the end already.
 	tail := &tail{run: run, next: max(1, from-1)}
-	changed := run.Changed() // before reading, so that nothing is missed between
-	batch, err := tail.read(r.Context())
+	batch, changed, err := s.more(r, tail)
 	if err != nil {
 		return err
 	}
@@ -71,12 +70,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 				return nil
 			}
 		}
-		changed = s.refind(r, tail)
-		batch, err := tail.read(r.Context())
-		if err != nil && changed != nil { // just let go of
-			changed = s.refind(r, tail)
-			batch, err = tail.read(r.Context())
-		}
+		batch, changed, err = s.more(r, tail)
 		if err != nil && !errors.Is(err, workflow.ErrOwned) { // just taken over: look again later
 			// The status is sent: cutting the answer is the only way to tell.
 			panic(http.ErrAbortHandler)
@@ -87,13 +81,19 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	}
 }
 
-// refind looks who has the run of a stream now: perhaps another process, or this one
-// anew. It returns what is closed when there is more.
-func (s *Server) refind(r *http.Request, t *tail) <-chan struct{} {
-	if run, err := s.find(r); err == nil {
-		t.run = run
+// more reads what follows, and returns what is closed when there is more than that.
+// Meanwhile another process may have the run, or this one anew.
+func (s *Server) more(r *http.Request, t *tail) (batch []workflow.Event, changed <-chan struct{}, err error) {
+	for again := true; ; again = false {
+		if run, err := s.find(r); err == nil {
+			t.run = run
+		}
+		changed = t.run.Changed() // before reading, so that nothing is missed between
+		batch, err = t.read(r.Context())
+		if err == nil || changed == nil || !again { // else it was just let go of
+			return batch, changed, err
+		}
 	}
-	return t.run.Changed()
 }
 
 // wait returns true when there may be news, false when the stream is to end.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/internal/settings"
@@ -26,6 +27,9 @@ func (h *host) Resume(ctx context.Context, id workflow.RunID, q server.ResumeReq
 		c.source = []byte(q.Source)
 	}
 	answer, carryOut, err := h.foresee(ctx, id, c, q)
+	if errors.Is(err, fs.ErrClosed) { // it was just let go of
+		answer, carryOut, err = h.foresee(ctx, id, c, q)
+	}
 	if err != nil || !carryOut {
 		return answer, changeRefused(err)
 	}
