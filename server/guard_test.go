@@ -265,21 +265,33 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// TestPathsOfThisMachine are not taken over the network.
-func TestPathsOfThisMachine(t *testing.T) {
+// TestBadBodies: what makes no sense, and paths of this machine, are not taken over
+// the network.
+func TestBadBodies(t *testing.T) {
 	t.Parallel()
 	d, handler := guardedDiary()
-	for _, body := range []string{
-		`{"file":"/etc/passwd"}`, `{"workflow":"w","dir":"/etc"}`, `{"workflow":"w","output_dir":"/etc"}`, `{"workflow":"w","source":"x"}`, `{}`,
+	long := strings.Repeat("x", maxName+1)
+	for path, bodies := range map[string][]string{
+		"/v1/runs": {
+			`{"file":"/etc/passwd"}`, `{"workflow":"w","dir":"/etc"}`, `{"workflow":"w","output_dir":"/etc"}`, `{"workflow":"w","source":"x"}`, `{}`,
+			`{"workflow":"w","key":"short"}`, `{"workflow":"w","key":"` + long + `"}`,
+		},
+		"/v1/runs/A/rerun": {`{"key":"short"}`},
+		"/v1/runs/A/resume": {
+			`{"file":"/etc/passwd"}`, `{"source":"x","dir":"/etc"}`, `{"source":"x","file":"/x"}`, `{"dry_run":true}`, `{"cancel_running":true}`,
+			`{"inputs":{"a":1}}`, `{"texts":{"a":"1"}}`, `{"source":"x","inputs":{},"texts":{}}`, `{"by":"` + long + `"}`,
+		},
 	} {
-		req := httptest.NewRequest("POST", "/v1/runs", strings.NewReader(body))
-		req.Host = ownHost
-		req.Header.Set("Authorization", "Bearer "+fullToken)
-		req.Header.Set("Content-Type", "application/json")
-		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, req)
-		if w.Code != http.StatusBadRequest || len(d.take()) > 0 {
-			t.Errorf("%s: status %d", body, w.Code)
+		for _, body := range bodies {
+			req := httptest.NewRequest("POST", path, strings.NewReader(body))
+			req.Host = ownHost
+			req.Header.Set("Authorization", "Bearer "+fullToken)
+			req.Header.Set("Content-Type", "application/json")
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, req)
+			if w.Code != http.StatusBadRequest || len(d.take()) > 0 {
+				t.Errorf("%s %s: status %d", path, body, w.Code)
+			}
 		}
 	}
 }

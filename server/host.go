@@ -168,6 +168,9 @@ type StartRequest struct {
 	Texts     map[string]string `json:"texts,omitempty"`
 	OutputDir string            `json:"output_dir,omitempty"`
 	By        string            `json:"by,omitempty"`
+	// Key makes it safe to send the request again: the same request with the same key
+	// makes one run, whose id is the answer each time.
+	Key string `json:"key,omitempty"`
 }
 
 // RerunRequest asks for a run of the workflow of another one.
@@ -175,6 +178,8 @@ type RerunRequest struct {
 	From   string            `json:"from,omitempty"` // a step
 	Inputs map[string]string `json:"inputs,omitempty"`
 	By     string            `json:"by,omitempty"`
+	// Key is that of [StartRequest].
+	Key string `json:"key,omitempty"`
 }
 
 // Started is the answer to both.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"path/filepath"
 
@@ -145,7 +146,7 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request) error {
 	if err := request.check(r); err != nil {
 		return err
 	}
-	if err := checkName(request.By, "who asks"); err != nil {
+	if err := errors.Join(checkName(request.By, "who asks"), checkKey(request.Key)); err != nil {
 		return err
 	}
 	id, err := s.host.Start(r.Context(), request)
@@ -153,6 +154,16 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeJSON(w, http.StatusCreated, Started{id})
+}
+
+// minKey is how long a key is at least: a short one is hardly one of its own.
+const minKey = 8
+
+func checkKey(key string) error {
+	if key != "" && (len(key) < minKey || len(key) > maxName) {
+		return badRequest("body: key must have %d to %d bytes, and be another one for each run that is wanted", minKey, maxName)
+	}
+	return nil
 }
 
 // check wants one way to name the workflow. Paths of this machine are for whoever
@@ -185,7 +196,7 @@ func (s *Server) rerun(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s.sign(&request.By)
-	if err := checkName(request.By, "who asks"); err != nil {
+	if err := errors.Join(checkName(request.By, "who asks"), checkKey(request.Key)); err != nil {
 		return err
 	}
 	id, err := s.host.Rerun(r.Context(), runID(r), request)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -16,6 +17,7 @@ import (
 
 type rerunOptions struct {
 	run             string
+	id              workflow.RunID // of the new run; "" is any
 	from            string
 	inputs          []string
 	outputDir       string
@@ -103,7 +105,7 @@ func runRerun(ctx context.Context, a *app, o rerunOptions) error {
 func (a *app) renew(s *settings.Settings, old *workflow.Run, o rerunOptions) (workflow.RunCreated, error) {
 	w := old.Workflow
 	created := workflow.RunCreated{
-		ID: engine.NewRunID(time.Now()), Trigger: workflow.TriggerRerun, RerunOf: old.ID,
+		ID: cmp.Or(o.id, engine.NewRunID(time.Now())), Trigger: workflow.TriggerRerun, RerunOf: old.ID,
 		Dir: old.Created.Dir, Profile: old.Created.Profile, By: whoami(), Version: releaseName(),
 	}
 	if err := checkPinned(s, created.Profile); err != nil {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/internal/settings"
 	"github.com/fcflow/fcflow/server"
 	"github.com/fcflow/fcflow/store"
@@ -29,17 +30,9 @@ func runOnServer(ctx context.Context, a *app, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	c, err := dialServer(ctx, s)
+	id, err := a.startThere(ctx, s, request)
 	if err != nil {
 		return err
-	}
-	id, err := c.Start(ctx, request)
-	c.Close()
-	if errors.Is(err, server.ErrGone) {
-		return withHint(err, "see fcflow runs list: the run may have been made")
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", errInvalid, err)
 	}
 	if o.detach {
 		return a.printHandedOver(id, o.output.format())
@@ -51,6 +44,53 @@ func runOnServer(ctx context.Context, a *app, o runOptions) error {
 	return a.watchServed(ctx, st, id, o.output.format())
 }
 
+// A server that gives no answer is asked again for a while: it may have been started
+// anew.
+const (
+	serverPatience = 30 * time.Second
+	serverPause    = 250 * time.Millisecond
+)
+
+// startThere asks the server for a run until it answers. The key of the request
+// makes it one run, however often it is asked for.
+func (a *app) startThere(ctx context.Context, s *settings.Settings, r server.StartRequest) (workflow.RunID, error) {
+	r.Key = string(engine.NewRunID(time.Now()))
+	began := time.Now()
+	for sent := false; ; {
+		c, err := dialServer(ctx, s)
+		if err == nil {
+			var id workflow.RunID
+			if id, err = c.Start(ctx, r); err == nil {
+				c.Close()
+				return id, nil
+			}
+			c.Close()
+			if !sent && unheard(err) {
+				a.note("fcflow serve gives no answer and is asked again")
+			}
+			sent = true
+		}
+		switch {
+		case server.IsBadRequest(err):
+			return "", fmt.Errorf("%w: %w", errInvalid, err)
+		case !sent, !unheard(err):
+			return "", err
+		case time.Since(began) > serverPatience:
+			return "", withHint(err, "see fcflow runs list: the run may have been made")
+		}
+		select {
+		case <-time.After(serverPause):
+		case <-ctx.Done():
+			return "", withHint(context.Cause(ctx), "see fcflow runs list: the run may have been made")
+		}
+	}
+}
+
+// unheard reports whether a request was not, or need not have been, heard.
+func unheard(err error) bool {
+	return errors.Is(err, server.ErrGone) || errors.Is(err, server.ErrStopping) || errors.Is(err, errNoServer)
+}
+
 // watchServed watches a run of the server to its end, and prints what a command
 // prints that drives it itself.
 func (a *app) watchServed(ctx context.Context, st *store.Store, id workflow.RunID, f format) error {
@@ -58,6 +98,9 @@ func (a *app) watchServed(ctx context.Context, st *store.Store, id workflow.RunI
 		a.streams.Out.Printf("%s\n", id)
 	}
 	run, err := a.watch(ctx, st, id, f == formatJSON)
+	for began := time.Now(); !over(run, err) && time.Since(began) < serverPatience && a.comesBack(ctx, st, id); {
+		run, err = a.watch(ctx, st, id, f == formatJSON)
+	}
 	if errors.Is(err, errInterrupted) {
 		a.sayHandedOver(id)
 		return &ended{err}
@@ -94,6 +137,34 @@ func (a *app) printHandedOver(id workflow.RunID, f format) error {
 		a.streams.Out.Printf("%s\n", id)
 	}
 	return a.streams.Out.Err()
+}
+
+// over reports whether there is nothing more to see of a run.
+func over(run *workflow.Run, err error) bool {
+	if err != nil {
+		return !errors.Is(err, workflow.ErrOwned) // else somebody just takes it over
+	}
+	return run.State.Terminal()
+}
+
+// comesBack waits a moment for the server, if it is there, to go on with a run that is
+// its own, and reports whether to look again.
+func (a *app) comesBack(ctx context.Context, st *store.Store, id workflow.RunID) bool {
+	select {
+	case <-time.After(serverPause):
+	case <-ctx.Done():
+		return false
+	}
+	l, err := st.Summary(ctx, id)
+	if err != nil || l.Live || l.State.Terminal() {
+		return err == nil
+	}
+	c, err := a.serverOf(ctx, id, nil)
+	if c == nil || err != nil {
+		return false
+	}
+	c.Close()
+	return true
 }
 
 // forServer is what the command line asks for, with the paths as they are seen from

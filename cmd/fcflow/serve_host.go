@@ -38,6 +38,7 @@ type host struct {
 	drivers drivers
 	opening sync.Mutex // one run is taken over, or handed on, at a time
 	resumed keyed      // runs that somebody has go on, or changes, just now
+	started keyed      // keys of requests that make a run just now
 }
 
 const dirOnlyMine = 0o700

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/scheduler"
@@ -16,11 +15,17 @@ import (
 
 // Start implements [server.Host].
 func (h *host) Start(ctx context.Context, r server.StartRequest) (workflow.RunID, error) {
+	key := r.Key
+	r.Key = ""
+	return h.once(ctx, key, r, func(id workflow.RunID) error { return h.start(ctx, id, r) })
+}
+
+func (h *host) start(ctx context.Context, id workflow.RunID, r server.StartRequest) error {
 	w, dir, err := h.requested(r)
 	if err != nil {
-		return "", refused(err)
+		return refused(err)
 	}
-	created := h.newRun(w, dir)
+	created := h.newRun(w, dir, id)
 	created.Trigger, created.By = workflow.TriggerAPI, r.By
 	if r.OutputDir != "" {
 		created.OutputDir = r.OutputDir
@@ -37,12 +42,9 @@ func (h *host) Start(ctx context.Context, r server.StartRequest) (workflow.RunID
 		created.Inputs, problems = w.BindValues(r.Inputs, options)
 	}
 	if len(problems) > 0 {
-		return "", refused(problems)
+		return refused(problems)
 	}
-	if err := h.create(ctx, w, created, h.engineCreates(w)); err != nil {
-		return "", err
-	}
-	return created.ID, nil
+	return h.create(ctx, w, created, h.engineCreates(w))
 }
 
 // requested finds the workflow that a request means, and its directory.
@@ -96,8 +98,7 @@ func problemWords(problems workflow.Problems) string {
 }
 
 // newRun gathers what every run of the server records.
-func (h *host) newRun(w *workflow.Workflow, dir string) workflow.RunCreated {
-	id := engine.NewRunID(time.Now())
+func (h *host) newRun(w *workflow.Workflow, dir string, id workflow.RunID) workflow.RunCreated {
 	created := workflow.RunCreated{
 		ID: id, Profile: h.profile, Version: releaseName(), Dir: dir, OutputDir: filepath.Join(dir, "results", string(id)),
 	}
@@ -118,6 +119,9 @@ func (h *host) engineCreates(w *workflow.Workflow) creates {
 
 // create makes a run and drives it.
 func (h *host) create(ctx context.Context, w *workflow.Workflow, created workflow.RunCreated, f creates) error {
+	if h.ctx.Err() != nil {
+		return server.ErrStopping
+	}
 	e := h.session
 	if created.Profile.Name != "" || created.Profile.URL != "" || created.Profile.Sandbox != "" {
 		if err := checkService(created.Profile); err != nil {
@@ -155,24 +159,35 @@ func (h *host) create(ctx context.Context, w *workflow.Workflow, created workflo
 
 // Rerun implements [server.Host].
 func (h *host) Rerun(ctx context.Context, id workflow.RunID, r server.RerunRequest) (workflow.RunID, error) {
+	key := r.Key
+	r.Key = ""
+	request := struct {
+		Of workflow.RunID
+		server.RerunRequest
+	}{id, r}
+	return h.once(ctx, key, request, func(next workflow.RunID) error { return h.rerun(ctx, id, r, next) })
+}
+
+// rerun makes the next run of the workflow of one.
+func (h *host) rerun(ctx context.Context, id workflow.RunID, r server.RerunRequest, next workflow.RunID) error {
 	e, a := h.session, h.session.app
 	old, _, err := a.readRun(ctx, e.store, id, func(workflow.Event) {})
 	if err != nil {
-		return "", err
+		return err
 	}
 	if _, known := old.Step(r.From); r.From != "" && !known {
-		return "", unknownStep(old, r.From)
+		return unknownStep(old, r.From)
 	}
-	o := rerunOptions{from: r.From}
+	o := rerunOptions{id: next, from: r.From}
 	for name, value := range r.Inputs {
 		o.inputs = append(o.inputs, name+"="+value)
 	}
 	created, err := a.renew(h.settings, old, o)
 	if err != nil {
-		return "", refused(err)
+		return refused(err)
 	}
 	created.By = r.By
-	err = h.create(ctx, old.Workflow, created, func(v *service, created workflow.RunCreated) (*engine.Execution, error) {
+	return h.create(ctx, old.Workflow, created, func(v *service, created workflow.RunCreated) (*engine.Execution, error) {
 		if r.From == "" {
 			return v.engine.Create(h.ctx, e.runs, old.Workflow, created)
 		}
@@ -181,10 +196,6 @@ func (h *host) Rerun(ctx context.Context, id workflow.RunID, r server.RerunReque
 			return found[digest], err
 		})
 	})
-	if err != nil {
-		return "", err
-	}
-	return created.ID, nil
 }
 
 // starter implements [scheduler.Starter].
@@ -197,8 +208,7 @@ func (s starter) Start(ctx context.Context, start scheduler.Start) error {
 	}
 	w := start.Workflow
 	dir := filepath.Dir(w.File)
-	created := s.newRun(w, dir)
-	created.ID, created.OutputDir = start.RunID, filepath.Join(dir, "results", string(start.RunID))
+	created := s.newRun(w, dir, start.RunID)
 	created.Trigger, created.ScheduledAt, created.By, created.Concurrency = start.BeganBy, start.Slot, start.By, start.Groups
 	if created.By == "" {
 		created.By = whoami()
