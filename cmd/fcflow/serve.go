@@ -36,7 +36,7 @@ set of limits. Commands such as "fcflow runs", "fcflow cancel" and "fcflow retry
 on its runs as on any others.
 
 Workflow files are read from a directory, and again when they change. Of a file with
-a mistake the version before stays in use.
+a mistake the version before stays in use, also after a restart.
 
 It listens on this machine only, and asks for a token, which is made the first time
 and kept in the state directory; "fcflow serve token" prints it as a link. On SIGTERM

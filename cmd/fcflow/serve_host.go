@@ -51,8 +51,8 @@ func (a *app) openHost(ctx context.Context, s *settings.Settings, profile workfl
 	}
 	h := &host{
 		settings: s, profile: profile, dir: filepath.Join(state, "serve"), log: a.logger(), meter: newMeter(), ctx: ctx,
-		shelf: newShelf(a, o.workflows, defaultSystem(profile, s)),
 	}
+	h.shelf = newShelf(a, o.workflows, defaultSystem(profile, s), h.dir)
 	if h.session, err = a.openHosting(s, true, func(e *session) server.Host {
 		h.session = e
 		return h
@@ -129,13 +129,16 @@ func (h *host) announce(url string) error {
 	return writePrivate(h.addressFile(), text)
 }
 
-// writePrivate replaces a file that only we can read.
-func writePrivate(path string, text []byte) error {
+// writePrivate replaces a file of one line that only we can read.
+func writePrivate(path string, text []byte) error { return replacePrivate(path, append(text, '\n')) }
+
+// replacePrivate replaces a file that only we can read, whole or not at all.
+func replacePrivate(path string, text []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(text, '\n'))
+	_, err = f.Write(text)
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)

@@ -23,6 +23,7 @@ type shelf struct {
 	app    *app
 	dir    string // "" = none
 	system string // where steps run that name no system
+	kept   goodVersions
 
 	mu    sync.Mutex
 	books []*shelved // by file
@@ -47,7 +48,12 @@ func (b *shelved) name() string {
 // shelfEvery is how often the files are looked at.
 const shelfEvery = 3 * time.Second
 
-func newShelf(a *app, dir, system string) *shelf { return &shelf{app: a, dir: dir, system: system} }
+// newShelf keeps the last good versions below a directory of the server.
+func newShelf(a *app, dir, system, serve string) *shelf {
+	s := &shelf{app: a, dir: dir, system: system}
+	s.kept = goodVersions{app: a, of: s.base(), dir: goodDir(serve, s.base())}
+	return s
+}
 
 // base is the directory of workflows that have none.
 func (s *shelf) base() string {
@@ -114,6 +120,7 @@ func (s *shelf) read() error {
 	s.mu.Unlock()
 	var books []*shelved
 	names := map[string]string{}
+	there := map[string]bool{}
 	for _, e := range entries {
 		if ext := filepath.Ext(e.Name()); ext != ".yaml" && ext != ".yml" || strings.HasPrefix(e.Name(), ".") {
 			continue
@@ -122,6 +129,7 @@ func (s *shelf) read() error {
 		if book == nil {
 			continue
 		}
+		there[e.Name()] = true
 		if first, twice := names[book.name()]; twice {
 			book.fail(fmt.Sprintf("%s has a workflow of the name %s already", first, book.name()))
 			book.workflow = nil
@@ -130,6 +138,7 @@ func (s *shelf) read() error {
 		}
 		books = append(books, book)
 	}
+	s.kept.only(there)
 	s.mu.Lock()
 	s.books = books
 	s.mu.Unlock()
@@ -139,7 +148,8 @@ func (s *shelf) read() error {
 // look reads a file that is new or has changed; nil if it holds no workflow.
 func (s *shelf) look(file string, old []*shelved) *shelved {
 	book := &shelved{file: file}
-	if i := slices.IndexFunc(old, func(b *shelved) bool { return b.file == file }); i >= 0 {
+	i := slices.IndexFunc(old, func(b *shelved) bool { return b.file == file })
+	if i >= 0 {
 		*book = *old[i]
 	}
 	source, err := readWorkflow(file)
@@ -148,6 +158,7 @@ func (s *shelf) look(file string, old []*shelved) *shelved {
 	}
 	if err != nil {
 		book.fail(said(err))
+		s.recall(book, i < 0)
 		return book
 	}
 	// Files that it runs may have changed too: whatever has steps of that kind is
@@ -161,10 +172,20 @@ func (s *shelf) look(file string, old []*shelved) *shelved {
 	w, err := s.app.checkWorkflow(file, source, s.system)
 	if err != nil {
 		book.fail(wordsOf(err))
+		s.recall(book, i < 0)
 		return book
 	}
 	book.workflow, book.wrong, book.since = w, "", time.Time{}
+	s.kept.put(w)
 	return book
+}
+
+// recall takes the last good version of a file that is broken when the server first
+// sees it.
+func (s *shelf) recall(book *shelved, first bool) {
+	if first {
+		book.workflow = s.kept.get(book.file, s.system)
+	}
 }
 
 func (s *shelf) runsFiles(source []byte) bool { return strings.Contains(string(source), "workflow") }

@@ -55,7 +55,8 @@ func TestShelf(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	a, _, _ := testApp(t)
-	s := newShelf(a, dir, sandboxSystem)
+	state := t.TempDir()
+	s := newShelf(a, dir, sandboxSystem, state)
 	good := "version: 1\nname: demo\nsteps:\n  - id: one\n    uses: run\n    with: {command: [\"true\"]}\n"
 	write := func(text string) *shelved {
 		if err := os.WriteFile(filepath.Join(dir, "demo.yaml"), []byte(text), 0o600); err != nil {
@@ -75,6 +76,30 @@ func TestShelf(t *testing.T) {
 	}
 	if b := write(good + "\n"); b.workflow == nil || b.workflow == first.workflow || b.wrong != "" {
 		t.Errorf("right again: %+v", b)
+	}
+
+	// A server that starts with the mistake has the last good version.
+	write(strings.Replace(good, "uses: run", "uses: rum", 1))
+	s = newShelf(a, dir, sandboxSystem, state)
+	if err := s.read(); err != nil {
+		t.Fatal(err)
+	}
+	if b := s.all()[0]; b.workflow == nil || string(b.workflow.Source) != good+"\n" || b.wrong == "" {
+		t.Errorf("after a restart: %+v", b)
+	}
+	// One of another directory, or of a file that was removed in between, has nothing.
+	if w := newShelf(a, t.TempDir(), sandboxSystem, state).kept.get(filepath.Join(dir, "demo.yaml"), sandboxSystem); w != nil {
+		t.Error("another directory has the version too")
+	}
+	if err := os.Remove(filepath.Join(dir, "demo.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.read(); err != nil {
+		t.Fatal(err)
+	}
+	s = newShelf(a, dir, sandboxSystem, state)
+	if b := write("nonsense"); b.workflow != nil {
+		t.Errorf("of a file that was removed: %+v", b)
 	}
 }
 
