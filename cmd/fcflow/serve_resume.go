@@ -20,7 +20,8 @@ func (h *host) Resume(ctx context.Context, id workflow.RunID, q server.ResumeReq
 	}
 	defer free()
 	if q.Source == "" && q.File == "" {
-		return h.takeUp(ctx, id)
+		answer, err = h.takeUp(ctx, id)
+		return answer, changeRefused(err)
 	}
 	c := change{file: q.File, texts: q.Texts, values: q.Inputs, caller: q.Dir, by: q.By}
 	if q.Source != "" {
@@ -45,6 +46,9 @@ func (h *host) Resume(ctx context.Context, id workflow.RunID, q server.ResumeReq
 func (h *host) takeUp(ctx context.Context, id workflow.RunID) (answer server.Resumed, err error) {
 	h.opening.Lock()
 	defer h.opening.Unlock()
+	if h.ctx.Err() != nil {
+		return answer, server.ErrStopping
+	}
 	e := h.session
 	if _, err := e.owned.Find(ctx, id); err == nil {
 		return answer, fmt.Errorf("run %s: this server drives it: %w", id, workflow.ErrOwned)
@@ -114,7 +118,9 @@ func (h *host) foresee(ctx context.Context, id workflow.RunID, c change, q serve
 // pastOf reads a run that this process drives, or nobody.
 func (h *host) pastOf(ctx context.Context, id workflow.RunID) (past, error) {
 	a, st := h.session.app, h.session.store
+	h.opening.Lock() // nobody is just taking it over
 	mine, err := h.session.owned.Find(ctx, id)
+	h.opening.Unlock()
 	if err == nil {
 		source, err := st.Frozen(ctx, id)
 		return past{source, reading(mine.Events), func(ctx context.Context, f func(workflow.BlobReader) error) error {

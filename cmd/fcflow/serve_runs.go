@@ -152,28 +152,25 @@ func (r *storedRun) Changed() <-chan struct{} { return nil }
 
 // Cancel implements [server.Run].
 func (r *storedRun) Cancel(ctx context.Context, by string) error {
-	return r.reach(ctx, "cancel", func(c *server.Client) error { return c.Cancel(ctx, r.id, by) }, func() error {
-		return r.host.adopt(ctx, r.id, func(mine server.Run) error { return mine.Cancel(ctx, by) },
-			func(x *engine.Execution) error { return x.LeaveCancel(ctx, by) })
-	})
+	return r.reach(ctx, "cancel", func(c *server.Client) error { return c.Cancel(ctx, r.id, by) },
+		func(mine server.Run) error { return mine.Cancel(ctx, by) },
+		func(x *engine.Execution) error { return x.LeaveCancel(ctx, by) })
 }
 
 // Resolve implements [server.Run].
 func (r *storedRun) Resolve(ctx context.Context, unit workflow.UnitRef, word workflow.SubmissionResolved) error {
-	return r.reach(ctx, "resolve", func(c *server.Client) error { return c.Resolve(ctx, r.id, unit, word) }, func() error {
-		return r.host.adopt(ctx, r.id, func(mine server.Run) error { return mine.Resolve(ctx, unit, word) },
-			func(x *engine.Execution) error { return x.LeaveWord(ctx, unit, word) })
-	})
+	return r.reach(ctx, "resolve", func(c *server.Client) error { return c.Resolve(ctx, r.id, unit, word) },
+		func(mine server.Run) error { return mine.Resolve(ctx, unit, word) },
+		func(x *engine.Execution) error { return x.LeaveWord(ctx, unit, word) })
 }
 
 // Retry implements [server.Run].
 func (r *storedRun) Retry(ctx context.Context, choice workflow.UnitsReset) error {
-	return r.reach(ctx, "retry", func(c *server.Client) error { return c.Retry(ctx, r.id, choice) }, func() error {
-		return r.host.adopt(ctx, r.id, func(mine server.Run) error { return mine.Retry(ctx, choice) },
-			func(x *engine.Execution) error {
-				return r.host.session.begin(x, func() error { return x.Reset(ctx, choice) })
-			})
-	})
+	return r.reach(ctx, "retry", func(c *server.Client) error { return c.Retry(ctx, r.id, choice) },
+		func(mine server.Run) error { return mine.Retry(ctx, choice) },
+		func(x *engine.Execution) error {
+			return r.host.session.begin(x, func() error { return x.Reset(ctx, choice) })
+		})
 }
 
 // Approve implements [server.Run].
@@ -181,25 +178,32 @@ func (r *storedRun) Approve(ctx context.Context, ref workflow.UnitRef, word work
 	err = r.reach(ctx, "approve", func(c *server.Client) (err error) {
 		units, err = c.Approve(ctx, r.id, ref, word)
 		return err
-	}, func() error {
-		return r.host.adopt(ctx, r.id, func(mine server.Run) (err error) {
-			units, err = mine.Approve(ctx, ref, word)
-			return err
-		}, func(x *engine.Execution) (err error) {
-			units, err = x.LeaveApproval(ctx, ref, word)
-			return err
-		})
+	}, func(mine server.Run) (err error) {
+		units, err = mine.Approve(ctx, ref, word)
+		return err
+	}, func(x *engine.Execution) (err error) {
+		units, err = x.LeaveApproval(ctx, ref, word)
+		return err
 	})
 	return units, err
 }
 
-func (r *storedRun) reach(ctx context.Context, verb string, there func(*server.Client) error, here func() error) error {
-	return r.host.session.app.reach(ctx, r.host.session.store, r.id, verb, there, here)
+// reach asks the owner of the run, or changes it here if it has none. This process
+// may have let go of it for a moment only: then it is asked.
+func (r *storedRun) reach(ctx context.Context, verb string, there func(*server.Client) error, ask func(server.Run) error, change func(*engine.Execution) error) error {
+	h := r.host
+	h.opening.Lock()
+	mine, err := h.session.owned.Find(ctx, r.id)
+	h.opening.Unlock()
+	if err == nil {
+		return ask(mine)
+	}
+	return h.session.app.reach(ctx, h.session.store, r.id, verb, there, func() error { return h.adopt(ctx, r.id, ask, change) })
 }
 
 // adopt takes over a run that nobody drives, has it changed, and drives it. One
-// that cannot be changed is let go. If this process drives the run after all, since
-// it let go of it for a moment only, it is asked.
+// that cannot be changed is let go. If this process drives the run after all it is
+// asked.
 func (h *host) adopt(ctx context.Context, id workflow.RunID, ask func(server.Run) error, change func(*engine.Execution) error) error {
 	h.opening.Lock()
 	mine, err := h.session.owned.Find(ctx, id)

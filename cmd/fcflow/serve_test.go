@@ -106,7 +106,7 @@ func TestShelf(t *testing.T) {
 // openTestHost opens a server in a directory, which is also that of its workflows.
 func openTestHost(t *testing.T, dir string) (*host, error) {
 	t.Helper()
-	env := map[string]string{"HOME": dir, "FCFLOW_STATE_DIR": filepath.Join(dir, "state")}
+	env := map[string]string{"HOME": dir, "FCFLOW_STATE_DIR": filepath.Join(dir, "state"), "XDG_RUNTIME_DIR": dir}
 	a := newApp(console.Plain(nil, new(bytes.Buffer), new(bytes.Buffer)), func(name string) string { return env[name] })
 	s, err := a.settings("")
 	if err != nil {
