@@ -71,14 +71,7 @@ func TestServe(t *testing.T) {
 	}
 	t.Logf("seed %d", n)
 	random := rand.New(rand.NewPCG(n, 0))
-	dir, err := os.MkdirTemp("", "fcflow-serve-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &site{t: t, dir: dir}
-	if s.log, err = os.Create(s.path("log")); err != nil {
-		t.Fatal(err)
-	}
+	s := newSite(t)
 	defer s.close()
 	for i := range *workflows {
 		s.write(fmt.Sprintf("workflows/w%d.yaml", i), fmt.Sprintf(scheduled, i, seconds(i), s.path("ledger")))

@@ -43,6 +43,20 @@ type site struct {
 	url     string
 }
 
+func newSite(t *testing.T) *site {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "fcflow-serve-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{t: t, dir: dir}
+	s.write("workflows/none.txt", "")
+	if s.log, err = os.Create(s.path("log")); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
 
 func (s *site) write(name, text string) {
