@@ -22,6 +22,8 @@ type entry struct {
 	asked  int  // and how often that was asked for
 	cancel context.CancelCauseFunc
 	inv    *Invocation
+	// fragile: a later owner could not go on with it.
+	fragile bool
 }
 
 // reenter deals with the attempts that the last owner left under way. What waits
@@ -71,6 +73,10 @@ func (x *Execution) enter(u *workflow.Unit, why workflow.WakeReason) {
 		return
 	}
 	e.with = with
+	if spec := u.Step.Step.Spec(); spec != nil && !continues(spec, with) {
+		e.fragile = true
+		x.fragile.Add(1)
+	}
 	step, ok := x.engine.cfg.Library.Lookup(u.Step.Step.Uses)
 	if !ok || step.Run == nil {
 		go x.finish(e, Failure(workflow.CausePanic, fmt.Sprintf("this fcflow does not execute %q", u.Step.Step.Uses)))
@@ -128,6 +134,9 @@ func (x *Execution) finish(e *entry, out Outcome) {
 		stopping := x.ctx.Err() != nil
 		e.cancel(nil)
 		delete(x.live, e.unit)
+		if e.fragile {
+			x.fragile.Add(-1)
+		}
 		x.slots--
 		x.engine.pool.give(1)
 		// What an attempt makes of being stopped says nothing about its work: the

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -56,6 +57,9 @@ type Execution struct {
 	changes changes
 	private private
 	kids    kids
+
+	held    atomic.Bool  // nothing begins
+	fragile atomic.Int32 // entries that a later owner could not go on with
 }
 
 // message is something that happened outside the owner goroutine.
@@ -233,7 +237,7 @@ func (x *Execution) input(slots int) input {
 	x.decided = time.Now().UTC()
 	return input{
 		now: x.decided, slots: slots, jobs: x.engine.pool.room, fired: x.fired,
-		binding: x.binding, unbindable: x.unbindable, blobs: x.blob, waiting: x.waiting, hold: x.ending != nil,
+		binding: x.binding, unbindable: x.unbindable, blobs: x.blob, waiting: x.waiting, hold: x.ending != nil || x.held.Load(),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,8 +22,7 @@ type drivers struct {
 
 // driver is who executes a run.
 type driver struct {
-	ctx  context.Context
-	stop context.CancelCauseFunc
+	run  *engine.Execution
 	turn *turn // whose it is when the run is left
 }
 
@@ -33,22 +33,20 @@ type turn struct {
 	done chan error
 }
 
-// errTurn: the run is left for a moment.
-var errTurn = errors.New("somebody changes the run")
+// leavePatience is how long it is waited for commands on this machine, which would be
+// lost if the run were left. Meanwhile nothing begins in it.
+const leavePatience = 20 * time.Second
 
-// enter notes, if nobody has, that a run is executed from now on, until ctx ends or
-// it is somebody's turn.
-func (d *drivers) enter(ctx context.Context, id workflow.RunID) context.Context {
+// enter notes, if nobody has, that a run is executed from now on.
+func (d *drivers) enter(x *engine.Execution) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.of == nil {
 		d.of = map[workflow.RunID]*driver{}
 	}
-	if d.of[id] == nil {
-		ctx, stop := context.WithCancelCause(ctx)
-		d.of[id] = &driver{ctx: ctx, stop: stop}
+	if d.of[x.ID()] == nil {
+		d.of[x.ID()] = &driver{run: x}
 	}
-	return d.of[id].ctx
 }
 
 // leave notes that a run is executed no longer, and returns whose turn it is.
@@ -56,21 +54,31 @@ func (d *drivers) leave(id workflow.RunID) *turn {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	t := d.of[id].turn
-	d.of[id].stop(nil)
 	delete(d.of, id)
 	return t
 }
 
-// ask has a run left for a turn; false if nobody here executes it.
-func (d *drivers) ask(id workflow.RunID, t *turn) bool {
+// ask notes whose turn it is when a run is left; nil if nobody here executes it.
+func (d *drivers) ask(id workflow.RunID, t *turn) *engine.Execution {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	one := d.of[id]
 	if one == nil || one.turn != nil {
-		return false
+		return nil
 	}
 	one.turn = t
-	one.stop(errTurn)
+	return one.run
+}
+
+// withdraw takes a turn back; false if it has come.
+func (d *drivers) withdraw(id workflow.RunID, t *turn) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	one := d.of[id]
+	if one == nil || one.turn != t {
+		return false
+	}
+	one.turn = nil
 	return true
 }
 
@@ -87,7 +95,7 @@ func (h *host) drive(x *engine.Execution) {
 // enter offers a run that is about to be driven, at once, for whoever asks next.
 func (h *host) enter(x *engine.Execution) {
 	h.session.owned.add(x)
-	h.drivers.enter(h.ctx, x.ID())
+	h.drivers.enter(x)
 }
 
 // driveAgain takes a run over that its service did not let go on, until it is over
@@ -142,14 +150,15 @@ func (h *host) driveOn(x *engine.Execution) (again bool) {
 
 func (h *host) driveOnce(x *engine.Execution) (next *engine.Execution, again bool) {
 	id, name := x.ID(), x.Run().Workflow.Name
-	err := h.session.drive(h.drivers.enter(h.ctx, id), x)
+	h.drivers.enter(x)
+	err := h.session.drive(h.ctx, x)
 	t := h.drivers.leave(id)
 	state := x.Run().State
 	log := h.log.With().Str("run", string(id)).Str("workflow", name).Logger()
 	switch {
 	case h.ctx.Err() != nil && !state.Terminal():
 		log.Info().Msg("the run waits for the next start")
-	case errors.Is(err, errTurn):
+	case errors.Is(err, engine.ErrLeft):
 		log.Info().Msg("the run is left for a moment")
 	case passing(err):
 		log.Warn().Err(err).Msg("the run is tried again later")
@@ -205,10 +214,16 @@ func (h *host) take(t *turn, id workflow.RunID, state workflow.RunState) (next *
 
 // inTurn does something with a run that nobody owns meanwhile. One that this process
 // drives is left for it as all are when the server stops: no step begins, everything
-// is on disk, jobs go on.
-func (h *host) inTurn(id workflow.RunID, do func() (*engine.Execution, error)) error {
+// is on disk, jobs go on. What would be lost is waited for, but for what is expendable.
+func (h *host) inTurn(ctx context.Context, id workflow.RunID, expendable []workflow.UnitRef, do func() (*engine.Execution, error)) error {
 	t := &turn{do: do, done: make(chan error, 1)}
-	if h.drivers.ask(id, t) {
+	if x := h.drivers.ask(id, t); x != nil {
+		ctx, stop := context.WithTimeout(ctx, leavePatience)
+		defer stop()
+		if waits := x.Leave(ctx, expendable); len(waits) > 0 && h.drivers.withdraw(id, t) {
+			return fmt.Errorf("run %s: the server cannot leave it, since what runs on its machine would be lost: %s: try again when that has ended: %w",
+				id, strings.Join(waits, ", "), workflow.ErrConflict)
+		}
 		return <-t.done
 	}
 	h.opening.Lock()

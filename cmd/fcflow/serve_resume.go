@@ -35,9 +35,9 @@ func (h *host) Resume(ctx context.Context, id workflow.RunID, q server.ResumeReq
 		return answer, changeRefused(err)
 	}
 	// From here on it is carried out, whether or not somebody waits for the answer.
-	err = h.inTurn(id, func() (*engine.Execution, error) {
-		x, err := h.change(id, c, q.CancelRunning, &answer)
-		return x, err
+	// What is in the way is ended anyway.
+	err = h.inTurn(context.WithoutCancel(ctx), id, answer.InFlight, func() (*engine.Execution, error) {
+		return h.change(id, c, q.CancelRunning, &answer)
 	})
 	return answer, changeRefused(err)
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -216,7 +218,7 @@ func TestTurn(t *testing.T) {
 	id := startRun(t, h, asking(0))
 	shownWhen(t, h, id, "waiting", func(run *server.ShownRun) bool { return len(run.Attention) > 0 })
 	refused := errors.New("refused")
-	err := h.inTurn(id, func() (*engine.Execution, error) { return nil, refused })
+	err := h.inTurn(t.Context(), id, nil, func() (*engine.Execution, error) { return nil, refused })
 	if !errors.Is(err, refused) {
 		t.Error(err)
 	}
@@ -226,7 +228,7 @@ func TestTurn(t *testing.T) {
 		t.Error("the run is not driven after a turn")
 	}
 	approved := make(chan error, 1)
-	err = h.inTurn(id, func() (*engine.Execution, error) {
+	err = h.inTurn(t.Context(), id, nil, func() (*engine.Execution, error) {
 		run, err := h.Find(t.Context(), id)
 		if err != nil {
 			return nil, err
@@ -248,5 +250,45 @@ func TestTurn(t *testing.T) {
 	}
 	if end := shownWhen(t, h, id, "over", isOver); end.State != workflow.RunSucceeded || string(end.Outputs) != saying(0) {
 		t.Errorf("it ended %s with %s", end.State, end.Outputs)
+	}
+}
+
+// TestChangeAndCommand: a command on this machine, which would be lost, has ended
+// before the run is left.
+func TestChangeAndCommand(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	h, _, _ := servedHost(t, dir)
+	busy := func(n int) string {
+		return fmt.Sprintf(`version: 1
+name: busy
+steps:
+  - { id: command, uses: run, with: { script: "echo began >> %[1]s/count; until [ -e %[1]s/go ]; do sleep 0.05; done" } }
+  - { id: say, needs: [command], uses: run, with: { script: "printf %[2]d" } }
+outputs: { said: "${{ steps.say.outputs.stdout }}" }
+`, dir, n)
+	}
+	id := startRun(t, h, busy(0))
+	shownWhen(t, h, id, "busy", func(*server.ShownRun) bool { return exists(filepath.Join(dir, "count")) })
+	changed := make(chan error, 1)
+	go func() {
+		_, err := h.Resume(t.Context(), id, server.ResumeRequest{Source: busy(1), By: "me"})
+		changed <- err
+	}()
+	select {
+	case err := <-changed:
+		t.Errorf("it was changed while the command went on: %v", err)
+	case <-time.After(300 * time.Millisecond):
+	}
+	if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-changed; err != nil {
+		t.Error(err)
+	}
+	end := shownWhen(t, h, id, "over", isOver)
+	count, err := os.ReadFile(filepath.Join(dir, "count"))
+	if err != nil || string(count) != "began\n" || end.State != workflow.RunSucceeded || string(end.Outputs) != saying(1) {
+		t.Errorf("it ended %s with %s; the command: %q, %v", end.State, end.Outputs, count, err)
 	}
 }
