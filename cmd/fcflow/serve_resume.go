@@ -82,12 +82,21 @@ func (h *host) undriven(ctx context.Context, id workflow.RunID) error {
 	if l.Err == nil && l.State.Terminal() {
 		return overAlready(id, l.State)
 	}
+	return h.nobodyElse(ctx, id)
+}
+
+// nobodyElse refuses a run that another process drives.
+func (h *host) nobodyElse(ctx context.Context, id workflow.RunID) error {
 	live, err := h.session.app.alive(ctx, h.session.store, id)
 	if err != nil || live == nil {
 		return err
 	}
 	defer live.close()
-	return fmt.Errorf("run %s: %s: %w", id, live.who(), workflow.ErrOwned)
+	if self := h.session.store.Self(); live.owner.PID == self.PID && live.owner.BootID == self.BootID {
+		return fmt.Errorf("run %s: this server is just taking it over: try again: %w", id, workflow.ErrOwned)
+	}
+	return withHint(fmt.Errorf("run %s: %s: %w", id, live.who(), workflow.ErrOwned),
+		"stop that process, its jobs go on, and try again")
 }
 
 func overAlready(id workflow.RunID, state workflow.RunState) error {
@@ -127,14 +136,8 @@ func (h *host) pastOf(ctx context.Context, id workflow.RunID) (past, error) {
 			return f(func(digest string) ([]byte, error) { return mine.Blob(ctx, digest) })
 		}}, err
 	}
-	live, err := a.alive(ctx, st, id)
-	if err != nil {
+	if err := h.nobodyElse(ctx, id); err != nil {
 		return past{}, err
-	}
-	if live != nil {
-		defer live.close()
-		return past{}, withHint(fmt.Errorf("run %s: %s: %w", id, live.who(), workflow.ErrOwned),
-			"its workflow can change while nobody drives it, or a server does: stop that process, its jobs go on, and try again")
 	}
 	return a.pastOf(ctx, st, id)
 }
