@@ -59,7 +59,7 @@ func (a *app) resumeThere(ctx context.Context, st *store.Store, c *server.Client
 		a.note("fcflow serve goes on with it; see fcflow runs show %s", a.refer(id))
 		return &ended{err}
 	case server.IsBadRequest(err):
-		return fmt.Errorf("%w: %w", errInvalid, err)
+		return &worded{err.Error(), errInvalid}
 	case err != nil:
 		return err
 	}

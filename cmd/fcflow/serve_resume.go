@@ -51,7 +51,7 @@ func (h *host) takeUp(ctx context.Context, id workflow.RunID) (answer server.Res
 	}
 	e := h.session
 	if _, err := e.owned.Find(ctx, id); err == nil {
-		return answer, fmt.Errorf("run %s: this server drives it: %w", id, workflow.ErrOwned)
+		return answer, &worded{fmt.Sprintf("run %s: this server drives it: look at it", id), workflow.ErrOwned}
 	}
 	if err := h.undriven(ctx, id); err != nil {
 		return answer, err
@@ -93,7 +93,7 @@ func (h *host) nobodyElse(ctx context.Context, id workflow.RunID) error {
 	}
 	defer live.close()
 	if self := h.session.store.Self(); live.owner.PID == self.PID && live.owner.BootID == self.BootID {
-		return fmt.Errorf("run %s: this server is just taking it over: try again: %w", id, workflow.ErrOwned)
+		return &worded{fmt.Sprintf("run %s: this server is just taking it over: try again", id), workflow.ErrOwned}
 	}
 	return withHint(fmt.Errorf("run %s: %s: %w", id, live.who(), workflow.ErrOwned),
 		"stop that process, its jobs go on, and try again")
@@ -225,7 +225,16 @@ func changeRefused(err error) error {
 	}
 	var hint *hinted
 	if errors.As(err, &hint) {
-		return fmt.Errorf("%w: %s", err, hint.hint)
+		return &worded{fmt.Sprintf("%s: %s", plain(err), hint.hint), err}
 	}
 	return err
 }
+
+// worded is an error in other words.
+type worded struct {
+	text string
+	is   error
+}
+
+func (w *worded) Error() string { return w.text }
+func (w *worded) Unwrap() error { return w.is }
