@@ -78,7 +78,7 @@ func TestChanges(t *testing.T) {
 		}()
 		kill := random.IntN(4) > 0
 		if kill {
-			time.Sleep(time.Duration(random.Int64N(int64(120 * time.Millisecond)))) // when it dies is what is tried
+			time.Sleep(time.Duration(random.Int64N(int64(600 * time.Millisecond)))) // when it dies is what is tried
 			s.stop(syscall.SIGKILL)
 			killed++
 		}
@@ -98,8 +98,10 @@ func TestChanges(t *testing.T) {
 		}
 	}
 	s.write("go", "")
+	answered, made := 0, 0
 	for _, run := range runs {
-		s.judgeChanged(run)
+		answered += run.answered
+		made += s.judgeChanged(run)
 	}
 	ledger, err := os.ReadFile(s.path("ledger"))
 	if err != nil {
@@ -108,15 +110,12 @@ func TestChanges(t *testing.T) {
 	if lines := strings.Fields(string(ledger)); len(lines) != len(runs) {
 		t.Errorf("%d jobs of %d runs: %s", len(lines), len(runs), lines)
 	}
-	answered := 0
-	for _, run := range runs {
-		answered += run.answered
-	}
-	t.Logf("%d changes of %d runs, %d of them answered, %d kills", *changes, len(runs), answered, killed)
+	t.Logf("%d changes of %d runs, %d of them answered, %d made and not answered, %d kills", *changes, len(runs), answered, made-answered, killed)
 }
 
-// judgeChanged waits for the end of a run and looks at what its last step said.
-func (s *site) judgeChanged(run *told) {
+// judgeChanged waits for the end of a run, looks at what its last step said, and
+// returns how often it was changed.
+func (s *site) judgeChanged(run *told) int {
 	s.t.Helper()
 	var end struct {
 		State   string
@@ -131,8 +130,9 @@ func (s *site) judgeChanged(run *told) {
 	}
 	for _, number := range run.said {
 		if end.Outputs.Said == fmt.Sprint(number) {
-			return
+			return end.Replans
 		}
 	}
 	s.t.Errorf("run %s said %s, not one of %v", run.ID, end.Outputs.Said, run.said)
+	return end.Replans
 }
