@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -291,4 +292,72 @@ outputs: { said: "${{ steps.say.outputs.stdout }}" }
 	if err != nil || string(count) != "began\n" || end.State != workflow.RunSucceeded || string(end.Outputs) != saying(1) {
 		t.Errorf("it ended %s with %s; the command: %q, %v", end.State, end.Outputs, count, err)
 	}
+}
+
+// TestChangePanics: a panic ends the request, and not the run.
+func TestChangePanics(t *testing.T) {
+	t.Parallel()
+	h, leave, stop := servedHost(t, t.TempDir())
+	id := startRun(t, h, asking(0))
+	shownWhen(t, h, id, "waiting", func(run *server.ShownRun) bool { return len(run.Attention) > 0 })
+	leave()
+	h.driving.Wait()
+	h.begin(t.Context())
+	err := h.adopt(t.Context(), id, nil, func(*engine.Execution) error { panic("oh") })
+	if err == nil || !strings.Contains(err.Error(), "panic: oh; please report this") {
+		t.Error(err)
+	}
+	again := func() (*engine.Execution, error) { return h.session.reopen(t.Context(), id) }
+	x, err := again()
+	if err != nil {
+		t.Fatalf("nobody can take the run over any more: %v", err)
+	}
+	if err := x.Close(); err != nil {
+		t.Error(err)
+	}
+	stop()
+}
+
+// TestCancelOfEnded: a run that has ended is left alone.
+func TestCancelOfEnded(t *testing.T) {
+	t.Parallel()
+	h, _, _ := servedHost(t, t.TempDir())
+	id := startRun(t, h, quick(1))
+	before := shownWhen(t, h, id, "over", isOver)
+	h.driving.Wait()
+	run, err := h.Find(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := run.Cancel(t.Context(), "me"); err != nil {
+		t.Error(err)
+	}
+	if after, err := h.Show(t.Context(), id); err != nil || after.Seq != before.Seq || after.Epoch != before.Epoch {
+		t.Errorf("seq %d, then %d, epoch %d, then %d, %v", before.Seq, after.Seq, before.Epoch, after.Epoch, err)
+	}
+}
+
+// TestFoldsOverDefinitions: the state that is kept goes on when the run gets another
+// workflow.
+func TestFoldsOverDefinitions(t *testing.T) {
+	t.Parallel()
+	h, _, _ := servedHost(t, t.TempDir())
+	id := startRun(t, h, asking(0))
+	untilState(t, h, id, "ask", workflow.Waiting)
+	checkChains(t, h, id)
+	source := asking(1) + "finally:\n  - { id: late, uses: run, with: { script: \"true\" } }\n"
+	if _, err := h.Resume(t.Context(), id, server.ResumeRequest{Source: source, By: "me"}); err != nil {
+		t.Fatal(err)
+	}
+	untilState(t, h, id, "ask", workflow.Waiting)
+	checkChains(t, h, id)
+	run, err := h.Find(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run.Approve(t.Context(), workflow.UnitRef{Step: "ask"}, workflow.ApprovalGiven{By: "me"}); err != nil {
+		t.Fatal(err)
+	}
+	untilState(t, h, id, "late", workflow.Succeeded)
+	checkChains(t, h, id)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/fcflow/fcflow/engine"
@@ -150,8 +151,11 @@ func (r *storedRun) Blob(ctx context.Context, digest string) ([]byte, error) {
 // connection. Nothing happens to a run that nobody drives.
 func (r *storedRun) Changed() <-chan struct{} { return nil }
 
-// Cancel implements [server.Run].
+// Cancel implements [server.Run]. Nobody takes over a run that has ended for it.
 func (r *storedRun) Cancel(ctx context.Context, by string) error {
+	if l, err := r.host.session.store.Summary(ctx, r.id); err != nil || l.Err == nil && l.State.Terminal() {
+		return err
+	}
 	return r.reach(ctx, "cancel", func(c *server.Client) error { return c.Cancel(ctx, r.id, by) },
 		func(mine server.Run) error { return mine.Cancel(ctx, by) },
 		func(x *engine.Execution) error { return x.LeaveCancel(ctx, by) })
@@ -233,9 +237,21 @@ func (h *host) marking(x *engine.Execution, change func() error) error {
 	if err := h.mark(x.ID()); err != nil {
 		return err
 	}
-	err := change()
+	err := h.safely(x.ID(), change)
 	if err != nil && !marked {
 		_ = os.Remove(file) // one that is left has the next server go on with the run
 	}
 	return err
+}
+
+// safely turns a panic into an error: it ends the request, and must not leave the
+// run with a server that does not drive it.
+func (h *host) safely(id workflow.RunID, change func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.log.Error().Str("run", string(id)).Str("stack", string(debug.Stack())).Msg("panic while changing the run")
+			err = fmt.Errorf("run %s: panic: %v; please report this", id, p)
+		}
+	}()
+	return change()
 }
