@@ -116,7 +116,15 @@ func (h *host) show(ctx context.Context, id workflow.RunID) (shownRun, error) {
 		view, err := run.View(ctx)
 		return shown(view, false, true), err
 	}
-	return h.session.app.view(ctx, h.session.store, id)
+	var r shownRun
+	err = h.folded(ctx, id, func(f *folded) error {
+		r = shown(f.run.Describe(), !f.driven && !f.run.State.Terminal(), f.driven)
+		return nil
+	})
+	if errors.Is(err, workflow.ErrOwned) { // where it cannot be asked: its summary is to be had
+		return h.session.app.view(ctx, h.session.store, id)
+	}
+	return r, err
 }
 
 // storedRun is a run that this process does not drive. What is asked of it goes to
