@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -222,14 +225,19 @@ func TestFoldsAreFewAndGoWhenIdle(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var k folds
+		kept := func() map[workflow.RunID]*folded {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			return maps.Clone(k.kept)
+		}
 		for i := range 2 * maxFolds {
 			k.get(workflow.RunID(fmt.Sprint(i)))
 			k.get("often")
 			time.Sleep(time.Second)
 		}
-		often := k.kept["often"]
-		if len(k.kept) != maxFolds || often == nil || k.kept[workflow.RunID(fmt.Sprint(2*maxFolds-1))] == nil {
-			t.Errorf("kept are %d: %v", len(k.kept), k.kept)
+		often := kept()["often"]
+		if len(kept()) != maxFolds || often == nil || kept()[workflow.RunID(fmt.Sprint(2*maxFolds-1))] == nil {
+			t.Errorf("kept are %d: %v", len(kept()), kept())
 		}
 		time.Sleep(foldIdle - 2*time.Second)
 		if k.get("often") != often {
@@ -237,15 +245,53 @@ func TestFoldsAreFewAndGoWhenIdle(t *testing.T) {
 		}
 		time.Sleep(foldIdle - time.Second)
 		synctest.Wait()
-		if len(k.kept) != 1 {
-			t.Errorf("%d are kept, want the one that was asked for last", len(k.kept))
+		if len(kept()) != 1 {
+			t.Errorf("%d are kept, want the one that was asked for last", len(kept()))
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if len(k.kept) != 0 {
-			t.Errorf("%d are kept that nobody asks for", len(k.kept))
+		if len(kept()) != 0 {
+			t.Errorf("%d are kept that nobody asks for", len(kept()))
 		}
 	})
+}
+
+// TestFoldsForManyReaders: what readers were given stays as it was while the run
+// goes on.
+func TestFoldsForManyReaders(t *testing.T) {
+	t.Parallel()
+	h, id := foldedHost(t, "version: 1\nname: flow\nsteps:\n  - id: many\n    uses: run\n    matrix: { n: \"${{ 1..100 }}\" }\n    with: { script: exit 0 }\n")
+	var readers sync.WaitGroup
+	for i := range 4 {
+		readers.Go(func() {
+			name := fmt.Sprintf("many/n=%d", 1+25*i)
+			for over := false; !over && t.Context().Err() == nil; {
+				shown, err := h.results(t.Context(), id, "many")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				over = shown.State.Terminal()
+				x, err := h.Why(t.Context(), id, name)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				u, err := h.Unit(t.Context(), id, name)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for range 2 {
+					if _, err := json.Marshal([]any{shown, x, u}); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	readers.Wait()
+	checkChains(t, h, id)
 }
 
 // TestPick: events are found by their numbers, however far apart.
