@@ -408,10 +408,20 @@ func (x *Execution) ask(ctx context.Context, f func()) error {
 
 // View describes the run, from any goroutine, also after Drive has returned.
 func (x *Execution) View(ctx context.Context) (workflow.RunView, error) {
-	var v workflow.RunView
-	err := x.ask(ctx, func() { v = x.run.Describe() })
+	return look(ctx, x, (*workflow.Run).Describe)
+}
+
+// Summary is the small part of View, which costs little however many instances
+// there are.
+func (x *Execution) Summary(ctx context.Context) (workflow.Summary, error) {
+	return look(ctx, x, (*workflow.Run).Summarize)
+}
+
+// look has f look at the folded state, on the goroutine that owns it.
+func look[T any](ctx context.Context, x *Execution, f func(*workflow.Run) T) (v T, err error) {
+	err = x.ask(ctx, func() { v = f(x.run) })
 	if errors.Is(err, errNotDriven) {
-		return x.run.Describe(), nil
+		return f(x.run), nil
 	}
 	return v, err
 }

@@ -254,31 +254,39 @@ func (o *owned) remove(id workflow.RunID) {
 	delete(o.runs, id)
 }
 
-// views returns the full pictures, newest first.
-func (o *owned) views(ctx context.Context) ([]workflow.RunView, error) {
+// all lists the runs, newest first.
+func (o *owned) all() []*engine.Execution {
 	o.mu.Lock()
 	all := slices.Collect(maps.Values(o.runs))
 	o.mu.Unlock()
-	list := make([]workflow.RunView, 0, len(all))
-	for _, x := range all {
+	slices.SortFunc(all, func(p, q *engine.Execution) int { return strings.Compare(string(q.ID()), string(p.ID())) })
+	return all
+}
+
+// views returns the full pictures, newest first.
+func (o *owned) views(ctx context.Context) ([]workflow.RunView, error) {
+	var list []workflow.RunView
+	for _, x := range o.all() {
 		view, err := x.View(ctx)
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, view)
 	}
-	slices.SortFunc(list, func(p, q workflow.RunView) int { return strings.Compare(string(q.ID), string(p.ID)) })
 	return list, nil
 }
 
 // List implements server.Runs.
 func (o *owned) List(ctx context.Context) ([]workflow.Summary, error) {
-	views, err := o.views(ctx)
 	var list []workflow.Summary
-	for i := range views {
-		list = append(list, views[i].Summary)
+	for _, x := range o.all() {
+		s, err := x.Summary(ctx)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, s)
 	}
-	return list, err
+	return list, nil
 }
 
 // Find implements server.Runs.
