@@ -51,7 +51,7 @@ var mutants = []mutant{
 	{"any-host-gets-the-page", "answers with the page whatever name it is asked by", "server", "TestHosts"},
 	{"origin-by-its-beginning", "takes a page for its own whose origin begins like it", "server", "TestOrigins"},
 	{"metrics-for-everybody", "tells metrics without a token", "server", "TestAttacks"},
-	{"files-over-the-network", "takes directories of its machine from elsewhere", "server", "TestPathsOfThisMachine"},
+	{"files-over-the-network", "takes directories of its machine from elsewhere", "server", "TestBadBodies"},
 	{"others-on-the-socket", "talks to processes of other users over the socket", "server", "TestOthersAreTurnedAway"},
 
 	// The rules of execution.

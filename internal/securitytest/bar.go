@@ -99,6 +99,6 @@ var bar = []claim{
 		"server.TestAttacks", "server.TestGoodRequests",
 	}},
 	{71, "a name in an address leads nowhere else, and over a network no path of the machine is taken", []string{
-		"server.TestPathsThatLeadOut", "server.TestPathsOfThisMachine",
+		"server.TestPathsThatLeadOut", "server.TestBadBodies",
 	}},
 }
