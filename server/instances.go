@@ -27,6 +27,9 @@ type foldedStep struct {
 	Needs   []string               `json:"needs,omitempty"`
 	State   workflow.State         `json:"state"`
 	Units   map[workflow.State]int `json:"units"`
+	// Waits is what the waiting ones wait for: the reason, or of a job whose state is
+	// known job_queued or job_running.
+	Waits map[string]int `json:"waits,omitempty"`
 	// Folded: the step fans out, and its instances are asked for by themselves.
 	Folded    bool                `json:"folded,omitempty"`
 	Instances []workflow.UnitView `json:"instances"`
@@ -37,11 +40,15 @@ func folded(run ShownRun) foldedRun {
 	for _, s := range run.RunView.Steps {
 		step := foldedStep{
 			ID: s.ID, Name: s.Name, Uses: s.Uses, Finally: s.Finally, Needs: s.Needs, State: s.State,
-			Units: map[workflow.State]int{}, Instances: []workflow.UnitView{},
+			Units: map[workflow.State]int{}, Waits: map[string]int{}, Instances: []workflow.UnitView{},
 		}
 		for i := range s.Instances {
-			step.Units[s.Instances[i].State]++
-			step.Folded = step.Folded || s.Instances[i].Instance != ""
+			u := &s.Instances[i]
+			step.Units[u.State]++
+			if what := waitsFor(u); what != "" {
+				step.Waits[what]++
+			}
+			step.Folded = step.Folded || u.Instance != ""
 		}
 		if !step.Folded && s.Instances != nil {
 			step.Instances = s.Instances
@@ -50,6 +57,23 @@ func folded(run ShownRun) foldedRun {
 	}
 	f.RunView.Steps = nil
 	return f
+}
+
+// waitsFor is what an instance waits for; "" if for nothing.
+func waitsFor(u *workflow.UnitView) string {
+	if u.Wait == nil {
+		return ""
+	}
+	if u.Wait.Reason == workflow.WaitJob && len(u.Attempts) > 0 {
+		switch job := u.Attempts[len(u.Attempts)-1].Job; {
+		case job == nil || job.Terminal: // not seen yet, or over
+		case job.Active:
+			return "job_running"
+		default:
+			return "job_queued"
+		}
+	}
+	return string(u.Wait.Reason)
 }
 
 // window is a part of the instances of a step.
@@ -74,10 +98,11 @@ func (s *Server) instances(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	fits := func(have, parameter string) bool { return query.Get(parameter) == "" || query.Get(parameter) == have }
 	chosen := make([]*workflow.UnitView, 0, len(step.Instances))
 	for i := range step.Instances {
 		u := &step.Instances[i]
-		if (query.Get("state") == "" || string(u.State) == query.Get("state")) && strings.Contains(u.Instance, query.Get("q")) {
+		if fits(string(u.State), "state") && fits(waitsFor(u), "waits") && strings.Contains(u.Instance, query.Get("q")) {
 			chosen = append(chosen, u)
 		}
 	}

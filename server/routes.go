@@ -39,6 +39,7 @@ func routes(of Forms) []route {
 			gives: window{}, status: ok,
 			query: []parameter{
 				{name: "state", about: "only those in this state"}, {name: "q", about: "only those with this in their key"},
+				{name: "waits", about: "only those that wait for this, a word of waits"},
 				{name: "sort", about: "what by; with - before it the other way round", of: orders()},
 				{name: "offset", kind: integer, about: "where the window begins"}, {name: "limit", kind: integer, about: "how many; 200 if missing"},
 			},
