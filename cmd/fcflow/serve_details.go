@@ -24,9 +24,16 @@ func (h *host) Graph(ctx context.Context, id workflow.RunID) (server.Graph, erro
 	return graphOfRun(&run.RunView).placed(), nil
 }
 
-// placed says where the drawing has its boxes.
+// boxNote is as long as what the page writes into most boxes.
+const boxNote = "12/60 · 12 running"
+
+// placed says where the drawing has its boxes, which have room for how far their step is.
 func (g *graph) placed() server.Graph {
-	place := dagsvg.Arrange(g.drawing())
+	d := g.drawing()
+	for i := range d.Nodes {
+		d.Nodes[i].Note = boxNote
+	}
+	place := dagsvg.Arrange(d)
 	answer := server.Graph{Nodes: []server.GraphNode{}, Edges: []server.GraphEdge{}, Width: place.Width, Height: place.Height}
 	for i, n := range g.nodes {
 		b := place.Boxes[i]

@@ -6,29 +6,27 @@ import { h, render, s } from "./dom.js";
 import { count } from "./format.js";
 import { empty, failed } from "./page.js";
 import { cut, line } from "./picture.js";
-import { bar, counts, person, shape, tally, total } from "./states.js";
+import { badge, bar, counts, ORDER, shape, shownUnits, tally, total, unitState, wordOf } from "./states.js";
 
 // Widths of a character in the two lines of a box, and where they begin.
 const NAME = 7.5, NOTE = 6.6, LEFT = 26;
 
-// stepUnits is how many instances of a step are in each state.
-export function stepUnits(step) {
-  if (step.units ?? step.counts) return step.units ?? step.counts;
-  const units = {};
-  for (const u of step.instances ?? []) units[u.state] = (units[u.state] ?? 0) + 1;
-  return units;
-}
+// ON are the states of a step that is not over, what matters most first.
+const ON = ["attention", "running", "inqueue", "waiting", "ready", "pending"];
+const OVER = new Set(["succeeded", "failed", "cancelled", "skipped"]);
 
-// stepState is the state of a step as its box shows it.
+// stepState is the state of a step as people should see it, and the words for it:
+// those of its only instance, or what matters most of many.
 export function stepState(step) {
-  const only = step.instances?.length === 1 ? step.instances[0] : null;
-  if (only && person(only)) return "attention";
-  return step.state;
+  if (!fanned(step) && step.instances?.length === 1) return unitState(step.instances[0]);
+  if (OVER.has(step.state)) return [step.state, step.state];
+  const units = shownUnits(step), state = ON.find((st) => units[st]) ?? step.state;
+  return [state, wordOf(state)];
 }
 
 // fanned reports whether a step has instances with keys.
 export function fanned(step) {
-  return step.folded || total(stepUnits(step)) > 1 || Boolean(step.instances?.[0]?.instance);
+  return step.folded || total(step.units) > 1 || Boolean(step.instances?.[0]?.instance);
 }
 
 export function graphView(root, run) {
@@ -79,13 +77,9 @@ function hrefOfStep(step, run) {
 
 function node(n, step, run, inTab, onfocus) {
   if (!step) return null;
-  const units = stepUnits(step), all = total(units), state = stepState(step), many = fanned(step);
-  const done = (units.succeeded ?? 0) + (units.skipped ?? 0);
-  const word = state === "attention" ? "needs you" : state;
-  const short = `${count(done)}/${count(all)}`;
-  const failures = units.failed ? `${short} · ${count(units.failed)} failed` : short;
+  const units = shownUnits(step), all = total(units), [state, word] = stepState(step), many = fanned(step);
   const name = cut(step.id, (n.w - LEFT - 4) / NAME);
-  const note = longest(many ? [`${step.uses} · ${failures}`, failures, units.failed ? `${count(units.failed)} failed` : short] : [`${step.uses} · ${word}`, word], (n.w - LEFT - 4) / NOTE);
+  const note = longest(many ? farNotes(step, units, all) : [`${step.uses} · ${word}`, word, wordOf(state)], (n.w - LEFT - 4) / NOTE);
   const chosen = run.query().get("unit")?.split("/")[0] === step.id;
   const words = `${step.id}, ${step.uses}, ${many ? `${all} instances: ${tally(units)}` : word}`;
   return s("a", {
@@ -102,6 +96,15 @@ function node(n, step, run, inTab, onfocus) {
     many && all > 0 && progress(units, all, n));
 }
 
+// farNotes say how far many instances are, the longest note first.
+function farNotes(step, units, all) {
+  const short = `${count((units.succeeded ?? 0) + (units.skipped ?? 0))}/${count(all)}`;
+  const say = (st, word) => units[st] && `${count(units[st])} ${word}`;
+  const rest = [say("failed", "failed"), say("attention", "need you"), say("running", "running"), say("inqueue", "in the queue")].filter(Boolean);
+  const notes = rest.map((_, i) => [short, ...rest.slice(0, rest.length - i)].join(" · "));
+  return [`${step.uses} · ${notes[0] ?? short}`, ...notes, rest[0] ?? short, short];
+}
+
 // longest is the first of some texts, the longest first, that has room.
 function longest(texts, chars) { return texts.find((t) => t.length <= chars) ?? cut(texts.at(-1), chars); }
 
@@ -109,7 +112,7 @@ function longest(texts, chars) { return texts.find((t) => t.length <= chars) ?? 
 function progress(units, all, n) {
   let x = 6;
   const wide = n.w - 12;
-  return s("g", null, ["succeeded", "failed", "cancelled", "skipped", "running", "waiting"].filter((st) => units[st]).map((st) => {
+  return s("g", null, ORDER.filter((st) => units[st] && st !== "ready" && st !== "pending").map((st) => {
     const w = (units[st] / all) * wide;
     const part = s("rect", { key: st, class: `fillpart is-${st}`, x, y: n.h - 4.5, width: Math.max(1, w), height: 2.5 });
     x += w;
@@ -140,10 +143,10 @@ function stepTable(run) {
     h("thead", null, h("tr", null, h("th", { scope: "col" }, "Step"), h("th", { scope: "col" }, "State"),
       h("th", { scope: "col", class: "wide" }, "Type"), h("th", { scope: "col", class: "wide" }, "After"), h("th", { scope: "col", class: "wide" }, "Instances"))),
     h("tbody", null, run.view.steps.map((step) => {
-      const units = stepUnits(step), state = stepState(step), many = fanned(step);
+      const units = shownUnits(step), many = fanned(step);
       return h("tr", { key: step.id },
         h("td", null, h("a", { href: hrefOfStep(step, run) }, step.id), step.name && h("div", { class: "sub" }, step.name), many && h("div", { class: "narrow" }, counts(units))),
-        h("td", null, h("span", { class: `badge is-${state}` }, shape(state), state === "attention" ? "needs you" : state)),
+        h("td", null, badge(...stepState(step))),
         h("td", { class: "wide mono" }, step.uses, step.finally && h("span", { class: "quiet" }, " finally")),
         h("td", { class: "wide quiet" }, (step.needs ?? []).join(", ")),
         h("td", { class: "progress wide" }, many ? [bar(units), counts(units)] : h("span", { class: "quiet" }, step.instances?.[0]?.message ?? "")));

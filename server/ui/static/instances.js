@@ -3,10 +3,10 @@
 import { get, query as toQuery, runPath, unitName } from "./api.js";
 import { h, render } from "./dom.js";
 import { count, lasting, value, when } from "./format.js";
-import { fanned, stepUnits } from "./graph.js";
+import { fanned } from "./graph.js";
 import { empty, failed } from "./page.js";
 import { change } from "./router.js";
-import { badge, ORDER, total, unitBadge } from "./states.js";
+import { badge, ORDER, total, unitBadge, waitState } from "./states.js";
 import { virtual } from "./virtual.js";
 
 const WINDOW = 200; // rows a request brings
@@ -32,9 +32,9 @@ export function instancesView(root, run) {
   // read takes the filter from the address; without a step it is the widest one.
   function read() {
     const query = run.query();
-    const widest = [...run.view.steps].sort((a, b) => total(stepUnits(b)) - total(stepUnits(a)))[0];
+    const widest = [...run.view.steps].sort((a, b) => total(b.units) - total(a.units))[0];
     return {
-      step: query.get("step") || widest?.id || "", state: query.get("state") ?? "", q: query.get("q") ?? "", sort: query.get("sort") ?? "",
+      step: query.get("step") || widest?.id || "", state: query.get("state") ?? "", waits: query.get("waits") ?? "", q: query.get("q") ?? "", sort: query.get("sort") ?? "",
     };
   }
 
@@ -53,7 +53,7 @@ export function instancesView(root, run) {
     const signal = abort.signal;
     try {
       const path = runPath(run.id, `/steps/${encodeURIComponent(q.step)}/instances`);
-      const answer = await get(path + toQuery({ state: q.state, q: q.q, sort: q.sort, offset: w * WINDOW || undefined, limit: WINDOW }), signal);
+      const answer = await get(path + toQuery({ state: q.state, waits: q.waits, q: q.q, sort: q.sort, offset: w * WINDOW || undefined, limit: WINDOW }), signal);
       entry.rows = answer.instances;
       size = answer.total;
       const names = Object.keys(answer.instances[0]?.parameters ?? {});
@@ -69,7 +69,7 @@ export function instancesView(root, run) {
   }
 
   function show() {
-    render(trouble, size === 0 && windows.get(0)?.rows && empty(q.state || q.q ? "No instance matches the filter." : "This step has no instances yet."));
+    render(trouble, size === 0 && windows.get(0)?.rows && empty(q.state || q.waits || q.q ? "No instance matches the filter." : "This step has no instances yet."));
     place.hidden = size === 0 && Boolean(windows.get(0)?.rows);
     if (!place.hidden) table.set(size, columns());
   }
@@ -110,10 +110,10 @@ export function instancesView(root, run) {
   }
 
   function filters() {
-    const units = stepUnits(steps().find((x) => x.id === q.step) ?? {});
+    const { units = {}, waits = {} } = steps().find((x) => x.id === q.step) ?? {};
     render(form,
-      h("select", { "aria-label": "Step", onchange: (e) => change({ step: e.target.value, state: "", q: "", sort: "" }) },
-        steps().map((x) => h("option", { key: x.id, value: x.id, selected: x.id === q.step }, fanned(x) ? `${x.id} (${count(total(stepUnits(x)))})` : x.id))),
+      h("select", { "aria-label": "Step", onchange: (e) => change({ step: e.target.value, state: "", waits: "", q: "", sort: "" }) },
+        steps().map((x) => h("option", { key: x.id, value: x.id, selected: x.id === q.step }, fanned(x) ? `${x.id} (${count(total(x.units))})` : x.id))),
       h("input", {
         type: "search", "data-filter": true, "aria-label": "Filter by key", placeholder: "Filter by key, such as dt=30", value: q.q,
         oninput: (e) => {
@@ -123,9 +123,22 @@ export function instancesView(root, run) {
         },
         onkeydown: (e) => { if (e.key === "ArrowDown") { e.preventDefault(); table.el.focus(); } },
       }),
-      h("div", { class: "chips", role: "group", "aria-label": "State" }, ORDER.filter((st) => units[st] || st === q.state).map((st) =>
-        h("button", { key: st, type: "button", class: "chip", "aria-pressed": String(q.state === st), onclick: () => change({ state: q.state === st ? "" : st }) },
-          badge(st, `${count(units[st] ?? 0)} ${st}`)))));
+      h("div", { class: "chips", role: "group", "aria-label": "State" }, chips(units, waits)));
+  }
+
+  // chips are the states that there are, and in place of waiting what is waited for.
+  function chips(units, waits) {
+    const all = [
+      ...ORDER.filter((st) => (units[st] && st !== "waiting") || st === q.state).map((st) => ["state", st, st, `${count(units[st] ?? 0)} ${st}`]),
+      ...[...new Set([...Object.keys(waits), q.waits])].filter(Boolean).map((what) => ["waits", what, ...waitState(what, waits[what] ?? 0)]),
+    ];
+    return all.sort((a, b) => ORDER.indexOf(a[2]) - ORDER.indexOf(b[2])).map((c) => chip(...c));
+  }
+
+  // chip shows those only who are in a state, or wait for something.
+  function chip(name, value, state, words) {
+    const on = q[name] === value;
+    return h("button", { key: name + value, type: "button", class: "chip", "aria-pressed": String(on), onclick: () => change({ state: "", waits: "", [name]: on ? "" : value }) }, badge(state, words));
   }
 
   function turn() {

@@ -11,7 +11,7 @@ import { resultsView } from "./results.js";
 import { change, go, link } from "./router.js";
 import { origin } from "./runs.js";
 import { detailsView } from "./rundetails.js";
-import { badge, bar, counts, runState, shape, tally, total } from "./states.js";
+import { badge, bar, counts, runState, shape, shownUnits, total } from "./states.js";
 import { stepPanel } from "./step.js";
 
 const TABS = [
@@ -108,14 +108,14 @@ function hrefOf(id, tab, more) {
 }
 
 function header(view, run) {
-  const [state, word] = runState(view);
+  const [state, word] = runState(view), units = shownUnits(...view.steps);
   return [
     h("div", { class: "titleline" },
       h("h1", null, view.workflow, " ", h("span", { class: "h1id" }, copyable(view.id, short(view.id)))),
       badge(state, word),
       h("div", { class: "buttons acts" }, actions(view))),
     h("p", { class: "facts-line" }, facts(view)),
-    h("div", { class: "progress-line" }, bar(view.units, tally(view.units)), counts(view.units),
+    h("div", { class: "progress-line" }, bar(units), counts(units),
       h("span", { class: "quiet" }, `of ${plural(total(view.units), "instance")}`)),
     view.message && h("p", { class: "trouble" }, view.cause ? h("b", null, view.cause + ": ") : null, view.message),
     attention(view, run),

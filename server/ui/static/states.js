@@ -3,7 +3,12 @@ import { h, s } from "./dom.js";
 import { count } from "./format.js";
 
 // ORDER is that of bars and counts: what is over, what is on, what is to come.
-export const ORDER = ["succeeded", "failed", "cancelled", "skipped", "running", "waiting", "ready", "pending"];
+export const ORDER = ["succeeded", "failed", "cancelled", "skipped", "attention", "running", "inqueue", "waiting", "ready", "pending"];
+
+// WORDS are those of states that are called otherwise than they are.
+const WORDS = { attention: "needs you", inqueue: "in the queue" };
+
+export function wordOf(state) { return WORDS[state] ?? state; }
 
 const RING = "M8 1.75a6.25 6.25 0 1 0 0 12.5a6.25 6.25 0 1 0 0-12.5z";
 
@@ -18,6 +23,7 @@ const SHAPES = {
   skipped: ["", "M3 5l4 3-4 3M8 5l4 3-4 3", false],
   ready: [RING, "", false],
   queued: ["", "M3 4.5h10M3 8h10M3 11.5h6", false],
+  inqueue: [RING, "M5.2 6h5.6M5.2 8.2h5.6M5.2 10.4h3", false],
   pending: ["", "M5 8a3 3 0 1 0 6 0a3 3 0 1 0-6 0", false],
   paused: [RING, "M6.4 5.6v4.8M9.6 5.6v4.8", false],
   unknown: [RING, "M6.3 6.2a1.8 1.8 0 1 1 2.4 1.9c-.5.2-.7.5-.7 1M8 11v.5", false],
@@ -37,35 +43,65 @@ export function badge(state, word) {
 }
 
 // WAITS are the words for what an instance waits for.
-export const WAITS = {
+const WAITS = {
   job: "its job", approval: "an answer", timer: "a time", backoff: "the next attempt",
   outage: "the service", attention: "a decision", child: "its run",
 };
+
+const waitsFor = (reason) => "waits for " + (WAITS[reason] ?? reason);
 
 // person reports whether a waiting instance waits for a person.
 export function person(u) {
   return u.state === "waiting" && (u.wait?.reason === "approval" || u.wait?.reason === "attention");
 }
 
-// unitBadge says of a waiting instance what it waits for.
-export function unitBadge(u) {
-  if (person(u)) return badge("attention", "waits for " + WAITS[u.wait.reason]);
-  const job = u.wait?.reason === "job" && u.attempts?.at?.(-1)?.job;
-  if (job) return job.state === "RUNNING" ? badge("running", "its job runs") : badge("waiting", "in the queue");
-  if (u.state === "waiting" && u.wait) return badge("waiting", "waits for " + (WAITS[u.wait.reason] ?? u.wait.reason));
-  return badge(u.state);
+// unitState is the state of an instance as people should see it, and the words for
+// it. Who waits for a job is in the queue with it, or runs with it.
+export function unitState(u) {
+  if (person(u)) return ["attention", waitsFor(u.wait.reason)];
+  if (u.state !== "waiting" || !u.wait) return [u.state, u.state];
+  const job = u.wait.reason === "job" && u.attempts?.at?.(-1)?.job;
+  if (!job || job.terminal) return ["waiting", job ? "its job has ended" : waitsFor(u.wait.reason)];
+  if (!job.active) return ["inqueue", "in the queue"];
+  return ["running", /^(RUNNING|R)$/.test(job.state) ? "its job runs" : `its job: ${job.state}`];
+}
+
+export function unitBadge(u) { return badge(...unitState(u)); }
+
+// SHOWN are the states in which what is waited for is shown.
+const SHOWN = { approval: "attention", attention: "attention", job_running: "running", job_queued: "inqueue" };
+
+// waitState is the state of n who wait for something, and the words for it.
+export function waitState(what, n) {
+  const words = { job_running: n === 1 ? "job running" : "jobs running", job_queued: wordOf("inqueue") }[what] ?? waitsFor(what);
+  return [SHOWN[what] ?? "waiting", `${count(n)} ${words}`];
+}
+
+// shownUnits are the counts of the states of steps as people should see them.
+export function shownUnits(...steps) {
+  const units = {};
+  const add = (state, n) => { units[state] = (units[state] ?? 0) + n; };
+  for (const { units: all = {}, waits = {} } of steps) {
+    for (const [state, n] of Object.entries(all)) add(state, n);
+    for (const [what, n] of Object.entries(waits)) {
+      if (!SHOWN[what]) continue;
+      add(SHOWN[what], n);
+      add("waiting", -n);
+    }
+  }
+  return units;
 }
 
 // runState is the state of a run as people should see it.
 export function runState(r) {
-  if (r.attention?.length && (r.state === "running" || r.state === "queued")) return ["attention", "needs you"];
+  if (r.attention?.length && (r.state === "running" || r.state === "queued")) return ["attention", wordOf("attention")];
   if (r.interrupted) return ["paused", "interrupted"];
   return [r.state, r.state];
 }
 
 // tally is the counts of states in words: 4 succeeded, 2 failed.
 export function tally(units) {
-  return ORDER.filter((st) => units?.[st]).map((st) => `${count(units[st])} ${st}`).join(", ");
+  return ORDER.filter((st) => units?.[st]).map((st) => `${count(units[st])} ${wordOf(st)}`).join(", ");
 }
 
 export function total(units) {
@@ -84,5 +120,5 @@ export function bar(units, label) {
 // counts are the numbers of a bar.
 export function counts(units) {
   return h("span", { class: "counts" }, ORDER.filter((st) => units?.[st]).map((st) =>
-    h("span", { key: st, class: `count is-${st}`, title: st }, shape(st), h("span", { class: "num" }, count(units[st])), h("span", { class: "unseen" }, " " + st))));
+    h("span", { key: st, class: `count is-${st}`, title: wordOf(st) }, shape(st), h("span", { class: "num" }, count(units[st])), h("span", { class: "unseen" }, " " + wordOf(st)))));
 }
