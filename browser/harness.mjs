@@ -17,12 +17,12 @@ export function scratch() { return fs.mkdtempSync(path.join(os.tmpdir(), "fcflow
 // serve starts `fcflow serve` on a sandbox with workflows of its own, and returns
 // where it is once it says so. `link` is that of the full token, `readOnly` one that
 // may only look.
-export async function serve({ dir = scratch(), workflows = [], listen = "127.0.0.1:0", args = [] } = {}) {
+export async function serve({ dir = scratch(), workflows = [], listen = "127.0.0.1:0", args = ["--sandbox=" + path.join(dir, "sandbox")], shelf = true } = {}) {
   const flows = path.join(dir, "workflows");
   fs.mkdirSync(flows, { recursive: true });
   for (const file of workflows) fs.copyFileSync(file, path.join(flows, path.basename(file)));
   const env = { ...process.env, HOME: dir, XDG_STATE_HOME: path.join(dir, "state"), XDG_CONFIG_HOME: path.join(dir, "config"), XDG_CACHE_HOME: path.join(dir, "cache") };
-  const child = spawn(FCFLOW, ["serve", "--sandbox", "--workflows", flows, "--listen", listen, ...args], { cwd: dir, stdio: ["ignore", "pipe", "pipe"], env });
+  const child = spawn(FCFLOW, ["serve", ...(shelf ? ["--workflows", flows] : []), "--listen", listen, ...args], { cwd: dir, stdio: ["ignore", "pipe", "pipe"], env });
   let output = "";
   await new Promise((found, lost) => {
     const timer = setTimeout(() => lost(new Error("it does not say where it is:\n" + output)), 20000);

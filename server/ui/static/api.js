@@ -10,11 +10,18 @@ export const session = { version: "", read_only: false, user: "" };
 export class APIError extends Error {
   constructor(status, body) {
     const e = body?.error ?? {};
-    super(e.message || `the server answered ${status}`);
+    super(plain(e) || `the server answered ${status}`);
     this.status = status;
     this.code = e.code ?? "";
     this.detail = e;
   }
+}
+
+// plain is the message without what its code says anyway.
+function plain({ message = "", code = "" }) {
+  const words = code.replaceAll("_", " ");
+  if (message === words) return message;
+  return message.replace(new RegExp(`^${words}: `), "").replace(new RegExp(`: ${words}$`), "");
 }
 
 // Away: the server did not answer at all.
@@ -24,13 +31,20 @@ export class Away extends Error {
 
 // takeToken moves the token from the address to the storage of the tab.
 export function takeToken() {
-  const found = /^#token=([^&]+)/.exec(location.hash);
-  if (!found) return;
-  setToken(decodeURIComponent(found[1]));
+  if (!location.hash.startsWith("#token=")) return;
+  setToken(location.hash);
   history.replaceState(null, "", location.pathname + "#/runs");
 }
 
-export function setToken(token) { sessionStorage.setItem(KEY, token); }
+export function hasToken() { return sessionStorage.getItem(KEY) !== null; }
+
+// setToken takes a token, or a link that has one.
+export function setToken(text) {
+  const token = /#token=([^&]+)/.exec(text)?.[1];
+  keep(token ? decodeURIComponent(token) : text);
+}
+
+function keep(token) { sessionStorage.setItem(KEY, token); }
 
 export function headers(more) {
   const token = sessionStorage.getItem(KEY);

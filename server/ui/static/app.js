@@ -1,5 +1,5 @@
 // The frame around the pages: who asks, whether the server is there, theme, keys.
-import { get, session, setToken, takeToken } from "./api.js";
+import { get, hasToken, session, setToken, takeToken } from "./api.js";
 import { ask } from "./dialog.js";
 import { h, render, say } from "./dom.js";
 import { tick } from "./format.js";
@@ -28,12 +28,16 @@ let again = 0;
 function connection(is) {
   const was = link.dataset.is;
   link.dataset.is = is.live ? "live" : "away";
-  link.textContent = is.live ? (session.read_only ? "live, read only" : "live") : "away";
+  link.textContent = is.live ? (session.read_only ? "live, read only" : "live") : is.token ? "no token" : "away";
   again = is.again ?? 0;
   if (is.live) {
     away.hidden = true;
     if (was === "away") say("the server is back");
-  } else if (!is.token) banner();
+  } else if (is.token) {
+    away.hidden = false;
+    render(away, h("span", null, hasToken() ? "The server does not know this token." : "The server wants a token."),
+      h("button", { type: "button", onclick: wantToken }, "Enter a token"));
+  } else banner();
 }
 
 function banner() {
@@ -69,9 +73,10 @@ function wantToken() {
   if (asking) return;
   asking = true;
   ask({
-    title: "Token wanted",
-    text: "fcflow serve prints a link with the token when it starts. Open that link, or paste the token.",
-    fields: [{ name: "token", label: "Token", type: "password", required: true }],
+    title: hasToken() ? "Another token is wanted" : "Token wanted",
+    text: (hasToken() ? "The server does not know the token of this tab: there are new ones, or it is that of another server. " : "")
+      + "fcflow serve token prints a link with the token. Open that link, or paste it here.",
+    fields: [{ name: "token", label: "Token or link", type: "password", required: true }],
     yes: "Use it",
     run: ({ token }) => {
       setToken(token);

@@ -80,7 +80,8 @@ function whole(step, x, height, state) {
 
 function bar(a, x, y, high, run, step) {
   const start = beginOf(a), end = endOf(a);
-  const running = a.running ? time(a.running) : null;
+  // What the scheduler says is in whole seconds and by its own clock.
+  const running = a.running ? Math.max(start, Math.min(end, time(a.running))) : null;
   const state = a.end ? a.state : running ? "running" : "waiting"; // a job that runs is waited for
   const name = a.instance ? step.id + "/" + a.instance : step.id;
   const words = `${name}, attempt ${a.attempt ?? 1}: ${state}\n${span((end - start) / 1000)}` + (running ? `, ${span((running - start) / 1000)} of it waiting` : "");

@@ -98,9 +98,9 @@ function node(n, step, run, inTab, onfocus) {
 
 // farNotes say how far many instances are, the longest note first.
 function farNotes(step, units, all) {
-  const short = `${count((units.succeeded ?? 0) + (units.skipped ?? 0))}/${count(all)}`;
+  const short = `${count(units.succeeded ?? 0)}/${count(all)}`;
   const say = (st, word) => units[st] && `${count(units[st])} ${word}`;
-  const rest = [say("failed", "failed"), say("attention", "need you"), say("running", "running"), say("inqueue", "in the queue")].filter(Boolean);
+  const rest = [say("failed", "failed"), say("attention", "need you"), say("running", "running"), say("inqueue", "in the queue"), say("cancelled", "cancelled"), say("skipped", "skipped")].filter(Boolean);
   const notes = rest.map((_, i) => [short, ...rest.slice(0, rest.length - i)].join(" · "));
   return [`${step.uses} · ${notes[0] ?? short}`, ...notes, rest[0] ?? short, short];
 }
@@ -149,6 +149,6 @@ function stepTable(run) {
         h("td", null, badge(...stepState(step))),
         h("td", { class: "wide mono" }, step.uses, step.finally && h("span", { class: "quiet" }, " finally")),
         h("td", { class: "wide quiet" }, (step.needs ?? []).join(", ")),
-        h("td", { class: "progress wide" }, many ? [bar(units), counts(units)] : h("span", { class: "quiet" }, step.instances?.[0]?.message ?? "")));
+        h("td", { class: "progress wide" }, many ? [bar(units), counts(units, (st) => OVER.has(st) && run.href("instances", { step: step.id, state: st }))] : h("span", { class: "quiet" }, step.instances?.[0]?.message ?? "")));
     })));
 }

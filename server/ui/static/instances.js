@@ -91,7 +91,7 @@ export function instancesView(root, run) {
       { name: "job", label: "Job", width: "90px", cls: "num wide" },
       { name: "took", label: "Took", width: "100px", cls: "right" },
       { name: "since", label: "Since", width: "100px", cls: "wide", sortable: true },
-      { name: "message", label: "Message", width: "minmax(120px, 2fr)", cls: "wide quiet" },
+      { name: "message", label: "Message", width: "minmax(160px, 4fr)", cls: "wide quiet" },
     ];
   }
 

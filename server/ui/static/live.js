@@ -114,7 +114,11 @@ export async function follow(shown) {
     } catch (err) {
       if (ending.signal.aborted) continue; // nobody looked
       failures++;
-      if (err.status === 401) shown({ live: false, token: true });
+      if (err.status === 401) {
+        shown({ live: false, token: true });
+        await pause(3600e3); // another token comes with another page
+        continue;
+      }
     }
     if (document.hidden) continue;
     // Twice as long each time up to 15 s, a little varied, so that many tabs do not return at once.

@@ -6,8 +6,9 @@ import { watch } from "./live.js";
 
 // source loads with `load`, shows with `draw`, and does both again for each batch
 // of events that `cares` about. One request at a time, and after an answer a pause
-// of three times what it took: who is slow is not asked more often.
-export function source(root, { load, draw, cares = () => true }) {
+// of three times what it took: who is slow is not asked more often. refused may say
+// otherwise what an error means.
+export function source(root, { load, draw, cares = () => true, refused }) {
   const abort = new AbortController();
   let busy = false, wanted = false, drawn = false, shown, timer = 0, earliest = 0;
   const again = async () => {
@@ -23,7 +24,7 @@ export function source(root, { load, draw, cares = () => true }) {
       shown = data;
       draw(data);
     } catch (err) {
-      if (!abort.signal.aborted && !(err instanceof Away && drawn)) render(root, failed(err, again));
+      if (!abort.signal.aborted && !(err instanceof Away && drawn)) render(root, refused?.(err, again) ?? failed(err, again));
     } finally {
       busy = false;
       earliest = Date.now() + Math.min(10000, 3 * (Date.now() - began));

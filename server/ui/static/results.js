@@ -67,22 +67,34 @@ export function resultsView(root, run) {
     return [...all].sort((a, b) => way * compare(field.of(a), field.of(b)));
   }
 
+  // What jobs have besides stands behind what the workflow declares.
+  function outputs() {
+    const all = table.outputs ?? [];
+    return [all.filter((o) => !DULL.has(o)), all.filter((o) => DULL.has(o))];
+  }
+
+  function outputColumn(o) { return { name: "o." + o, label: o, cls: "num", sortable: true, width: "minmax(105px, 1fr)" }; }
+
   function columns() {
+    const [own, dull] = outputs();
     return [
       { name: "state", label: "State", width: "130px" },
       ...(table.parameters?.length ? table.parameters.map((p) => ({ name: "p." + p, label: p, cls: "num", sortable: true })) : [{ name: "instance", label: "Instance" }]),
-      ...(table.outputs ?? []).map((o) => ({ name: "o." + o, label: o, cls: "num", sortable: true, width: "minmax(90px, 1fr)" })),
+      ...own.map((o) => outputColumn(o)),
       { name: "m.seconds", label: "Took", cls: "right", sortable: true, width: "90px" },
       { name: "m.node_hours", label: "Node-hours", cls: "right num", sortable: true, width: "100px" },
+      ...dull.map((o) => outputColumn(o)),
     ];
   }
 
   function cells(r) {
+    const [own, dull] = outputs();
     return [
       unitBadge(r),
       ...(table.parameters?.length ? table.parameters.map((p) => value(r.parameters?.[p])) : [r.instance || r.step]),
-      ...(table.outputs ?? []).map((o) => value(r.outputs?.[o])),
-      r.seconds === undefined ? "" : span(r.seconds), r.node_hours === undefined ? "" : number(r.node_hours),
+      ...own.map((o) => value(r.outputs?.[o])),
+      r.seconds === undefined ? "" : span(r.seconds), r.node_hours === undefined ? "" : number(Number(r.node_hours.toPrecision(3))),
+      ...dull.map((o) => value(r.outputs?.[o])),
     ];
   }
 
@@ -102,7 +114,7 @@ export function resultsView(root, run) {
 }
 
 // DULL are outputs that are rarely what one wants to see first.
-const DULL = new Set(["exit_code", "nodes", "job_id"]);
+const DULL = new Set(["job_id", "state", "exit_code", "workdir", "stdout", "stderr", "elapsed", "nodes", "system"]);
 
 // fieldsOf are the columns that a chart can show.
 function fieldsOf(t) {

@@ -34,6 +34,7 @@ export function runsPage(main, _, query) {
   get("/v1/workflows").then((all) => {
     names = all.map((w) => w.name);
     filters();
+    if (data) draw();
   }, () => {});
 
   function runs() {
@@ -42,15 +43,19 @@ export function runsPage(main, _, query) {
   }
 
   function draw() {
-    const all = runs();
+    const all = runs(), filtered = q.q || q.state || q.workflow;
+    form.hidden = all.length === 0 && !filtered;
     if (all.length === 0) {
-      const filtered = q.q || q.state || q.workflow;
-      render(list, empty(filtered ? "No run matches the filter." : "No runs yet.",
-        filtered ? h("button", { type: "button", onclick: () => change({ q: "", state: "", workflow: "" }) }, "Show all")
-          : h("p", null, "Start one from ", h("a", { href: "#/workflows" }, "a workflow"), " or with ", h("code", null, "fcflow run --server"), ".")));
+      render(list, filtered ? empty("No run matches the filter.", h("button", { type: "button", onclick: () => change({ q: "", state: "", workflow: "" }) }, "Show all")) : first());
       return;
     }
     render(list, table(all), next && h("button", { type: "button", class: "more", onclick: more }, "Older runs"));
+  }
+
+  // first says how to begin.
+  function first() {
+    return empty("No runs yet.", h("p", null, names.length ? ["Start one of ", h("a", { href: "#/workflows" }, plural(names.length, "workflow")), " here"]
+      : ["Start the server with ", h("code", null, "--workflows DIR"), " to have workflows here"], ", or send it a file: ", h("code", null, "fcflow run FILE --server"), "."));
   }
 
   async function more() {

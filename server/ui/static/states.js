@@ -117,8 +117,8 @@ export function bar(units, label) {
       h("span", { key: st, class: `part is-${st}`, css: { "flex-grow": units[st] } })));
 }
 
-// counts are the numbers of a bar.
-export function counts(units) {
+// counts are the numbers of a bar, and lead to what they count if there is a place.
+export function counts(units, href) {
   return h("span", { class: "counts" }, ORDER.filter((st) => units?.[st]).map((st) =>
-    h("span", { key: st, class: `count is-${st}`, title: wordOf(st) }, shape(st), h("span", { class: "num" }, count(units[st])), h("span", { class: "unseen" }, " " + wordOf(st)))));
+    h(href?.(st) ? "a" : "span", { key: st, href: href?.(st), class: `count is-${st}`, title: wordOf(st) }, shape(st), h("span", { class: "num" }, count(units[st])), h("span", { class: "unseen" }, " " + wordOf(st)))));
 }

@@ -17,6 +17,10 @@ export function systemsPage(main) {
   const src = source(list, {
     cares: (e) => e.kind === "system",
     load: (signal) => get("/v1/systems", signal),
+    refused: (err, again) => err.code === "conflict" && empty("No FirecREST service.", [
+      h("p", null, "Give ", h("code", null, "fcflow serve"), " one: in ", h("code", null, "FIRECREST_URL"), " or a ", h("code", null, "--profile"), ", or try it with ", h("code", null, "--sandbox"), ". Steps that need none run without."),
+      h("button", { type: "button", onclick: again }, "Look again"),
+    ]),
     draw: (answer) => {
       const all = answer.systems ?? answer;
       render(list, all.length === 0 ? empty("The service knows no systems.") : h("table", { class: "rows" },

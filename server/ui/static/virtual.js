@@ -1,7 +1,7 @@
 // A table of any length of which only the rows in sight exist. The focus is on the
 // table; which row is meant is told by aria-activedescendant, so that rows may come
 // and go under it.
-import { h, render } from "./dom.js";
+import { h, nodes, render } from "./dom.js";
 import { step } from "./keys.js";
 
 export const ROW = 30; // px; pages.css has the same
@@ -60,7 +60,13 @@ export function virtual(root, { label, row, cells, need, open, chosen, sort, onS
     else scroller.removeAttribute("aria-activedescendant");
   }
 
-  function line(all, shown) { return shown.map((c) => h("div", { role: "gridcell", class: c.cls ?? "" }, all[c.n])); }
+  function line(all, shown) { return shown.map((c) => h("div", { role: "gridcell", class: c.cls ?? "", title: hint(all[c.n]) }, all[c.n])); }
+
+  // hint is the text of a cell, which may not have room for all of it.
+  function hint(cell) {
+    const text = nodes([cell]).map((n) => n.textContent).join("");
+    return text.length > 12 ? text : null;
+  }
 
   function header(c) {
     const way = sort?.() ?? "";

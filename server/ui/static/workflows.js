@@ -35,17 +35,30 @@ function row(w) {
   const required = (w.inputs ?? []).filter((i) => i.required).length;
   return h("tr", { key: w.name },
     h("td", null, h("a", { class: "row", href: link("workflows", w.name) }, h("b", null, w.name)), w.description && h("div", { class: "sub" }, w.description), broken(w)),
-    h("td", { class: "wide num" }, w.inputs?.length ? `${w.inputs.length}` + (required ? `, ${required} required` : "") : h("span", { class: "quiet" }, "none")),
-    h("td", { class: "wide" }, (w.schedules ?? []).map((x, i) => h("div", { key: i }, h("code", null, x.cron ?? x.id ?? x)))),
+    h("td", { class: "wide num short" }, w.inputs?.length ? `${w.inputs.length}` + (required ? `, ${required} required` : "") : h("span", { class: "quiet" }, "none")),
+    h("td", { class: "wide short" }, (w.schedules ?? []).map((x, i) => h("div", { key: i }, h("code", null, x.cron ?? x.id ?? x)))),
     h("td", null, lastRun(w.last_run)));
 }
 
-// broken says that the file has a mistake, and that the version before it counts.
-function broken(w) {
-  return w.error && h("div", { class: "broken" }, badge("failed", "the file has a mistake"), h("div", { class: "sub" }, firstLine(w.error), w.error_since && [", since ", when(w.error_since)], ". What was good before stays in use."));
+const mistakes = (w) => String(w.error).split("\n");
+
+// wrong says that the file has a mistake, and since when.
+function wrong(w) {
+  return [badge("failed", mistakes(w).length > 1 ? `the file has ${mistakes(w).length} mistakes` : "the file has a mistake"), w.error_since && h("span", { class: "quiet" }, " seen ", when(w.error_since))];
 }
 
-function firstLine(text) { return String(text).split("\n")[0]; }
+// broken is the first mistake of a file.
+function broken(w) {
+  return w.error && h("div", { class: "broken" }, wrong(w), h("div", { class: "sub" }, mistakes(w)[0]));
+}
+
+// usable reports whether some version of the file was good since the server began.
+function usable(w) { return !w.error || w.graph !== undefined; }
+
+function allWrong(w) {
+  return w.error && h("div", { class: "broken" }, h("p", null, wrong(w)), h("pre", { tabindex: 0, "aria-label": "Mistakes" }, w.error),
+    h("p", { class: "note" }, usable(w) ? "The version before it stays in use, and is shown here." : "No version of it was good since the server began.", " The file is read again as soon as it changes."));
+}
 
 export function lastRun(r) {
   if (!r) return h("span", { class: "quiet" }, "never");
@@ -66,9 +79,10 @@ export function workflowPage(main, params) {
     load: (signal) => get("/v1/workflows/" + encodeURIComponent(name), signal),
     draw: (w) => {
       render(head, h("div", { class: "titleline" }, h("h1", null, w.name)), w.description && h("p", null, w.description),
-        h("p", { class: "facts-line" }, w.file && h("span", { class: "mono quiet" }, w.file), h("span", null, "last run: ", lastRun(w.last_run))), broken(w));
+        h("p", { class: "facts-line" }, w.file && h("span", { class: "mono quiet" }, w.file), h("span", null, "last run: ", lastRun(w.last_run))), allWrong(w));
       // The form is made anew only when the inputs are others: what is typed stays.
-      const now = JSON.stringify(w.inputs);
+      const now = JSON.stringify([w.inputs, usable(w)]);
+      form.hidden = !usable(w);
       if (made !== now) {
         made = now;
         form.replaceChildren(h("h2", { id: "start" }, "Start a run"), starter(w));
