@@ -38,6 +38,8 @@ export async function serve({ dir = scratch(), workflows = [], listen = "127.0.0
   const link = token(), url = new URL(link);
   return {
     dir, flows, link, readOnly: token("--read-only"), child, origin: url.origin, output: () => output,
+    // faults has the sandbox misbehave, or not any more.
+    faults: (...faults) => misbehave(path.join(dir, "sandbox"), faults),
     api: (p, body) => call(url.origin, url.hash.slice("#token=".length), p, body),
     stop: () => stop(child),
     end: async () => {
@@ -55,6 +57,14 @@ async function call(origin, token, p, body) {
   const text = await resp.text();
   if (!resp.ok) throw new Error(`${p}: ${resp.status} ${text}`);
   return text ? JSON.parse(text) : null;
+}
+
+async function misbehave(root, faults) {
+  const at = JSON.parse(fs.readFileSync(path.join(root, "address"), "utf8"));
+  const resp = await fetch(at.url + "/sandbox/faults", {
+    method: "PUT", headers: { Authorization: "Bearer " + at.adminSecret, "Content-Type": "application/json" }, body: JSON.stringify({ faults }),
+  });
+  if (!resp.ok) throw new Error(`faults: ${resp.status} ${await resp.text()}`);
 }
 
 async function stop(child) {

@@ -105,7 +105,7 @@ func runResolve(ctx context.Context, a *app, o resolveOptions) error {
 	if err := u.Resolvable(); err != nil {
 		return withHint(err, "fcflow runs why %s %s", a.refer(id), shellQuote(o.step))
 	}
-	if err := a.checkWord(ctx, run, u, word); err != nil {
+	if err := a.checkWord(ctx, run, u, word, a.note); err != nil {
 		return err
 	}
 	return a.passWord(ctx, st, newEffect(id, u, word), o.noWait)

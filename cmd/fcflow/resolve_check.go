@@ -16,8 +16,8 @@ const askPatience = 20 * time.Second
 
 // checkWord asks the service whether what a person says can be true: the job that
 // is named must carry the token, and where there is no fence to rely on, no job
-// that carries it may be alive. What cannot be seen is believed.
-func (a *app) checkWord(ctx context.Context, run *workflow.Run, u *workflow.Unit, word workflow.SubmissionResolved) error {
+// that carries it may be alive. What cannot be seen is believed, and noted.
+func (a *app) checkWord(ctx context.Context, run *workflow.Run, u *workflow.Unit, word workflow.SubmissionResolved, note func(format string, args ...any)) error {
 	s := u.Attempt().Submission
 	ids := s.Candidates
 	switch {
@@ -35,10 +35,10 @@ func (a *app) checkWord(ctx context.Context, run *workflow.Run, u *workflow.Unit
 		rows, err := a.askJob(ctx, run, s, id)
 		switch {
 		case errors.Is(err, firecrest.ErrNotFound) || err == nil && len(rows) == 0:
-			a.note("%s does not show job %s; your word is taken for it", s.Intent.System, id)
+			note("%s does not show job %s; your word is taken for it", s.Intent.System, id)
 			continue
 		case err != nil:
-			a.note("job %s cannot be looked at, so your word is taken for it: %v", id, err)
+			note("job %s cannot be looked at, so your word is taken for it: %v", id, err)
 			continue
 		}
 		if err := judgeWord(rows, u, word, id); err != nil {

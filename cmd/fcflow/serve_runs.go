@@ -22,13 +22,16 @@ func (h *host) List(ctx context.Context) ([]workflow.Summary, error) {
 // Find implements [server.Runs].
 func (h *host) Find(ctx context.Context, id workflow.RunID) (server.Run, error) {
 	run, err := h.session.owned.Find(ctx, id)
+	if err == nil {
+		return &carefulRun{run, h, id}, nil
+	}
 	if !errors.Is(err, workflow.ErrNotFound) {
-		return run, err
+		return nil, err
 	}
 	if _, err := h.session.store.Summary(ctx, id); err != nil {
 		return nil, err
 	}
-	return &storedRun{h, id}, nil
+	return &carefulRun{&storedRun{h, id}, h, id}, nil
 }
 
 // Search implements [server.Host].

@@ -1,0 +1,164 @@
+// What a person does to runs and schedules: follows a log, cancels, reruns, rejects,
+// says what became of a job, starts and fills a schedule.
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import path from "node:path";
+import { after, before } from "node:test";
+import { launch, serve, until } from "./harness.mjs";
+import { flowFiles, person, story } from "./person.mjs";
+
+const test = story();
+let server, browser, me;
+
+before(async () => {
+  server = await serve({ workflows: flowFiles("gated.yaml", "asking.yaml", "unfenced.yaml", "nightly.yaml") });
+  browser = await launch();
+  me = await person(browser, server);
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.end();
+});
+
+const start = async (workflow, inputs = {}) => (await server.api("/v1/runs", { workflow, inputs })).id;
+const view = (id) => server.api(`/v1/runs/${id}?fold=true`);
+const shown = () => decodeURIComponent(new URL(me.page.url()).hash.split("/")[2]);
+const open = (gate, n) => fs.writeFileSync(`${gate}.${n}`, "");
+
+// another waits until another run is shown than one, and returns its id.
+const another = (id) => until("another run is shown", async () => {
+  await me.page.waitForSelector(".runhead h1");
+  return shown() !== id && shown();
+});
+
+test("the log of a job that runs is followed to its end", async () => {
+  const gate = path.join(server.dir, "follow");
+  const id = await start("gated", { gate });
+  await me.page.waitForSelector("table.runs a.row");
+  await me.tabTo(`a.row[href="#/runs/${id}"]`);
+  await me.press("Enter");
+  await me.step("compute", "running", /its job runs/);
+  await me.clean("a job that runs");
+  await me.opens("compute");
+  await me.sees("its job runs", "aside");
+  await me.button("Log", "link");
+  const log = me.page.getByRole("log");
+  await log.getByText("first line").waitFor();
+  await me.sees("Follows…", "aside");
+  assert.doesNotMatch(await log.textContent(), /second line/);
+  await me.page.evaluate(() => { globalThis.notLoadedAgain = true; });
+  open(gate, 1);
+  await log.getByText("second line").waitFor();
+  assert.doesNotMatch(await log.textContent(), /third line/);
+  await me.clean("a log that is followed");
+  open(gate, 2);
+  await log.getByText("third line").waitFor();
+  await me.sees("End of the log.", "aside");
+  assert.equal(await log.textContent(), "first line\nsecond line\nthird line\n");
+  assert.ok(await me.page.evaluate(() => globalThis.notLoadedAgain), "the page was not loaded again");
+  await me.press("Escape");
+  await me.step("compute", "succeeded");
+});
+
+test("a run is cancelled while its job runs", async () => {
+  const id = await start("gated");
+  await me.go(`/runs/${id}`);
+  await me.step("compute", "running", /its job runs/);
+  await me.button("Cancel");
+  await me.answers("Cancel the run");
+  await me.run("cancelled");
+  await me.step("compute", "cancelled", /cancelled/);
+  assert.equal(await me.page.getByRole("button", { name: "Cancel" }).count(), 0, "what is over cannot be cancelled");
+  assert.equal((await view(id)).state, "cancelled");
+});
+
+test("it is run again with another input", async () => {
+  const old = shown(), gate = path.join(server.dir, "again");
+  open(gate, 1);
+  open(gate, 2);
+  await me.button("Rerun");
+  await me.answers("Rerun", { "Inputs to change": JSON.stringify({ gate }) });
+  const id = await another(old);
+  await me.run("succeeded");
+  await me.sees(/^rerun of/);
+  const made = await view(id);
+  assert.equal(made.rerun_of, old);
+  assert.equal(made.inputs.gate, gate);
+  assert.equal(made.steps.find((x) => x.id === "prepare").instances[0].imported, undefined, "all of it was done again");
+});
+
+test("it is run again from a step on", async () => {
+  const old = shown();
+  await me.opens("compute");
+  await me.button("Rerun from here");
+  await me.answers("Rerun");
+  const id = await another(old);
+  await me.run("succeeded");
+  await me.opens("prepare");
+  await me.sees(/^Taken over from run/, "aside");
+  await me.press("Escape");
+  const steps = Object.fromEntries((await view(id)).steps.map((x) => [x.id, x.instances[0]]));
+  assert.equal(steps.prepare.imported, old);
+  assert.equal(steps.compute.imported, undefined);
+});
+
+test("a question is answered with no", async () => {
+  const id = await start("asking");
+  await me.go(`/runs/${id}`);
+  await me.run("needs you");
+  await me.sees("Go on with it?");
+  await me.button("Reject");
+  await me.answers("Reject", { Note: "not like this" });
+  await me.run("failed");
+  await me.step("sure", "failed", /failed/);
+  await me.step("publish", "skipped", /skipped/);
+  await me.opens("sure");
+  await me.sees(/rejected/i, "aside");
+  await me.sees(/not like this/, "aside");
+  await me.clean("a rejected step");
+  await me.press("Escape");
+});
+
+test("a person says what became of a job", async () => {
+  await server.faults("drop-request,ops=POST /compute/*/jobs,times=1");
+  const id = await start("unfenced");
+  await me.go(`/runs/${id}`);
+  await me.run("needs you");
+  await me.step("simulate", "attention");
+  await server.faults();
+  await me.opens("simulate");
+  await me.sees("waits for a decision", "aside");
+  await me.clean("a job that nobody knows");
+  await me.button("It is a job");
+  await me.page.getByRole("dialog").waitFor();
+  await me.reach("textbox", "Job");
+  await me.type("1"); // that of another run
+  await me.press("Enter");
+  await me.page.getByRole("dialog").getByRole("alert").getByText(/^job 1 on sandbox is called/).waitFor();
+  assert.equal((await view(id)).attention.length, 1, "a word that cannot be true is not taken");
+  me.page.complaints = me.page.complaints.filter((c) => !/status of 4/.test(c)); // the browser itself says so
+  await me.press("Escape");
+  await me.button("It never ran");
+  await me.answers("It never ran");
+  await me.step("simulate", "succeeded");
+  await me.run("succeeded");
+  await me.sees("Attempt 2", "aside");
+  await me.press("Escape");
+});
+
+test("a schedule is run now", async () => {
+  await me.press("3");
+  await me.button(/^Run now: nightly/);
+  await me.answers("Run now");
+  await me.run("succeeded");
+  assert.match(await me.text(".runhead h1"), /^nightly/);
+  assert.equal((await view(shown())).workflow, "nightly");
+});
+
+test("a schedule is filled for days of the past", async () => {
+  const days = ["2026-03-02", "2026-03-03", "2026-03-04"];
+  await me.press("3");
+  await me.button(/^Backfill nightly/);
+  await me.page.getByRole("dialog").waitFor();
+});
