@@ -157,8 +157,45 @@ test("a schedule is run now", async () => {
 });
 
 test("a schedule is filled for days of the past", async () => {
-  const days = ["2026-03-02", "2026-03-03", "2026-03-04"];
   await me.press("3");
   await me.button(/^Backfill nightly/);
-  await me.page.getByRole("dialog").waitFor();
+  const dialog = me.page.getByRole("dialog");
+  await dialog.getByText("The times are those of Europe/Zurich").waitFor();
+  const span = async (from, to) => {
+    await me.tabTo("dialog #ask-from");
+    await typeTime(from);
+    await me.tabTo("dialog #ask-to");
+    await typeTime(to);
+  };
+  await span("03042026 1200AM", "03022026 1200AM");
+  await dialog.getByText(/it ends before it begins/).waitFor();
+  assert.ok(await dialog.getByRole("button", { name: "Backfill" }).isDisabled());
+  me.page.complaints = me.page.complaints.filter((c) => !/status of 400/.test(c)); // the browser itself says so
+  await me.press("Escape");
+
+  await me.button(/^Backfill nightly/);
+  await span("03022026 1200AM", "03042026 1159PM");
+  await dialog.getByText("3 runs").waitFor();
+  assert.deepEqual(await dialog.getByRole("listitem").allTextContents(), ["2026-03-02 02:30", "2026-03-03 02:30", "2026-03-04 02:30"]);
+  assert.equal((await server.api("/v1/runs?workflow=nightly")).runs.length, 1, "looking ahead starts nothing");
+  await me.answers("Backfill");
+  await me.sees("Past slots");
+  await me.tabTo(".schedule summary");
+  await me.press("Enter");
+  for (const day of ["02", "03", "04"]) await me.page.locator(`.slots time[datetime^="2026-03-${day}T01:30"]`).waitFor();
+  await until("the runs have succeeded", async () => (await server.api("/v1/runs?workflow=nightly&state=succeeded")).runs.length === 4);
+  await me.clean("a schedule with past slots");
+
+  await me.button(/^Backfill nightly/);
+  await span("03032026 1200AM", "03052026 1200PM");
+  await dialog.getByText("1 run; 2 slots had one before").waitFor();
+  await me.press("Escape");
 });
+
+// typeTime types into a field of a date and a time, part by part.
+async function typeTime(text) {
+  const [day, time] = text.split(" ");
+  await me.type(day);
+  await me.press("ArrowRight");
+  await me.type(time);
+}

@@ -40,20 +40,13 @@ func (s *Scheduler) Resume(ctx context.Context, k Key) error {
 func (s *Scheduler) Backfill(ctx context.Context, k Key, from, to time.Time) (workflow.Backfilled, error) {
 	filled := workflow.Backfilled{Runs: []workflow.SlotRecord{}}
 	err := s.change(ctx, k, func(e *entry, b *batch) error {
-		slots, err := e.span(from, earlier(to, b.now.Add(-e.jitter)))
+		open, err := e.fillable(from, to, b.now)
 		if err != nil {
 			return err
 		}
-		if n := len(slots) + len(e.state.Open); n > maxOpen {
-			return fmt.Errorf("%w: %d runs of the schedule would be going on or waiting, and at most %d may: take a shorter one", ErrSpan, n, maxOpen)
-		}
-		for _, slot := range slots {
-			r := e.covering(slot)
-			if r != nil && r.Outcome == workflow.SlotRun {
-				filled.Already++
-				continue
-			}
-			if r != nil {
+		filled.Already = open.Already
+		for _, slot := range open.Slots {
+			if r := e.covering(slot); r != nil {
 				e.take(b, r, slot)
 			}
 			s.run(e, b, slot, workflow.TriggerBackfill)
@@ -63,6 +56,38 @@ func (s *Scheduler) Backfill(ctx context.Context, k Key, from, to time.Time) (wo
 		return nil
 	})
 	return filled, err
+}
+
+// Fillable says what Backfill would do.
+func (s *Scheduler) Fillable(k Key, from, to time.Time) (workflow.Fillable, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.entries[k]
+	if e == nil || e.schedule == nil {
+		return workflow.Fillable{}, fmt.Errorf("%w: %s", ErrUnknown, k)
+	}
+	return e.fillable(from, to, s.now())
+}
+
+// fillable lists the slots from one instant to another, and no later than now, that
+// have no run.
+func (e *entry) fillable(from, to, now time.Time) (workflow.Fillable, error) {
+	open := workflow.Fillable{Slots: []time.Time{}}
+	slots, err := e.span(from, earlier(to, now.Add(-e.jitter)))
+	if err != nil {
+		return open, err
+	}
+	if n := len(slots) + len(e.state.Open); n > maxOpen {
+		return open, fmt.Errorf("%w: %d runs of the schedule would be going on or waiting, and at most %d may: take a shorter one", ErrSpan, n, maxOpen)
+	}
+	for _, slot := range slots {
+		if r := e.covering(slot); r != nil && r.Outcome == workflow.SlotRun {
+			open.Already++
+		} else {
+			open.Slots = append(open.Slots, slot)
+		}
+	}
+	return open, nil
 }
 
 // span lists the slots from one instant to another.

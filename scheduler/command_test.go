@@ -94,6 +94,10 @@ func TestBackfill(t *testing.T) {
 		tells(t, s, f, "1 01:00:00 run by schedule", "1 02:00:00 to 1 06:00:00, 5 times missed")
 		fill := func(from, to time.Time, runs, already int) {
 			t.Helper()
+			open, err := s.Fillable(keyOf(f), from, to)
+			if err != nil || len(open.Slots) != runs || open.Already != already {
+				t.Errorf("%d runs would be started, %d before, %v", len(open.Slots), open.Already, err)
+			}
 			filled, err := s.Backfill(t.Context(), keyOf(f), from, to)
 			if err != nil || len(filled.Runs) != runs || filled.Already != already {
 				t.Errorf("%d runs, %d before, %v", len(filled.Runs), filled.Already, err)
@@ -108,6 +112,9 @@ func TestBackfill(t *testing.T) {
 		for _, bad := range [][2]time.Time{{at(2, 0, 0), at(3, 0, 0)}, {at(1, 2, 0), at(1, 1, 0)}, {at(-1000, 0, 0), at(1, 1, 0)}} {
 			if _, err := s.Backfill(t.Context(), keyOf(f), bad[0], bad[1]); !errors.Is(err, ErrSpan) {
 				t.Errorf("filled from %s to %s: %v", bad[0], bad[1], err)
+			}
+			if _, err := s.Fillable(keyOf(f), bad[0], bad[1]); !errors.Is(err, ErrSpan) {
+				t.Errorf("fillable from %s to %s: %v", bad[0], bad[1], err)
 			}
 		}
 	})

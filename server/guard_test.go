@@ -49,6 +49,9 @@ func (r *route) request(ctx context.Context) *http.Request {
 			req.URL.RawQuery = p.name + "=A"
 		}
 	}
+	if method == http.MethodGet && strings.HasSuffix(path, "/backfill") {
+		req.URL.RawQuery = "from=2026-03-01T00:00:00Z&to=2026-03-02T00:00:00Z"
+	}
 	req.Header.Set("Authorization", "Bearer "+fullToken)
 	if method != http.MethodGet {
 		req.Header.Set("Content-Type", "application/json")

@@ -47,6 +47,7 @@ type Host interface {
 	PauseSchedule(ctx context.Context, workflow, id, by, why string) error
 	ResumeSchedule(ctx context.Context, workflow, id string) error
 	RunSchedule(ctx context.Context, workflow, id, by string) (workflow.RunID, error)
+	Fillable(ctx context.Context, workflow, id string, from, to time.Time) (workflow.Fillable, error)
 	Backfill(ctx context.Context, workflow, id string, from, to time.Time) (workflow.Backfilled, error)
 
 	// Systems and System are what the service tells, a little old.

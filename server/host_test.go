@@ -204,6 +204,11 @@ func (d *diary) RunSchedule(context.Context, string, string, string) (workflow.R
 	return "B", nil
 }
 
+func (d *diary) Fillable(context.Context, string, string, time.Time, time.Time) (workflow.Fillable, error) {
+	d.note("fillable")
+	return sample[workflow.Fillable](), nil
+}
+
 func (d *diary) Backfill(context.Context, string, string, time.Time, time.Time) (workflow.Backfilled, error) {
 	d.note("backfill")
 	return sample[workflow.Backfilled](), nil

@@ -112,6 +112,13 @@ func routes(of Forms) []route {
 			takes: pauseRequest{}, gives: Started{}, status: created,
 		},
 		{
+			pattern: "GET /v1/schedules/{workflow}/{id}/backfill", handle: (*Server).fillable, about: "What a backfill would start",
+			gives: workflow.Fillable{}, status: ok,
+			query: []parameter{
+				{name: "from", about: "the first instant, such as 2026-03-29T00:00:00Z", required: true}, {name: "to", about: "the last one", required: true},
+			},
+		},
+		{
 			pattern: "POST /v1/schedules/{workflow}/{id}/backfill", handle: (*Server).backfill, about: "Starts runs for slots of the past",
 			takes: backfillRequest{}, gives: workflow.Backfilled{}, status: ok,
 		},

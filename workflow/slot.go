@@ -71,6 +71,14 @@ type ScheduleView struct {
 	Running []RunID `json:"running,omitempty"`
 }
 
+// Fillable is what a request would come to that runs be started for the slots of a
+// span of time.
+type Fillable struct {
+	// Slots would get a run, oldest first; Already have run before.
+	Slots   []time.Time `json:"slots"`
+	Already int         `json:"already"`
+}
+
 // Backfilled is what a request came to that runs be started for the slots of a
 // span of time. Its JSON form is a contract that only grows.
 type Backfilled struct {

@@ -128,11 +128,22 @@ func (h *host) RunSchedule(ctx context.Context, name, id, by string) (workflow.R
 	return h.scheduler.RunNow(ctx, scheduler.Key{Workflow: name, Schedule: id}, by)
 }
 
+// Fillable implements [server.Host].
+func (h *host) Fillable(_ context.Context, name, id string, from, to time.Time) (workflow.Fillable, error) {
+	open, err := h.scheduler.Fillable(scheduler.Key{Workflow: name, Schedule: id}, from, to)
+	return open, spanRefused(err)
+}
+
+// spanRefused tells who asks that the span of time is their mistake.
+func spanRefused(err error) error {
+	if errors.Is(err, scheduler.ErrSpan) {
+		return server.BadRequest(err)
+	}
+	return err
+}
+
 // Backfill implements [server.Host].
 func (h *host) Backfill(ctx context.Context, name, id string, from, to time.Time) (workflow.Backfilled, error) {
 	filled, err := h.scheduler.Backfill(ctx, scheduler.Key{Workflow: name, Schedule: id}, from, to)
-	if errors.Is(err, scheduler.ErrSpan) {
-		err = server.BadRequest(err)
-	}
-	return filled, err
+	return filled, spanRefused(err)
 }

@@ -1,20 +1,39 @@
 // Questions before something is done.
-import { h, say } from "./dom.js";
+import { h, render, say } from "./dom.js";
 
 // ask opens a dialog. `run` is called with the form's values when the person says
-// yes; the dialog stays open while it works and when it fails, and says why.
-export function ask({ title, text, fields = [], yes, danger, run }) {
+// yes; the dialog stays open while it works and when it fails, and says why. `ahead`
+// says of the values, whenever they change, what would come of a yes; where it says
+// nothing or throws, there is nothing to say yes to.
+export function ask({ title, text, fields = [], yes, danger, run, ahead }) {
   const trouble = h("p", { class: "trouble", role: "alert", hidden: true });
   const go = h("button", { type: "submit", class: danger ? "danger" : "main" }, yes);
   const no = h("button", { type: "button", onclick: () => dialog.close() }, "Close");
   const inputs = fields.map(field);
+  const values = () => Object.fromEntries(inputs.map((i) => [i.name, i.read()]));
+  const coming = ahead && h("div", { class: "ahead", role: "status" });
+  let asked = 0;
+  const look = async () => {
+    const mine = ++asked;
+    go.disabled = true;
+    let words = null, wrong = "";
+    try {
+      words = await ahead(values());
+    } catch (err) {
+      wrong = err.message;
+    }
+    if (mine !== asked) return;
+    render(coming, words ?? h("p", { class: "quiet" }, wrong));
+    go.disabled = !words;
+  };
   const form = h("form", {
+    oninput: ahead && look,
     onsubmit: async (e) => {
       e.preventDefault();
       go.disabled = true;
       trouble.hidden = true;
       try {
-        const done = await run(Object.fromEntries(inputs.map((i) => [i.name, i.read()])));
+        const done = await run(values());
         dialog.close();
         say(done || "done");
       } catch (err) {
@@ -24,10 +43,11 @@ export function ask({ title, text, fields = [], yes, danger, run }) {
       }
     },
   },
-    h("h2", { id: "ask" }, title), text && h("p", null, text), inputs.map((i) => i.el), trouble,
+    h("h2", { id: "ask" }, title), text && h("p", null, text), inputs.map((i) => i.el), coming, trouble,
     h("div", { class: "buttons" }, no, go));
   const dialog = open(form, "ask");
   (inputs[0]?.focus ?? (danger ? no : go)).focus();
+  if (ahead) look();
 }
 
 function field({ name, label, note, value = "", long, required, type = "text" }) {

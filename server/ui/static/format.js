@@ -57,6 +57,22 @@ export function local(at) {
   return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}`;
 }
 
+// wall is an instant on the clock of a time zone, to the minute: 2026-03-29T02:30.
+export function wall(at, zone) {
+  const parts = Object.fromEntries(new Intl.DateTimeFormat("en", {
+    timeZone: zone, hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit",
+  }).formatToParts(at).map((p) => [p.type, p.value]));
+  return `${parts.year}-${parts.month}-${parts.day}T${parts.hour}:${parts.minute}`;
+}
+
+// instant is when the clock of a time zone shows something. Of what it shows twice
+// it is one, and what it skips is taken as if it had not.
+export function instant(text, zone) {
+  const as = Date.parse(text + "Z");
+  const ahead = (t) => Date.parse(wall(new Date(t), zone) + "Z") - Math.floor(t / 60000) * 60000;
+  return new Date(as - ahead(as - ahead(as))).toISOString();
+}
+
 export function clock(at) { return local(at).slice(11); }
 
 export function exact(at) { return `${local(at)} here, ${at}`; }

@@ -1,10 +1,10 @@
 // When workflows start by themselves, and what became of it.
-import { get, post, session } from "./api.js";
+import { get, post, query, session } from "./api.js";
 import { ask } from "./dialog.js";
 import { h, render, say } from "./dom.js";
-import { exact, plural, short, when } from "./format.js";
+import { exact, instant, plural, short, wall, when } from "./format.js";
 import { empty, failed, source, title } from "./page.js";
-import { link } from "./router.js";
+import { go, link } from "./router.js";
 import { badge } from "./states.js";
 
 export function schedulesPage(main) {
@@ -17,7 +17,7 @@ export function schedulesPage(main) {
     try {
       await post(path(x, what), {});
       render(trouble);
-      say(`${x.workflow} ${x.id}: ${{ pause: "paused", resume: "resumed", run: "run begun" }[what]}`);
+      say(`${x.workflow} ${x.id}: ${{ pause: "paused", resume: "resumed" }[what]}`);
       src.again();
     } catch (err) {
       render(trouble, failed(err));
@@ -59,7 +59,7 @@ function item(x, act, slots, look) {
       !session.read_only && x.active !== false && h("div", { class: "buttons acts" },
         paused ? h("button", { key: "resume", type: "button", onclick: () => act(x, "resume"), "aria-label": `Resume ${x.workflow} ${x.id}` }, "Resume")
           : h("button", { key: "pause", type: "button", onclick: () => act(x, "pause"), "aria-label": `Pause ${x.workflow} ${x.id}` }, "Pause"),
-        h("button", { key: "run", type: "button", onclick: () => runNow(x, act), "aria-label": `Run now: ${x.workflow} ${x.id}` }, "Run now"),
+        h("button", { key: "run", type: "button", onclick: () => runNow(x), "aria-label": `Run now: ${x.workflow} ${x.id}` }, "Run now"),
         h("button", { key: "fill", type: "button", onclick: () => backfill(x), "aria-label": `Backfill ${x.workflow} ${x.id}` }, "Backfill"))),
     h("dl", { class: "facts inline" },
       pair("When", [h("code", null, x.cron), x.timezone && h("span", { class: "quiet" }, " " + x.timezone)]),
@@ -105,26 +105,40 @@ function last(l) {
   return [l.state ? badge(l.state) : badge(l.outcome === "run" ? "running" : OUTCOMES[l.outcome] ?? "unknown", [l.outcome === "run" ? (l.pending ? "starting" : "running") : l.outcome, many]), " ", when(l.slot), l.run && [" ", h("a", { href: link("runs", l.run) }, short(l.run))], l.reason && h("div", { class: "sub" }, l.reason)];
 }
 
-function runNow(x, act) {
+function runNow(x) {
   ask({
     title: `Run ${x.workflow} now?`, yes: "Run now", text: "A run with the inputs of this schedule begins at once. Its slots stay as they are.",
-    run: async () => { await act(x, "run"); return "run begun"; },
-  });
-}
-
-function backfill(x) {
-  ask({
-    title: `Backfill ${x.workflow}`, yes: "Backfill",
-    text: `A run for each slot between two instants that had none, oldest first. The clock is yours; the schedule has ${x.timezone || "its own"}.`,
-    fields: [
-      { name: "from", label: "From", type: "datetime-local", required: true }, { name: "to", label: "To", type: "datetime-local", required: true },
-    ],
-    run: async ({ from, to }) => {
-      const made = await post(path(x, "backfill"), { from: instant(from), to: instant(to) });
-      const n = made?.runs?.length ?? made?.slots?.length;
-      return n === undefined ? "backfill begun" : plural(n, "run") + " begun";
+    run: async () => {
+      const made = await post(path(x, "run"), {});
+      go("/runs/" + encodeURIComponent(made.id));
+      return "run begun";
     },
   });
 }
 
-const instant = (text) => new Date(text).toISOString();
+function backfill(x) {
+  const zone = x.timezone || "UTC", today = wall(new Date(), zone).slice(0, 10);
+  ask({
+    title: `Backfill ${x.workflow}`, yes: "Backfill",
+    text: `A run for each slot of a span of time that had none, oldest first. The times are those of ${zone}.`,
+    fields: [
+      { name: "from", label: "From", type: "datetime-local", required: true, value: today + "T00:00" },
+      { name: "to", label: "To", type: "datetime-local", required: true, value: today + "T23:59" },
+    ],
+    ahead: async ({ from, to }) => {
+      const { slots, already } = await get(path(x, "backfill") + query(span(from, to, zone)));
+      if (slots.length === 0) throw new Error(already ? `Each of the ${plural(already, "slot")} had its run.` : "It has no slot in this time.");
+      return [h("p", null, h("b", null, plural(slots.length, "run")), already > 0 && `; ${plural(already, "slot")} had one before`),
+        h("ul", { class: "slots num" }, slots.slice(0, MOST).map((at) => h("li", { key: at, title: exact(at) }, wall(new Date(at), zone).replace("T", " "))),
+          slots.length > MOST && h("li", null, `… to ${wall(new Date(slots.at(-1)), zone).replace("T", " ")}`))];
+    },
+    run: async ({ from, to }) => plural((await post(path(x, "backfill"), span(from, to, zone))).runs.length, "run") + " begun",
+  });
+}
+
+const MOST = 5; // slots that are told one by one
+
+function span(from, to, zone) {
+  if (!from || !to) throw new Error("From when, and to when?");
+  return { from: instant(from, zone), to: instant(to, zone) };
+}
