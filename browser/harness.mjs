@@ -14,14 +14,15 @@ export const FCFLOW = path.resolve(process.env.FCFLOW ?? path.join(here, "..", "
 
 export function scratch() { return fs.mkdtempSync(path.join(os.tmpdir(), "fcflow-ui-")); }
 
-// serve starts `fcflow serve` on a sandbox with workflows of its own, and returns
-// where it is once it says so. `link` is that of the full token, `readOnly` one that
+// serve starts `fcflow serve` on a sandbox, which may imitate a site, with workflows
+// of its own, and returns where it is once it says so. `link` is that of the full token, `readOnly` one that
 // may only look.
-export async function serve({ dir = scratch(), workflows = [], listen = "127.0.0.1:0", args = ["--sandbox=" + path.join(dir, "sandbox")], shelf = true } = {}) {
+export async function serve({ dir = scratch(), workflows = [], listen = "127.0.0.1:0", args = ["--sandbox=" + path.join(dir, "sandbox")], shelf = true, site } = {}) {
   const flows = path.join(dir, "workflows");
   fs.mkdirSync(flows, { recursive: true });
   for (const file of workflows) fs.copyFileSync(file, path.join(flows, path.basename(file)));
   const env = { ...process.env, HOME: dir, XDG_STATE_HOME: path.join(dir, "state"), XDG_CONFIG_HOME: path.join(dir, "config"), XDG_CACHE_HOME: path.join(dir, "cache") };
+  if (site) await describe(path.join(dir, "sandbox"), site, env);
   const child = spawn(FCFLOW, ["serve", ...(shelf ? ["--workflows", flows] : []), "--listen", listen, ...args], { cwd: dir, stdio: ["ignore", "pipe", "pipe"], env });
   let output = "";
   await new Promise((found, lost) => {
@@ -47,6 +48,18 @@ export async function serve({ dir = scratch(), workflows = [], listen = "127.0.0
       fs.rmSync(dir, { recursive: true, force: true });
     },
   };
+}
+
+// describe has the sandbox on a root imitate a site, which the root remembers.
+async function describe(root, site, env) {
+  const file = root + ".site.json";
+  fs.writeFileSync(file, JSON.stringify(site));
+  const child = spawn(FCFLOW, ["sandbox", "--root", root, "--site", file], { stdio: ["ignore", "pipe", "pipe"], env });
+  await new Promise((done, lost) => {
+    child.stdout.once("data", done);
+    child.once("exit", (code) => lost(new Error(`fcflow sandbox ended with ${code}`)));
+  });
+  await stop(child);
 }
 
 async function call(origin, token, p, body) {

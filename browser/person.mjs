@@ -68,23 +68,26 @@ export async function person(browser, server, options) {
       await until(`${id} is ${state}`, async () => (await box.getAttribute("data-state")) === state);
       if (words) assert.match(await box.textContent(), words);
     },
-    // opens moves with the arrows in the graph to a step, and opens it.
-    opens: async (id) => {
+    // walks moves with the arrows in the graph to a step, and presses Enter.
+    walks: async (id) => {
       await me.tabTo("a.node");
+      const here = () => page.evaluate(() => document.activeElement.dataset.step);
       for (const way of ["ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp", "ArrowRight"]) {
-        for (let last = ""; ;) {
-          const now = await page.evaluate(() => document.activeElement.dataset.step);
-          if (now === id) {
-            await page.keyboard.press("Enter");
-            await page.waitForSelector("aside .tabs");
-            return;
-          }
-          if (now === last) break;
-          last = now;
+        for (let last; (await here()) !== last;) {
+          last = await here();
+          if (last === id) return page.keyboard.press("Enter");
           await page.keyboard.press(way);
         }
       }
       throw new Error(`the arrows do not reach ${id}`);
+    },
+    opens: async (id) => {
+      await me.walks(id);
+      await page.waitForSelector("aside .tabs a");
+    },
+    opensTable: async (id) => {
+      await me.walks(id);
+      await page.waitForSelector(".view.instances .gridrow");
     },
     width: async () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth),
     // clean checks the page as it is now: no violation, no complaint, nothing too wide.

@@ -1,42 +1,23 @@
 // A person at the keyboard: starts a run from its form, watches the graph, looks
 // at what failed, retries it, approves, pauses a schedule. Nothing is clicked.
 import assert from "node:assert/strict";
-import path from "node:path";
-import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { after, before } from "node:test";
 import { launch, open, serve, tabTo, until, violations } from "./harness.mjs";
+import { flowFiles, person, story } from "./person.mjs";
 
-const flows = path.join(path.dirname(fileURLToPath(import.meta.url)), "workflows");
-let server, browser, page, failed = "";
-
-// step is a test that goes on where the one before it stopped.
-function step(name, f) {
-  test(name, async () => {
-    assert.equal(failed, "", "a step before this one failed");
-    failed = name;
-    await f();
-    failed = "";
-  });
-}
+const step = story();
+let server, browser, page, press, clean, focused;
 
 before(async () => {
-  server = await serve({ workflows: ["pipeline.yaml", "nightly.yaml"].map((f) => path.join(flows, f)) });
+  server = await serve({ workflows: flowFiles("pipeline.yaml", "nightly.yaml") });
   browser = await launch();
-  page = await open(browser, server.link);
+  ({ page, press, clean, focused } = await person(browser, server));
 });
 
 after(async () => {
   await browser?.close();
   await server?.end();
 });
-
-// clean checks the page as it is now: no violation, no complaint, nothing too wide.
-async function clean(what) {
-  assert.deepEqual(await violations(page), [], what);
-  assert.deepEqual(page.complaints, [], what);
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  assert.ok(wide <= 0, `${what}: ${wide} px too wide`);
-}
 
 // aligned checks that cells of a table stand below the heads of their columns.
 async function aligned() {
@@ -45,8 +26,6 @@ async function aligned() {
 }
 
 const state = (step) => page.getAttribute(`svg.graph [data-step="${step}"]`, "data-state");
-const press = (...keys) => keys.reduce((done, k) => done.then(() => page.keyboard.press(k)), Promise.resolve());
-const focused = () => page.evaluate(() => document.activeElement?.outerHTML.slice(0, 200) ?? "");
 
 step("the token leaves the address", async () => {
   await page.waitForSelector(".link[data-is=live]");
