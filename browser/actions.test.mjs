@@ -192,6 +192,30 @@ test("a schedule is filled for days of the past", async () => {
   await me.press("Escape");
 });
 
+test("a log goes on where it was when the server is restarted", async () => {
+  const gate = path.join(server.dir, "restart");
+  await me.go(`/runs/${await start("gated", { gate })}`);
+  await me.step("compute", "running", /its job runs/);
+  await me.opens("compute");
+  await me.button("Log", "link");
+  const log = me.page.getByRole("log");
+  await log.getByText("first line").waitFor();
+  await server.stop();
+  await me.page.getByRole("alert").getByText(/^The server does not answer/).waitFor();
+  await me.sees(/^The server does not answer/, "aside");
+  assert.equal(await log.textContent(), "first line\n", "what was shown stays");
+  open(gate, 1);
+  server = await serve({ dir: server.dir, listen: new URL(server.origin).host });
+  await me.page.locator("#away").waitFor({ state: "hidden" });
+  await log.getByText("second line").waitFor();
+  open(gate, 2);
+  await log.getByText("third line").waitFor();
+  await me.sees("End of the log.", "aside");
+  assert.equal(await log.textContent(), "first line\nsecond line\nthird line\n");
+  await me.press("Escape");
+  await me.run("succeeded");
+});
+
 // typeTime types into a field of a date and a time, part by part.
 async function typeTime(text) {
   const [day, time] = text.split(" ");

@@ -65,8 +65,7 @@ export async function person(browser, server, options) {
     // step waits until the box of a step in the graph is in a state, and says so in words.
     step: async (id, state, words) => {
       const box = page.locator(`svg.graph [data-step="${id}"]`);
-      await until(`${id} is ${state}`, async () => (await box.getAttribute("data-state")) === state);
-      if (words) assert.match(await box.textContent(), words);
+      await until(`${id} is ${state} and says ${words}`, async () => (await box.getAttribute("data-state")) === state && (!words || words.test(await box.textContent())));
     },
     // walks moves with the arrows in the graph to a step, and presses Enter.
     walks: async (id) => {

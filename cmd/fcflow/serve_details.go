@@ -25,7 +25,7 @@ func (h *host) Graph(ctx context.Context, id workflow.RunID) (server.Graph, erro
 }
 
 // boxNote is as long as what the page writes into most boxes.
-const boxNote = "12/60 · 12 running"
+const boxNote = "0/24 · 8 running"
 
 // placed says where the drawing has its boxes, which have room for how far their step is.
 func (g *graph) placed() server.Graph {

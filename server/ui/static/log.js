@@ -9,7 +9,7 @@ const PACE = 250;  // ms between two additions
 
 export function logView(root, c) {
   let which = "stdout", abort = new AbortController(), stick = true, timer = 0;
-  let pending = "", lines = 0, got = false;
+  let pending = "", lines = 0, got = false, following = false, lastID;
   const controls = h("div", { class: "filters" });
   const status = h("p", { class: "note", role: "status" });
   const pre = own(h("pre", { class: "log", tabindex: 0, role: "log", "aria-live": "off", "aria-label": "Log", onscroll: scrolled }));
@@ -26,6 +26,13 @@ export function logView(root, c) {
       h("button", { type: "button", class: "plain last", onclick: save }, "Download"));
   }
 
+  const pathOf = (follow) => runPath(c.run.id, "/logs" + toQuery({ unit: c.name, attempt: c.attempt(), stream: which, follow }));
+
+  function lives() {
+    const a = c.unit().attempts?.find((x) => x.attempt === c.attempt());
+    return a && !a.ended_at;
+  }
+
   // begin reads from the start: to its end, or as it grows while the attempt lasts.
   async function begin() {
     abort.abort();
@@ -34,38 +41,59 @@ export function logView(root, c) {
     pre.replaceChildren();
     pending = "";
     lines = 0;
-    got = false;
+    got = following = false;
     stick = true;
+    lastID = undefined;
     draw();
-    const path = (follow) => runPath(c.run.id, "/logs" + toQuery({ unit: c.name, attempt: c.attempt(), stream: which, follow }));
-    const u = c.unit();
-    const a = u.attempts?.find((x) => x.attempt === c.attempt());
-    const lives = a && !a.ended_at;
-    try {
-      if (!lives) {
-        add(await text(path(), signal));
-        put();
-        status.textContent = got ? "" : `Nothing on ${which}.`;
-        return;
-      }
-      let lastID;
-      for (let wait = 500; !signal.aborted; wait = Math.min(10000, wait * 2)) {
-        status.textContent = "Follows…";
-        try {
-          const done = await stream(path(true), { signal, lastID, onEvent: (e) => { lastID = e.id ?? lastID; wait = 500; if (e.event !== "end") add(chunk(e.data)); } });
-          if (done) break;
-        } catch (err) {
-          if (signal.aborted) return;
-          if (err.status) throw err;
-          status.textContent = "The server does not answer; trying again.";
-        }
-        await new Promise((next) => setTimeout(next, wait));
-      }
-      put();
-      status.textContent = got ? "End of the log." : `Nothing on ${which}.`;
-    } catch (err) {
-      if (!signal.aborted) render(status, err.status === 404 ? "There is no log." : failed(err));
+    if (lives()) {
+      follow();
+      return;
     }
+    try {
+      add(await text(pathOf(), signal));
+      put();
+      status.textContent = got ? "" : `Nothing on ${which}.`;
+    } catch (err) {
+      if (!signal.aborted) wrong(err);
+    }
+  }
+
+  function wrong(err) { render(status, err.status === 404 ? "There is no log." : failed(err)); }
+
+  // follow reads on until the server says that this is the end. A stream that ends
+  // without that word belongs to a server that has stopped.
+  async function follow() {
+    const signal = abort.signal;
+    following = true;
+    let over = false;
+    for (let wait = 500; !over; wait = Math.min(10000, wait * 2)) {
+      status.textContent = "Follows…";
+      try {
+        await stream(pathOf(true), { signal, lastID, onEvent: (e) => {
+          lastID = e.id ?? lastID;
+          wait = 500;
+          if (e.event === "end") over = true;
+          else add(chunk(e.data));
+        } });
+      } catch (err) {
+        if (!signal.aborted && err.status) wrong(err);
+        if (signal.aborted || err.status) return;
+      }
+      if (signal.aborted) return;
+      if (over) break;
+      status.textContent = "The server does not answer; trying again.";
+      await new Promise((next) => setTimeout(next, wait));
+      if (signal.aborted) return;
+    }
+    following = false;
+    put();
+    status.textContent = got ? "End of the log." : `Nothing on ${which}.`;
+  }
+
+  // update goes on with a log that seemed to be at its end while nobody drove the run.
+  function update() {
+    draw();
+    if (!following && lives()) follow();
   }
 
   // chunk is the text of an event: itself, or in a member of JSON.
@@ -117,7 +145,7 @@ export function logView(root, c) {
   }
 
   begin();
-  return { update: draw, leave: () => { abort.abort(); clearTimeout(timer); } };
+  return { update, leave: () => { abort.abort(); clearTimeout(timer); } };
 }
 
 // plain removes the codes that colour a terminal, and what a carriage return

@@ -139,8 +139,8 @@ function attemptView(a, c, newest) {
   return h("details", { key: a.attempt, class: "attempt", open: newest },
     h("summary", null, h("b", null, `Attempt ${a.attempt}`), " ", a.state ? badge(a.state, a.cause && a.cause !== a.state ? `${a.state}, ${a.cause}` : a.state) : badge("running", "not over")),
     a.message && !newest && h("p", { class: "said" }, a.message),
+    a.tail && [h("h3", null, "Last lines"), h("pre", { class: "tail", tabindex: 0, "aria-label": `Last lines of attempt ${a.attempt}` }, a.tail)],
     h("dl", { class: "facts" }, rows.map(([k, v]) => [h("dt", null, k), h("dd", null, v)])),
-    a.tail && [h("h3", null, "Last lines"), h("pre", { tabindex: 0, "aria-label": `Last lines of attempt ${a.attempt}` }, a.tail)],
     h("p", { class: "note" }, h("a", { href: hereWith({ show: "log", attempt: a.attempt }) }, "Log"), " · ", h("a", { href: hereWith({ show: "script", attempt: a.attempt }) }, "Script")));
 }
 
