@@ -11,7 +11,7 @@ const test = story();
 let server, browser, me;
 
 before(async () => {
-  server = await serve({ workflows: flowFiles("gated.yaml", "asking.yaml", "unfenced.yaml", "nightly.yaml") });
+  server = await serve({ workflows: flowFiles("gated.yaml", "asking.yaml", "unfenced.yaml", "doomed.yaml", "nightly.yaml") });
   browser = await launch();
   me = await person(browser, server);
 });
@@ -101,6 +101,21 @@ test("it is run again from a step on", async () => {
   const steps = Object.fromEntries((await view(id)).steps.map((x) => [x.id, x.instances[0]]));
   assert.equal(steps.prepare.imported, old);
   assert.equal(steps.compute.imported, undefined);
+});
+
+test("why a job has failed is there to read", async () => {
+  const id = await start("doomed");
+  await me.go(`/runs/${id}`);
+  await me.run("failed");
+  await me.opens("simulate");
+  await me.sees(/exit\(3\)/, "aside");
+  await me.sees("the grid is not there", "aside"); // its last lines
+  await me.clean("a failed job");
+  await me.button("Log", "link");
+  const log = me.page.getByRole("log");
+  await log.getByText("the grid is not there").waitFor();
+  assert.equal(await log.textContent(), "opening the grid\nthe grid is not there\n");
+  await me.press("Escape");
 });
 
 test("a question is answered with no", async () => {

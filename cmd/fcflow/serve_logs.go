@@ -58,7 +58,8 @@ func wholeLines(text []byte, over bool) []byte {
 	return text
 }
 
-// localLog reads what is kept here of an attempt.
+// localLog reads what is kept here of an attempt. Who has read more than that has read
+// it on the system, and goes on there.
 func (h *host) localLog(id workflow.RunID, u workflow.UnitRef, attempt int, q server.LogQuery) (text []byte, known bool, err error) {
 	prefix := engine.LogName(u, attempt, "")
 	files, err := filepath.Glob(filepath.Join(h.session.store.Paths(id).Logs, prefix+"*"))
@@ -67,8 +68,8 @@ func (h *host) localLog(id workflow.RunID, u workflow.UnitRef, attempt int, q se
 	}
 	for _, file := range files {
 		stream := strings.TrimPrefix(filepath.Base(file), prefix)
-		// A local command has both streams in one log.
-		if !strings.HasPrefix(stream, q.Stream) && (q.Stream != "stdout" || stream != "log") {
+		// A local command and a job have both streams in one log.
+		if !strings.HasPrefix(stream, q.Stream) && (q.Stream != "stdout" || stream != "log" && stream != "job.log") {
 			continue
 		}
 		f, err := os.Open(file)
@@ -76,6 +77,9 @@ func (h *host) localLog(id workflow.RunID, u workflow.UnitRef, attempt int, q se
 			return nil, true, err
 		}
 		defer f.Close()
+		if info, err := f.Stat(); err != nil || info.Size() < q.From {
+			return nil, false, err
+		}
 		text, err := io.ReadAll(io.NewSectionReader(f, q.From, logChunk))
 		return text, true, err
 	}

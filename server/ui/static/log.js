@@ -20,7 +20,7 @@ export function logView(root, c) {
   function draw() {
     const u = c.unit();
     render(controls,
-      h("div", { class: "chips", role: "group", "aria-label": "Stream" }, ["stdout", "stderr"].map((name) =>
+      apart() && h("div", { class: "chips", role: "group", "aria-label": "Stream" }, ["stdout", "stderr"].map((name) =>
         h("button", { key: name, type: "button", class: "chip", "aria-pressed": String(name === which), onclick: () => { which = name; begin(); } }, name))),
       (u.attempts?.length ?? 0) > 1 && h("span", { class: "quiet" }, `attempt ${c.attempt()} of ${u.attempts.length}`),
       h("button", { type: "button", class: "plain last", onclick: save }, "Download"));
@@ -28,10 +28,17 @@ export function logView(root, c) {
 
   const pathOf = (follow) => runPath(c.run.id, "/logs" + toQuery({ unit: c.name, attempt: c.attempt(), stream: which, follow }));
 
-  function lives() {
-    const a = c.unit().attempts?.find((x) => x.attempt === c.attempt());
-    return a && !a.ended_at;
+  const attempt = () => c.unit().attempts?.find((x) => x.attempt === c.attempt());
+
+  function lives() { return attempt() && !attempt().ended_at; }
+
+  // apart reports whether there are two logs; commands and most jobs have one for both.
+  function apart() {
+    const job = attempt()?.job;
+    return Boolean(job?.stderr) && job.stderr !== job.stdout;
   }
+
+  function nothing() { return apart() ? `Nothing on ${which}.` : "Nothing was printed."; }
 
   // begin reads from the start: to its end, or as it grows while the attempt lasts.
   async function begin() {
@@ -52,7 +59,7 @@ export function logView(root, c) {
     try {
       add(await text(pathOf(), signal));
       put();
-      status.textContent = got ? "" : `Nothing on ${which}.`;
+      status.textContent = got ? "" : nothing();
     } catch (err) {
       if (!signal.aborted) wrong(err);
     }
@@ -87,7 +94,7 @@ export function logView(root, c) {
     }
     following = false;
     put();
-    status.textContent = got ? "End of the log." : `Nothing on ${which}.`;
+    status.textContent = got ? "End of the log." : nothing();
   }
 
   // update goes on with a log that seemed to be at its end while nobody drove the run.
