@@ -11,7 +11,7 @@ const test = story();
 let server, browser, me, sweep, crowded;
 
 before(async () => {
-  server = await serve({ workflows: flowFiles("sweep.yaml", "crowded.yaml", "asking.yaml", "nightly.yaml"), site: { systems: [{ name: "sandbox", limits: { max_jobs_per_user: 1 } }] } });
+  server = await serve({ workflows: flowFiles("sweep.yaml", "crowded.yaml", "asking.yaml", "lengthy.yaml", "nightly.yaml"), site: { systems: [{ name: "sandbox", limits: { max_jobs_per_user: 1 } }] } });
   browser = await launch();
   me = await person(browser, server);
 });
@@ -165,21 +165,22 @@ test("another token is asked for when the server has new ones", async () => {
 
 test("each page is dark when that is wished, and fits 360 px", async () => {
   await me.leave();
-  for (const width of [360, 1280]) {
-    me = await person(browser, server, { colorScheme: "dark", viewport: { width, height: 740 } });
-    const [system] = await server.api("/v1/systems");
-    for (const hash of [
-      "/runs", "/runs?q=nothing", ...["graph", "timeline", "instances", "results", "details"].map((tab) => `/runs/${sweep}/${tab}`),
-      ...["state", "why", "log", "script", "values"].map((show) => `/runs/${sweep}/graph?unit=${encodeURIComponent("measure/dt=1,scheme=euler")}&show=${show}`),
-      "/workflows", "/workflows/crowded", "/workflows/sloppy", "/schedules", "/systems", `/systems/${system.name}`,
-    ]) {
-      await me.go(hash);
-      await me.page.waitForFunction(() => document.querySelector("main").children.length && !/Loading…/.test(document.querySelector("main").textContent));
-      if (hash.includes("unit=")) await me.page.waitForSelector("aside .panelbody > *");
-      const ground = await me.page.evaluate(() => getComputedStyle(document.body).backgroundColor.match(/\d+/g).map(Number));
-      assert.ok(Math.max(...ground) < 60, `${hash} is dark: ${ground}`);
-      await me.clean(`${hash}, dark, ${width} px`);
-    }
-    if (width === 360) await me.leave();
+  const long = "the-regional-climate-ensemble-downscaling-experiment", lengthy = await start(long);
+  const failed = await until("its jobs have failed", async () => (await server.api(`/v1/runs/${lengthy}`)).steps[0].instances.find((u) => u.state === "failed"));
+  const unit = (u) => "unit=" + encodeURIComponent(`${u.step}/${u.instance}`);
+  me = await person(browser, server, { colorScheme: "dark", viewport: { width: 360, height: 740 } });
+  const [system] = await server.api("/v1/systems");
+  for (const hash of [
+    "/runs", "/runs?q=nothing", ...["graph", "timeline", "instances", "results", "details"].map((tab) => `/runs/${sweep}/${tab}`),
+    ...["state", "why", "log", "script", "values"].map((show) => `/runs/${lengthy}/graph?${unit(failed)}&show=${show}`),
+    ...["graph", "timeline", "instances", "results", "details"].map((tab) => `/runs/${lengthy}/${tab}`),
+    "/workflows", "/workflows/crowded", `/workflows/${long}`, "/workflows/sloppy", "/schedules", "/systems", `/systems/${system.name}`,
+  ]) {
+    await me.go(hash);
+    await me.page.waitForFunction(() => document.querySelector("main").children.length && !/Loading…/.test(document.querySelector("main").textContent));
+    if (hash.includes("unit=")) await me.page.waitForSelector("aside .panelbody > *");
+    const ground = await me.page.evaluate(() => getComputedStyle(document.body).backgroundColor.match(/\d+/g).map(Number));
+    assert.ok(Math.max(...ground) < 60, `${hash} is dark: ${ground}`);
+    await me.clean(`${hash}, dark, 360 px`);
   }
 });

@@ -71,7 +71,7 @@ export function virtual(root, { label, row, cells, need, open, chosen, sort, onS
   function header(c) {
     const way = sort?.() ?? "";
     const on = way.replace(/^-/, "") === c.name;
-    return h("div", { key: c.name, role: "columnheader", class: c.cls ?? "", "aria-sort": on ? (way.startsWith("-") ? "descending" : "ascending") : null },
+    return h("div", { key: c.name, role: "columnheader", class: c.cls ?? "", title: hint(c.label), "aria-sort": on ? (way.startsWith("-") ? "descending" : "ascending") : null },
       c.sortable && onSort ? h("button", { type: "button", class: "sort", onclick: () => onSort(on && !way.startsWith("-") ? "-" + c.name : c.name) },
         c.label, h("span", { "aria-hidden": "true" }, on ? (way.startsWith("-") ? " ↓" : " ↑") : "")) : c.label);
   }
