@@ -67,8 +67,10 @@ test("jobs that run are told from jobs in the queue", async () => {
   await me.clean("a filter by what is waited for");
   await me.button("1 job running");
   await until("the other way round", async () => (await states()).join() === "its job runs");
+  await me.press("1");
+  await me.page.getByRole("row").filter({ hasText: "crowded" }).getByRole("img", { name: "1 running, 2 in the queue" }).waitFor();
   fs.writeFileSync(gate + ".1", "");
-  await me.run("succeeded");
+  await me.page.getByRole("row").filter({ hasText: "crowded" }).locator(".badge").getByText("succeeded").waitFor({ timeout: 30000 });
 });
 
 test("the list of runs is filtered by text, workflow and state", async () => {

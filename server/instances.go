@@ -27,8 +27,7 @@ type foldedStep struct {
 	Needs   []string               `json:"needs,omitempty"`
 	State   workflow.State         `json:"state"`
 	Units   map[workflow.State]int `json:"units"`
-	// Waits is what the waiting ones wait for: the reason, or of a job whose state is
-	// known job_queued or job_running.
+	// Waits is what those that wait do wait for, by [workflow.WaitReason.Word].
 	Waits map[string]int `json:"waits,omitempty"`
 	// Folded: the step fans out, and its instances are asked for by themselves.
 	Folded    bool                `json:"folded,omitempty"`
@@ -64,16 +63,11 @@ func waitsFor(u *workflow.UnitView) string {
 	if u.Wait == nil {
 		return ""
 	}
-	if u.Wait.Reason == workflow.WaitJob && len(u.Attempts) > 0 {
-		switch job := u.Attempts[len(u.Attempts)-1].Job; {
-		case job == nil || job.Terminal: // not seen yet, or over
-		case job.Active:
-			return "job_running"
-		default:
-			return "job_queued"
-		}
+	var job *workflow.JobObserved
+	if n := len(u.Attempts); n > 0 {
+		job = u.Attempts[n-1].Job
 	}
-	return string(u.Wait.Reason)
+	return u.Wait.Reason.Word(job)
 }
 
 // window is a part of the instances of a step.

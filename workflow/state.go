@@ -95,6 +95,23 @@ func (r WaitReason) Remote() bool {
 // Person reports whether only a person can end the wait.
 func (r WaitReason) Person() bool { return r == WaitAttention || r == WaitApproval }
 
+// Words for a unit that waits for a job whose state is known.
+const (
+	waitJobQueued  = "job_queued"
+	waitJobRunning = "job_running"
+)
+
+// Word is what is waited for: the reason, or what the job does.
+func (r WaitReason) Word(job *JobObserved) string {
+	switch {
+	case r != WaitJob || job == nil || job.Terminal: // not seen yet, or over
+		return string(r)
+	case job.Active:
+		return waitJobRunning
+	}
+	return waitJobQueued
+}
+
 // Cause says why a unit failed or was skipped, or why a run ended as it did.
 type Cause string
 

@@ -27,6 +27,8 @@ type Summary struct {
 	// Round is how often the run was begun, if more than once.
 	Round int           `json:"round,omitempty"`
 	Units map[State]int `json:"units"`
+	// Waits is what those that wait do wait for, by [WaitReason.Word].
+	Waits map[string]int `json:"waits,omitempty"`
 	// Attention lists units that wait for a person.
 	Attention []UnitRef `json:"attention,omitempty"`
 	// Concurrency are the groups that the run belongs to.
@@ -55,12 +57,26 @@ func (r *Run) Summarize() Summary {
 			continue
 		}
 		for _, u := range step.Units {
-			if u.State == Waiting && u.Wait.Reason.Person() {
-				s.Attention = append(s.Attention, u.Ref())
+			if u.State == Waiting {
+				s.waits(u)
 			}
 		}
 	}
 	return s
+}
+
+func (s *Summary) waits(u *Unit) {
+	if u.Wait.Reason.Person() {
+		s.Attention = append(s.Attention, u.Ref())
+	}
+	var job *JobObserved
+	if a := u.Attempt(); a != nil {
+		job = a.Job
+	}
+	if s.Waits == nil {
+		s.Waits = map[string]int{}
+	}
+	s.Waits[u.Wait.Reason.Word(job)]++
 }
 
 // RunView is everything `runs show` prints. Its JSON form is a contract that

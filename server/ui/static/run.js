@@ -108,7 +108,7 @@ function hrefOf(id, tab, more) {
 }
 
 function header(view, run) {
-  const [state, word] = runState(view), units = shownUnits(...view.steps);
+  const [state, word] = runState(view), units = shownUnits(view);
   return [
     h("div", { class: "titleline" },
       h("h1", null, view.workflow, " ", h("span", { class: "h1id" }, copyable(view.id, short(view.id)))),

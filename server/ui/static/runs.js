@@ -5,7 +5,7 @@ import { lasting, plural, short, when } from "./format.js";
 import { rove } from "./keys.js";
 import { empty, source, title } from "./page.js";
 import { change, link } from "./router.js";
-import { badge, bar, counts, runState, tally } from "./states.js";
+import { badge, bar, counts, runState, shownUnits } from "./states.js";
 
 const STATES = ["queued", "running", "succeeded", "failed", "cancelled", "interrupted"];
 const PAGE = 50;
@@ -115,7 +115,7 @@ function table(runs) {
 }
 
 function row(r) {
-  const [state, word] = runState(r);
+  const [state, word] = runState(r), units = shownUnits(r);
   if (r.error) {
     return h("tr", { key: r.id }, h("td", null, badge("unknown", "unreadable")), h("td", null, h("span", { class: "id" }, short(r.id))), h("td", { colspan: 4 }, r.error));
   }
@@ -124,7 +124,7 @@ function row(r) {
     h("td", null, h("a", { class: "row", href: link("runs", r.id) }, h("b", null, r.workflow), " ", h("span", { class: "id" }, short(r.id))),
       h("div", { class: "sub narrow" }, when(r.started_at ?? r.created_at)),
       r.message && r.state === "failed" && h("div", { class: "sub wide" }, r.message)),
-    h("td", { class: "progress" }, h("div", { class: "beside" }, bar(r.units, tally(r.units)), counts(r.units))),
+    h("td", { class: "progress" }, h("div", { class: "beside" }, bar(units), counts(units))),
     h("td", { class: "wide" }, origin(r)),
     h("td", { class: "num wide" }, when(r.started_at ?? r.created_at)),
     h("td", { class: "wide right" }, r.started_at ? lasting(r.started_at, r.ended_at) : ""));

@@ -77,19 +77,16 @@ export function waitState(what, n) {
   return [SHOWN[what] ?? "waiting", `${count(n)} ${words}`];
 }
 
-// shownUnits are the counts of the states of steps as people should see them.
-export function shownUnits(...steps) {
-  const units = {};
-  const add = (state, n) => { units[state] = (units[state] ?? 0) + n; };
-  for (const { units: all = {}, waits = {} } of steps) {
-    for (const [state, n] of Object.entries(all)) add(state, n);
-    for (const [what, n] of Object.entries(waits)) {
-      if (!SHOWN[what]) continue;
-      add(SHOWN[what], n);
-      add("waiting", -n);
-    }
+// shownUnits are the counts of the states of a step or a run as people should see them.
+export function shownUnits({ units = {}, waits = {} }) {
+  const shown = { ...units };
+  for (const [what, n] of Object.entries(waits)) {
+    const as = SHOWN[what];
+    if (!as) continue;
+    shown[as] = (shown[as] ?? 0) + n;
+    shown.waiting -= n;
   }
-  return units;
+  return shown;
 }
 
 // runState is the state of a run as people should see it.
