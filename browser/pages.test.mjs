@@ -139,7 +139,7 @@ test("a file with mistakes says which, and becomes good", async () => {
   await me.press("Enter");
   await me.sees(/did you mean "run"/);
   await me.sees(/did you mean "needs"/);
-  await me.sees(/^No version of it was good/);
+  await me.sees(/^The server has no good version of it/);
   assert.equal(await me.page.getByRole("button", { name: "Start the run" }).count(), 0, "it cannot be started");
   await me.clean("a broken file");
   fs.writeFileSync(file, "version: 1\nname: sloppy\nsteps:\n  - { id: a, uses: run, with: { script: 'true' } }\n");

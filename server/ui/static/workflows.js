@@ -52,12 +52,12 @@ function broken(w) {
   return w.error && h("div", { class: "broken" }, wrong(w), h("div", { class: "sub" }, mistakes(w)[0]));
 }
 
-// usable reports whether some version of the file was good since the server began.
+// usable reports whether the server has a good version of the file.
 function usable(w) { return !w.error || w.graph !== undefined; }
 
 function allWrong(w) {
   return w.error && h("div", { class: "broken" }, h("p", null, wrong(w)), h("pre", { tabindex: 0, "aria-label": "Mistakes" }, w.error),
-    h("p", { class: "note" }, usable(w) ? "The version before it stays in use, and is shown here." : "No version of it was good since the server began.", " The file is read again as soon as it changes."));
+    h("p", { class: "note" }, usable(w) ? "The version before it stays in use, and is shown here." : "The server has no good version of it.", " The file is read again as soon as it changes."));
 }
 
 export function lastRun(r) {
