@@ -62,7 +62,7 @@ test("the log of a job that runs is followed to its end", async () => {
 });
 
 test("a run is cancelled while its job runs", async () => {
-  const id = await start("gated");
+  const id = await start("gated", { gate: path.join(server.dir, "shut") });
   await me.go(`/runs/${id}`);
   await me.step("compute", "running", /its job runs/);
   await me.button("Cancel");
@@ -205,6 +205,25 @@ test("a schedule is filled for days of the past", async () => {
   await span("03032026 1200AM", "03052026 1200PM");
   await dialog.getByText("1 run; 2 slots had one before").waitFor();
   await me.press("Escape");
+});
+
+test("a run of another process is followed, and is interrupted when that is killed", async () => {
+  const gate = path.join(server.dir, "orphan");
+  const other = server.starts("run", path.join(server.flows, "gated.yaml"), "--input", `gate=${gate}`, "--sandbox=" + path.join(server.dir, "sandbox"));
+  const gone = new Promise((done) => other.once("exit", done));
+  await until("its job runs", async () => {
+    const [newest] = (await server.api("/v1/runs?limit=1")).runs;
+    return newest.by !== "api" && (await view(newest.id)).waits?.job_running;
+  }).finally(() => other.kill("SIGKILL"));
+  await gone;
+  await me.press("1");
+  await me.button("interrupted");
+  await me.page.locator("table.runs tbody tr").first().getByText("interrupted").waitFor({ timeout: 30000 });
+  await me.tabTo("a.row");
+  await me.press("Enter");
+  await me.run("interrupted");
+  await me.sees(/^Nobody drives this run/);
+  await me.clean("an interrupted run");
 });
 
 test("a log goes on where it was when the server is restarted", async () => {

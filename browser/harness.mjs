@@ -39,6 +39,8 @@ export async function serve({ dir = scratch(), workflows = [], listen = "127.0.0
   const link = token(), url = new URL(link);
   return {
     dir, flows, link, readOnly: token("--read-only"), child, origin: url.origin, output: () => output,
+    // starts begins another command beside the server.
+    starts: (...args) => spawn(FCFLOW, args, { cwd: dir, env, stdio: "ignore" }),
     // faults has the sandbox misbehave, or not any more.
     faults: (...faults) => misbehave(path.join(dir, "sandbox"), faults),
     api: (p, body) => call(url.origin, url.hash.slice("#token=".length), p, body),

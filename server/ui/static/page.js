@@ -4,11 +4,14 @@ import { Away } from "./api.js";
 import { h, render } from "./dom.js";
 import { watch } from "./live.js";
 
+const WHILE = 10000; // ms
+
 // source loads with `load`, shows with `draw`, and does both again for each batch
 // of events that `cares` about. One request at a time, and after an answer a pause
 // of three times what it took: who is slow is not asked more often. refused may say
-// otherwise what an error means.
-export function source(root, { load, draw, cares = () => true, refused }) {
+// otherwise what an error means. Of what no event tells, such as runs of other processes,
+// the page learns by asking once in a while, as long as it is `open`.
+export function source(root, { load, draw, cares = () => true, refused, open = () => false }) {
   const abort = new AbortController();
   let busy = false, wanted = false, drawn = false, shown, timer = 0, earliest = 0;
   const again = async () => {
@@ -37,6 +40,7 @@ export function source(root, { load, draw, cares = () => true, refused }) {
     else if (!abort.signal.aborted) timer ||= setTimeout(again, Math.max(0, earliest - Date.now()));
   };
   const unwatch = watch((events) => { if (events.length === 0 || events.some(cares)) soon(); });
+  const looks = setInterval(() => { if (drawn && !document.hidden && open(shown)) soon(); }, WHILE);
   render(root, h("p", { class: "quiet" }, "Loading…"));
   again();
   return {
@@ -44,6 +48,7 @@ export function source(root, { load, draw, cares = () => true, refused }) {
     leave: () => {
       abort.abort();
       clearTimeout(timer);
+      clearInterval(looks);
       unwatch();
     },
   };

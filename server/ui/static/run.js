@@ -41,6 +41,7 @@ export function runPage(main, params, query) {
 
   const src = source(head, {
     cares: (e) => e.run === id,
+    open: (answer) => !answer.ended_at,
     load: (signal) => get(runPath(id, "?fold=true"), signal),
     draw: (answer) => {
       view = answer;
@@ -117,6 +118,7 @@ function header(view, run) {
     h("p", { class: "facts-line" }, facts(view)),
     h("div", { class: "progress-line" }, bar(units), counts(units),
       h("span", { class: "quiet" }, `of ${plural(total(view.units), "instance")}`)),
+    view.interrupted && h("p", { class: "said" }, "Nobody drives this run: no step begins, and nobody looks after its jobs, which go on."),
     view.message && h("p", { class: "trouble" }, view.cause ? h("b", null, view.cause + ": ") : null, view.message),
     attention(view, run),
   ];

@@ -24,6 +24,7 @@ export function runsPage(main, _, query) {
 
   const src = source(list, {
     cares: (e) => e.run !== undefined || e.kind === "run",
+    open: (answer) => answer.runs.some((r) => !r.ended_at),
     load: (signal) => get("/v1/runs" + toQuery({ ...q, limit: PAGE }), signal),
     draw: (answer) => {
       data = answer;
