@@ -69,7 +69,7 @@ function actions(run, u, name) {
     list.push(h("button", { key: "yes", type: "button", class: "main", onclick: () => answer(view, ref, false) }, "Approve"),
       h("button", { key: "no", type: "button", onclick: () => answer(view, ref, true) }, "Reject"));
   }
-  if (u.unknown) list.push(...resolutions(view, ref, u));
+  if (u.unknown) list.push(...resolutions(view, ref));
   if (["failed", "cancelled"].includes(u.state)) list.push(h("button", { key: "retry", type: "button", class: "main", onclick: () => retry(view, [ref]) }, "Retry"));
   if (u.state === "succeeded") list.push(h("button", { key: "again", type: "button", onclick: () => retry(view, [ref], true) }, "Do again"));
   if (view.ended_at) list.push(h("button", { key: "rerun", type: "button", onclick: () => rerun(view, ref.step) }, "Rerun from here"));
@@ -77,10 +77,9 @@ function actions(run, u, name) {
 }
 
 // resolutions take the word of a person on what became of a submission.
-function resolutions(view, ref, u) {
-  const attempt = u.attempts?.at(-1);
+function resolutions(view, ref) {
   const send = (word) => async (values) => {
-    await post(runPath(view.id, "/resolve"), { ...ref, attempt: attempt?.attempt, ...word, ...values, by: by() });
+    await post(runPath(view.id, "/resolve"), { ...ref, ...word, ...values, by: by() });
     return "your word is kept";
   };
   const button = (label, title, text, fields, word) => h("button", {
@@ -88,7 +87,7 @@ function resolutions(view, ref, u) {
   }, label);
   return [
     button("It is a job", "Which job is it?", "The run goes on with that job.", [{ name: "job_id", label: "Job", required: true }], { as: "job" }),
-    button("It never ran", "It never ran?", "The submission is fenced off, and there is another attempt.", [], { as: "never_ran" }),
+    button("It never ran", "It never ran?", "There is another attempt. If the job has a fence, that is closed first.", [], { as: "never_ran" }),
     button("It failed", "It failed?", "The attempt ends as failed.", [], { as: "failed" }),
   ];
 }
