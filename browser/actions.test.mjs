@@ -207,7 +207,7 @@ test("a schedule is filled for days of the past", async () => {
   await me.press("Escape");
 });
 
-test("a run of another process is followed, and is interrupted when that is killed", async () => {
+test("a run that nobody drives is resumed", async () => {
   const gate = path.join(server.dir, "orphan");
   const other = server.starts("run", path.join(server.flows, "gated.yaml"), "--input", `gate=${gate}`, "--sandbox=" + path.join(server.dir, "sandbox"));
   const gone = new Promise((done) => other.once("exit", done));
@@ -224,6 +224,13 @@ test("a run of another process is followed, and is interrupted when that is kill
   await me.run("interrupted");
   await me.sees(/^Nobody drives this run/);
   await me.clean("an interrupted run");
+  await me.button("Resume");
+  await me.answers("Resume");
+  await me.run("running");
+  open(gate, 1);
+  open(gate, 2);
+  await me.run("succeeded");
+  await me.step("compute", "succeeded");
 });
 
 test("a log goes on where it was when the server is restarted", async () => {

@@ -142,6 +142,7 @@ const over = (view) => ["succeeded", "failed", "cancelled"].includes(view.state)
 
 function actions(view) {
   const list = [];
+  if (view.interrupted) list.push(h("button", { key: "resume", type: "button", class: "main", onclick: () => resume(view) }, "Resume"));
   if (!over(view)) {
     list.push(h("button", { key: "cancel", type: "button", class: "danger", onclick: () => cancel(view) }, view.cancel_requests ? "Cancel again" : "Cancel"));
   }
@@ -164,6 +165,16 @@ function cancel(view) {
 }
 
 // retry has units done again: those given, or whatever failed or was cancelled.
+function resume(view) {
+  ask({
+    title: `Resume this run of ${view.workflow}?`, yes: "Resume", text: "This server drives it from now on. Jobs that were submitted are found again.",
+    run: async () => {
+      await post(runPath(view.id, "/resume"), {});
+      return "resumed";
+    },
+  });
+}
+
 export function retry(view, units, force) {
   const what = units ? unitName(units[0]) : "what failed or was cancelled";
   ask({
