@@ -7,7 +7,8 @@ import (
 	"github.com/fcflow/fcflow/workflow"
 )
 
-// carefulRun is a run that takes no word on a submission which cannot be true.
+// carefulRun is a run that takes no word on a submission which cannot be true. It is
+// equal to another one of the same run, so that whoever keeps one knows it again.
 type carefulRun struct {
 	server.Run
 	host *host
@@ -15,7 +16,7 @@ type carefulRun struct {
 }
 
 // Resolve implements [server.Run].
-func (r *carefulRun) Resolve(ctx context.Context, unit workflow.UnitRef, word workflow.SubmissionResolved) error {
+func (r carefulRun) Resolve(ctx context.Context, unit workflow.UnitRef, word workflow.SubmissionResolved) error {
 	if err := r.check(ctx, unit, word); err != nil {
 		return err
 	}
@@ -23,7 +24,7 @@ func (r *carefulRun) Resolve(ctx context.Context, unit workflow.UnitRef, word wo
 }
 
 // check asks the service, as the command does.
-func (r *carefulRun) check(ctx context.Context, ref workflow.UnitRef, word workflow.SubmissionResolved) error {
+func (r carefulRun) check(ctx context.Context, ref workflow.UnitRef, word workflow.SubmissionResolved) error {
 	a := r.host.session.app
 	source, err := r.host.session.store.Frozen(ctx, r.id)
 	if err != nil {

@@ -223,10 +223,12 @@ func TestTurn(t *testing.T) {
 	if !errors.Is(err, refused) {
 		t.Error(err)
 	}
-	if run, err := h.Find(t.Context(), id); err != nil {
-		t.Error(err)
-	} else if _, driven := run.(*engine.Execution); !driven {
-		t.Error("the run is not driven after a turn")
+	if _, err := h.session.owned.Find(t.Context(), id); err != nil {
+		t.Error("the run is not driven after a turn:", err)
+	}
+	one, _ := h.Find(t.Context(), id)
+	if two, err := h.Find(t.Context(), id); err != nil || one != two {
+		t.Error("pictures of the run are not known again:", err)
 	}
 	approved := make(chan error, 1)
 	err = h.inTurn(t.Context(), id, nil, func() (*engine.Execution, error) {
@@ -234,7 +236,7 @@ func TestTurn(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		if _, driven := run.(*engine.Execution); driven {
+		if _, err := h.session.owned.Find(t.Context(), id); err == nil {
 			t.Error("the run is driven during a turn")
 		}
 		go func() {

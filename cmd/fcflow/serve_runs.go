@@ -23,7 +23,7 @@ func (h *host) List(ctx context.Context) ([]workflow.Summary, error) {
 func (h *host) Find(ctx context.Context, id workflow.RunID) (server.Run, error) {
 	run, err := h.session.owned.Find(ctx, id)
 	if err == nil {
-		return &carefulRun{run, h, id}, nil
+		return carefulRun{run, h, id}, nil
 	}
 	if !errors.Is(err, workflow.ErrNotFound) {
 		return nil, err
@@ -31,7 +31,7 @@ func (h *host) Find(ctx context.Context, id workflow.RunID) (server.Run, error) 
 	if _, err := h.session.store.Summary(ctx, id); err != nil {
 		return nil, err
 	}
-	return &carefulRun{&storedRun{h, id}, h, id}, nil
+	return carefulRun{&storedRun{h, id}, h, id}, nil
 }
 
 // Search implements [server.Host].
