@@ -20,9 +20,12 @@ func routes(of Forms) []route {
 		{
 			pattern: "GET /v1/runs", handle: (*Server).list, about: "Runs, newest first", gives: RunPage{}, status: ok, ownerServes: true,
 			query: []parameter{
-				{name: "workflow", about: "only runs of this workflow"}, {name: "state", about: "only runs in this state, or interrupted ones"},
-				{name: "began_by", about: "only runs that this began: manual, schedule, …"}, {name: "q", about: "only runs with this in their id, workflow or person"},
-				{name: "limit", kind: integer, about: "how many; 50 if missing"}, {name: "before", about: "only runs older than this one"},
+				{name: "workflow", about: "only runs of this workflow"},
+				{name: "state", about: "only runs in this state, or interrupted ones"},
+				{name: "began_by", about: "only runs that this began: manual, schedule, …"},
+				{name: "q", about: "only runs with this in their id, workflow or person"},
+				{name: "limit", kind: integer, about: "how many; 50 if missing"},
+				{name: "before", about: "only runs older than this one"},
 			},
 		},
 		{
@@ -38,10 +41,12 @@ func routes(of Forms) []route {
 			pattern: "GET /v1/runs/{id}/steps/{step}/instances", handle: (*Server).instances, about: "A window of the instances of a step",
 			gives: window{}, status: ok,
 			query: []parameter{
-				{name: "state", about: "only those in this state"}, {name: "q", about: "only those with this in their key"},
+				{name: "state", about: "only those in this state"},
+				{name: "q", about: "only those with this in their key"},
 				{name: "waits", about: "only those that wait for this, a word of waits"},
 				{name: "sort", about: "what by; with - before it the other way round", of: orders()},
-				{name: "offset", kind: integer, about: "where the window begins"}, {name: "limit", kind: integer, about: "how many; 200 if missing"},
+				{name: "offset", kind: integer, about: "where the window begins"},
+				{name: "limit", kind: integer, about: "how many; 200 if missing"},
 			},
 		},
 		{pattern: "GET /v1/runs/{id}/graph", handle: (*Server).graph, about: "Where the steps are drawn", gives: Graph{}, status: ok},
@@ -61,7 +66,8 @@ func routes(of Forms) []route {
 		{
 			pattern: "GET /v1/runs/{id}/logs", handle: (*Server).logs, about: "What an attempt has printed", kinds: []string{textPlain, textEvents}, status: ok,
 			query: []parameter{
-				unitParameter, attemptParameter, {name: "stream", about: "stdout if missing", of: []string{"stdout", "stderr"}},
+				unitParameter, attemptParameter,
+				{name: "stream", about: "stdout if missing", of: []string{"stdout", "stderr"}},
 				{name: "follow", kind: boolean, about: "as server-sent events, until the attempt has ended"},
 			},
 		},

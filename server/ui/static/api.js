@@ -77,6 +77,22 @@ export async function post(path, body) {
   return resp ? JSON.parse(resp) : null;
 }
 
+// once posts what starts something. Until it is answered, the same again is the same
+// request: it has the same key, so that one whose answer was lost starts nothing twice.
+export function once(path) {
+  let sent = "", key = "";
+  return async (body) => {
+    const text = JSON.stringify(body);
+    if (text !== sent) {
+      sent = text;
+      key = Array.from(crypto.getRandomValues(new Uint8Array(16)), (n) => n.toString(16).padStart(2, "0")).join("");
+    }
+    const answer = await post(path, { ...body, key });
+    sent = "";
+    return answer;
+  };
+}
+
 // by is who a change is said to come from.
 export function by() { return session.user || "web"; }
 

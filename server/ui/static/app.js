@@ -96,7 +96,9 @@ async function start() {
     document.getElementById("main").focus();
   };
   listen({ help, theme: () => theme(true) });
-  document.addEventListener("token-wanted", wantToken);
+  // Many requests may be turned away, also after the dialog was closed: who closed it
+  // finds the button in the banner.
+  document.addEventListener("token-wanted", wantToken, { once: true });
   try {
     Object.assign(session, await get("/v1/session"));
   } catch { /* the pages say what is wrong */ }

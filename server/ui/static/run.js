@@ -1,5 +1,5 @@
 // One run: its head, its tabs, and the panel of one instance beside them.
-import { by, get, post, runPath, session, unitName } from "./api.js";
+import { by, get, once, post, runPath, session, unitName } from "./api.js";
 import { ask } from "./dialog.js";
 import { h, nodes, render, say } from "./dom.js";
 import { lasting, number, plural, short, when } from "./format.js";
@@ -188,13 +188,14 @@ export function retry(view, units, force) {
 }
 
 export function rerun(view, from) {
+  const start = once(runPath(view.id, "/rerun"));
   ask({
     title: from ? `Rerun from ${from}?` : `Rerun ${view.workflow}?`, yes: "Rerun",
     text: from ? `A new run with the same inputs takes over what was done before ${from}, and does the rest again.`
       : "A new run of the same workflow, as it was then, with the same inputs.",
     fields: [{ name: "inputs", label: "Inputs to change", long: true, note: "JSON, such as {\"steps\": 2000}. Empty: all as they were." }],
     run: async ({ inputs }) => {
-      const made = await post(runPath(view.id, "/rerun"), { from, inputs: inputs ? parse(inputs) : undefined, by: by() });
+      const made = await start({ from, inputs: inputs ? parse(inputs) : undefined, by: by() });
       go("/runs/" + encodeURIComponent(made.id));
       return "rerun begun";
     },

@@ -1,5 +1,5 @@
 // The workflows that the server knows, and one of them with the form that starts it.
-import { get, post, session } from "./api.js";
+import { get, once, session } from "./api.js";
 import { h, render, say } from "./dom.js";
 import { plural, short, when } from "./format.js";
 import { inputForm } from "./form.js";
@@ -97,8 +97,9 @@ export function workflowPage(main, params) {
 
 function starter(w) {
   if (session.read_only) return h("p", { class: "quiet" }, "This token may only look.");
+  const start = once("/v1/runs");
   return inputForm(w.inputs ?? [], "Start the run", async (inputs) => {
-    const run = await post("/v1/runs", { workflow: w.name, inputs });
+    const run = await start({ workflow: w.name, inputs });
     say("run started");
     go("/runs/" + encodeURIComponent(run.id));
   });
