@@ -135,6 +135,26 @@ test("a question is answered with no", async () => {
   await me.press("Escape");
 });
 
+test("a start whose answer was lost, sent again, is one run", async () => {
+  const all = async () => (await server.api("/v1/runs?workflow=asking")).runs.length;
+  const before = await all();
+  await me.go("/workflows/asking");
+  let lost = 0;
+  await me.page.route("**/v1/runs", async (route) => {
+    await route.fetch(); // it is heard
+    lost++;
+    await route.abort();
+  }, { times: 1 });
+  await me.button("Start the run");
+  await me.page.getByRole("main").getByRole("alert").getByText(/does not answer/).waitFor();
+  assert.deepEqual([lost, await all()], [1, before + 1]);
+  await me.button("Start the run");
+  const id = await another("");
+  assert.equal(await all(), before + 1, "the second request is the first one");
+  assert.ok((await server.api("/v1/runs?workflow=asking")).runs.some((r) => r.id === id));
+  me.page.complaints = me.page.complaints.filter((c) => !/ERR_FAILED/.test(c)); // the browser itself says so
+});
+
 test("a person says what became of a job", async () => {
   await server.faults("drop-request,ops=POST /compute/*/jobs,times=1");
   const id = await start("unfenced");
