@@ -205,7 +205,7 @@ func (s *Scheduler) List() []workflow.ScheduleView {
 	views := []workflow.ScheduleView{}
 	for _, e := range s.sorted() {
 		if e.schedule != nil {
-			views = append(views, e.view(s.now()))
+			views = append(views, e.view(s.now(), e.workflow != nil || s.starter == nil))
 		}
 	}
 	return views

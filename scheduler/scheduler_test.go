@@ -365,7 +365,7 @@ func TestChangedFile(t *testing.T) {
 		}
 		sleep(2 * time.Hour)
 		tells(t, s, f, "1 02:00:00 run by schedule", "1 05:30:00 run by schedule")
-		if v := s.List(); len(v) != 1 || v[0].Active {
+		if v := s.List(); len(v) != 1 || v[0].Active || !v[0].Next.IsZero() {
 			t.Errorf("listed as %+v", v)
 		}
 		if err := s.Set(t.Context(), []*workflow.Workflow{changed, changed}); err == nil {

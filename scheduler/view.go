@@ -9,8 +9,8 @@ import (
 	"github.com/fcflow/fcflow/workflow"
 )
 
-// view shows a schedule.
-func (e *entry) view(now time.Time) workflow.ScheduleView {
+// view shows a schedule, and when it is due next, if it may be.
+func (e *entry) view(now time.Time, due bool) workflow.ScheduleView {
 	v := describe(e.key.Workflow, e.schedule)
 	v.Active, v.Failures, v.Running = e.workflow != nil, e.state.Failures, slices.Clone(e.state.Open)
 	if p := e.state.Pause; p != nil {
@@ -21,7 +21,7 @@ func (e *entry) view(now time.Time) workflow.ScheduleView {
 		r := *e.records[n-1]
 		v.Last = &r
 	}
-	if e.calendar != nil {
+	if e.calendar != nil && due {
 		showNext(&v, e.calendar, later(e.cursor, e.state.Decided), now, e.jitter)
 	}
 	return v

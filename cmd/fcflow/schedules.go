@@ -58,7 +58,7 @@ func runSchedulesList(ctx context.Context, a *app, o output) error {
 	for i := range all {
 		v := &all[i]
 		rows = append(rows, []console.Text{
-			console.Say(scheduleName(v)), console.Say(v.Cron), nextText(v), lastText(v.Last), noteText(v),
+			console.Say(scheduleName(v)), console.Say(v.Cron), nextText(v), lastText(v.Last), noteText(v, served),
 		})
 	}
 	a.streams.Out.Table([]string{"SCHEDULE", "CRON", "NEXT", "LAST", ""}, rows)
@@ -107,8 +107,10 @@ func lastText(r *workflow.SlotRecord) console.Text {
 }
 
 // noteText says what a person should know of a schedule.
-func noteText(v *workflow.ScheduleView) console.Text {
+func noteText(v *workflow.ScheduleView, served bool) console.Text {
 	switch {
+	case served && !v.Active:
+		return console.Text{S: "no workflow file has it now", Style: console.Yellow}
 	case v.Paused != nil && v.Paused.Why != "":
 		return console.Say(fmt.Sprintf("paused by %s: %s", v.Paused.By, v.Paused.Why))
 	case v.Paused != nil:
