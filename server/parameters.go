@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/fcflow/fcflow/workflow"
 )
@@ -25,6 +26,7 @@ const (
 	text    kind = ""
 	integer kind = "integer"
 	boolean kind = "boolean"
+	instant kind = "instant"
 )
 
 // maxNumber bounds the numbers of a query.
@@ -37,8 +39,12 @@ func (p *parameter) schema() map[string]any {
 		return map[string]any{"type": "integer", "minimum": p.least, "maximum": maxNumber}
 	case p.kind == boolean:
 		return map[string]any{"type": "boolean"}
+	case p.kind == instant:
+		return map[string]any{"type": "string", "format": "date-time"}
 	case p.of != nil:
 		return map[string]any{"type": "string", "enum": p.of}
+	case p.required:
+		return map[string]any{"type": "string", "minLength": 1}
 	}
 	return map[string]any{"type": "string"}
 }
@@ -53,6 +59,10 @@ func (p *parameter) check(value string) error {
 	case boolean:
 		if value != "true" && value != "false" {
 			return badRequest("%s: want true or false, not %q", p.name, value)
+		}
+	case instant:
+		if _, err := time.Parse(time.RFC3339, value); err != nil {
+			return badRequest("%s: want an instant such as 2026-03-29T00:00:00Z, not %q", p.name, value)
 		}
 	case text:
 		if p.of != nil && !slices.Contains(p.of, value) {
@@ -70,7 +80,7 @@ func checkQuery(known []parameter, raw string) error {
 		return badRequest("query: %v", err)
 	}
 	for i := range known {
-		if p := &known[i]; p.required && !query.Has(p.name) {
+		if p := &known[i]; p.required && query.Get(p.name) == "" {
 			return badRequest("%s is missing: %s", p.name, p.about)
 		}
 	}
@@ -111,6 +121,12 @@ func number(query url.Values, name string, otherwise, most int) int {
 	}
 	n, _ := strconv.Atoi(query.Get(name)) // it is one
 	return min(n, most)
+}
+
+// at reads a parameter that was checked.
+func at(query url.Values, name string) time.Time {
+	t, _ := time.Parse(time.RFC3339, query.Get(name)) // it is one
+	return t
 }
 
 // flag reads a parameter that was checked.

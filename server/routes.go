@@ -121,7 +121,7 @@ func routes(of Forms) []route {
 			pattern: "GET /v1/schedules/{workflow}/{id}/backfill", handle: (*Server).fillable, about: "What a backfill would start",
 			gives: workflow.Fillable{}, status: ok,
 			query: []parameter{
-				{name: "from", about: "the first instant, such as 2026-03-29T00:00:00Z", required: true}, {name: "to", about: "the last one", required: true},
+				{name: "from", kind: instant, about: "the first instant", required: true}, {name: "to", kind: instant, about: "the last one", required: true},
 			},
 		},
 		{

@@ -90,19 +90,12 @@ func (s *Server) scheduleRequest(r *http.Request) (pauseRequest, error) {
 
 func (s *Server) fillable(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
-	from, wrong := time.Parse(time.RFC3339, query.Get("from"))
-	to, bad := time.Parse(time.RFC3339, query.Get("to"))
-	if wrong != nil || bad != nil {
-		return badRequest("want from and to, %s", aSpan)
-	}
-	open, err := s.host.Fillable(r.Context(), r.PathValue("workflow"), r.PathValue("id"), from, to)
+	open, err := s.host.Fillable(r.Context(), r.PathValue("workflow"), r.PathValue("id"), at(query, "from"), at(query, "to"))
 	if err != nil {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, open)
 }
-
-const aSpan = "two instants such as 2026-03-29T00:00:00Z"
 
 func (s *Server) backfill(w http.ResponseWriter, r *http.Request) error {
 	var request backfillRequest
@@ -110,7 +103,7 @@ func (s *Server) backfill(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if request.From.IsZero() || request.To.IsZero() {
-		return badRequest("body: want from and to, %s", aSpan)
+		return badRequest("body: want from and to, two instants such as 2026-03-29T00:00:00Z")
 	}
 	filled, err := s.host.Backfill(r.Context(), r.PathValue("workflow"), r.PathValue("id"), request.From, request.To)
 	if err != nil {

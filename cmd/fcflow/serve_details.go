@@ -46,13 +46,10 @@ func (g *graph) placed() server.Graph {
 }
 
 // unitRefused tells who asks that a name which means many instances is their mistake.
-func unitRefused(name string, err error) error {
+func unitRefused(err error) error {
 	var many *ambiguousUnit
-	switch {
-	case !errors.As(err, &many):
+	if !errors.As(err, &many) {
 		return err
-	case name == "":
-		return server.BadRequest(errors.New("which unit? STEP or STEP/KEY"))
 	}
 	return server.BadRequest(fmt.Errorf("%s: ask for one of them, unit=STEP/KEY", many.means()))
 }
@@ -83,7 +80,7 @@ func (h *host) foldedUnit(ctx context.Context, id workflow.RunID, name string, u
 	return h.folded(ctx, id, func(f *folded) error {
 		u, err := unitOf(f.run, name)
 		if err != nil {
-			return unitRefused(name, err)
+			return unitRefused(err)
 		}
 		return use(f, u)
 	})

@@ -159,17 +159,14 @@ func TestNoWorkflowDirectory(t *testing.T) {
 func TestUnitRefused(t *testing.T) {
 	t.Parallel()
 	many := &ambiguousUnit{"few", []*workflow.UnitView{{Step: "few", Instance: "a"}, {Step: "few", Instance: "b"}}}
-	for name, want := range map[string]string{
-		"": "bad request: which unit? STEP or STEP/KEY", "few": "bad request: few means 2 instances: few/a, few/b: ask for one of them, unit=STEP/KEY",
-	} {
-		if err := unitRefused(name, many); err == nil || err.Error() != want {
-			t.Errorf("%q: %v, want %s", name, err, want)
-		}
+	const want = "bad request: few means 2 instances: few/a, few/b: ask for one of them, unit=STEP/KEY"
+	if err := unitRefused(many); err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
 	}
-	if err := unitRefused("none", workflow.ErrNotFound); !errors.Is(err, workflow.ErrNotFound) || err.Error() != workflow.ErrNotFound.Error() {
+	if err := unitRefused(workflow.ErrNotFound); !errors.Is(err, workflow.ErrNotFound) || err.Error() != workflow.ErrNotFound.Error() {
 		t.Error(err)
 	}
-	if err := unitRefused("one", nil); err != nil {
+	if err := unitRefused(nil); err != nil {
 		t.Error(err)
 	}
 }

@@ -72,6 +72,11 @@ def names(run: str) -> str:
 include-method = "POST"
 checks.positive_data_acceptance.enabled = false
 
+# So does a span of time on the schedule.
+[[operations]]
+include-path-regex = "/backfill$"
+checks.positive_data_acceptance.enabled = false
+
 [[operations]]
 include-path-regex = "^/v1/schedules/"
 
