@@ -27,8 +27,16 @@ func TestMain(m *testing.M) {
 // processes of its own.
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	var files []string
+	for _, pattern := range scriptPatterns() {
+		found, err := filepath.Glob("testdata/script/" + pattern + ".txtar")
+		if err != nil || len(found) == 0 {
+			t.Fatalf("scripts %s: %v", pattern, err)
+		}
+		files = append(files, found...)
+	}
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script", UpdateScripts: *update, RequireExplicitExec: true, RequireUniqueNames: true,
+		Files: files, UpdateScripts: *update, RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir+"/home")
 			env.Setenv("FCFLOW_STATE_DIR", env.WorkDir+"/state")

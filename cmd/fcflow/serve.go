@@ -109,7 +109,7 @@ func (h *host) serve(ctx context.Context, o serveOptions) error {
 	work.Go(func() { h.retain(ctx) })
 	<-ctx.Done()
 	h.log.Info().Msg("stopping: no step begins any more, jobs go on")
-	h.driving.Wait()
+	h.driving.dismiss()
 	return context.Cause(ctx)
 }
 
@@ -181,7 +181,7 @@ func (h *host) resume(ctx context.Context, all bool) error {
 		switch x, err := h.session.reopen(ctx, l.ID); {
 		case passing(err):
 			h.log.Warn().Err(err).Str("run", string(l.ID)).Msg("the run is tried again later")
-			h.driving.Go(func() { h.driveAgain(l.ID) })
+			h.driving.begin(func() { h.driveAgain(l.ID) })
 		case err != nil:
 			h.log.Warn().Err(err).Str("run", string(l.ID)).Msg("the run is not continued")
 		default:

@@ -82,14 +82,55 @@ func (d *drivers) withdraw(id workflow.RunID, t *turn) bool {
 	return true
 }
 
-// drive executes a run in the background until it is over or the server stops.
+// crew is whoever drives runs. Requests go on while the server stops, and what they
+// start then has nobody to drive it.
+type crew struct {
+	mu   sync.Mutex
+	over bool
+	work sync.WaitGroup
+}
+
+// begin has somebody work; false when the crew is dismissed.
+func (c *crew) begin(work func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.over {
+		c.work.Go(work)
+	}
+	return !c.over
+}
+
+// dismiss lets nobody begin any more, and waits for those who work.
+func (c *crew) dismiss() {
+	c.mu.Lock()
+	c.over = true
+	c.mu.Unlock()
+	c.work.Wait()
+}
+
+// wait waits for those who work now.
+func (c *crew) wait() { c.work.Wait() }
+
+// drive executes a run in the background until it is over or the server stops. It is
+// left to the next start if the server has stopped driving runs.
 func (h *host) drive(x *engine.Execution) {
 	h.enter(x)
-	h.driving.Go(func() {
+	begun := h.driving.begin(func() {
 		if h.driveOn(x) {
 			h.driveAgain(x.ID())
 		}
 	})
+	if begun {
+		return
+	}
+	if t := h.drivers.leave(x.ID()); t != nil {
+		t.done <- server.ErrStopping
+	}
+	log := h.log.With().Str("run", string(x.ID())).Logger()
+	if err := h.session.owned.release(x); err != nil {
+		log.Error().Err(err).Msg("the run could not be closed")
+	}
+	log.Info().Msg("the run waits for the next start")
 }
 
 // enter offers a run that is about to be driven, at once, for whoever asks next.

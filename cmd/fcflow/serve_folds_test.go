@@ -46,7 +46,7 @@ func foldedHost(t *testing.T, source string) (*host, workflow.RunID) {
 	h.begin(ctx)
 	t.Cleanup(func() {
 		stop()
-		h.driving.Wait()
+		h.driving.wait()
 		if err := h.close(); err != nil {
 			t.Error(err)
 		}
@@ -139,7 +139,7 @@ func TestFoldsGoOn(t *testing.T) {
 	}
 	untilState(t, h, id, "last", workflow.Failed)
 	checkChains(t, h, id)
-	h.driving.Wait() // from now on nobody drives it
+	h.driving.wait() // from now on nobody drives it
 	checkChains(t, h, id)
 	shown, err := h.results(t.Context(), id, "many")
 	if err != nil || shown.Live || shown.Interrupted || shown.State != workflow.RunFailed || len(shown.Tables) != 1 || len(shown.Tables[0].Rows) != 3 {
@@ -156,7 +156,7 @@ func TestFoldsOfWhatIsGone(t *testing.T) {
 	t.Parallel()
 	h, id := foldedHost(t, "version: 1\nname: flow\nsteps:\n  - id: one\n    uses: run\n    with: { script: exit 0 }\n")
 	untilState(t, h, id, "one", workflow.Succeeded)
-	h.driving.Wait()
+	h.driving.wait()
 	st := h.session.store
 	var later []workflow.Event
 	_, err := h.events(t.Context(), id, 1, func(e workflow.Event) error {
@@ -201,7 +201,7 @@ func TestFoldsAreReplaced(t *testing.T) {
 	t.Parallel()
 	h, id := foldedHost(t, "version: 1\nname: flow\nsteps:\n  - id: one\n    uses: run\n    with: { script: exit 0 }\n")
 	untilState(t, h, id, "one", workflow.Succeeded)
-	h.driving.Wait()
+	h.driving.wait()
 	f := h.folds.get(id)
 	for name, spoil := range map[string]func(){
 		"another time":  func() { f.last.At = f.last.At.Add(-time.Millisecond) },
@@ -299,7 +299,7 @@ func TestPick(t *testing.T) {
 	t.Parallel()
 	h, id := foldedHost(t, "version: 1\nname: flow\nsteps:\n  - id: many\n    uses: run\n    matrix: { n: \"${{ 1..200 }}\" }\n    with: { script: exit 0 }\n")
 	untilState(t, h, id, "many/n=200", workflow.Succeeded)
-	h.driving.Wait()
+	h.driving.wait()
 	for _, seqs := range [][]int64{nil, {1}, {1, 2, 3}, {5, 300, 301}, {2, 9, 270, 400}} {
 		var got []int64
 		if err := h.pick(t.Context(), id, seqs, func(e workflow.Event) { got = append(got, e.Seq) }); err != nil {

@@ -34,7 +34,7 @@ type host struct {
 	folds     folds
 
 	ctx     context.Context // of what is driven
-	driving sync.WaitGroup
+	driving crew
 	drivers drivers
 	opening sync.Mutex // one run is taken over, or handed on, at a time
 	resumed keyed      // runs that somebody has go on, or changes, just now

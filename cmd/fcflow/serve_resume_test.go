@@ -55,7 +55,7 @@ func servedHost(t *testing.T, dir string) (h *host, leave, stop func()) {
 	leave = func() { cancel(errInterrupted) }
 	stop = sync.OnceFunc(func() {
 		leave()
-		h.driving.Wait()
+		h.driving.dismiss()
 		if err := h.close(); err != nil {
 			t.Error(err)
 		}
@@ -303,7 +303,7 @@ func TestChangePanics(t *testing.T) {
 	id := startRun(t, h, asking(0))
 	shownWhen(t, h, id, "waiting", func(run *server.ShownRun) bool { return len(run.Attention) > 0 })
 	leave()
-	h.driving.Wait()
+	h.driving.wait()
 	h.begin(t.Context())
 	err := h.adopt(t.Context(), id, nil, func(*engine.Execution) error { panic("oh") })
 	if err == nil || !strings.Contains(err.Error(), "panic: oh; please report this") {
@@ -326,7 +326,7 @@ func TestCancelOfEnded(t *testing.T) {
 	h, _, _ := servedHost(t, t.TempDir())
 	id := startRun(t, h, quick(1))
 	before := shownWhen(t, h, id, "over", isOver)
-	h.driving.Wait()
+	h.driving.wait()
 	run, err := h.Find(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)
@@ -362,4 +362,27 @@ func TestFoldsOverDefinitions(t *testing.T) {
 	}
 	untilState(t, h, id, "late", workflow.Succeeded)
 	checkChains(t, h, id)
+}
+
+// TestStartWhileStopping: what is started while the server stops is left for the next
+// start, whole and marked.
+func TestStartWhileStopping(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	h, leave, stop := servedHost(t, dir)
+	leave()
+	h.driving.dismiss()
+	h.begin(t.Context()) // the request came in before
+	id := startRun(t, h, quick(3))
+	if _, err := h.session.owned.Find(t.Context(), id); err == nil {
+		t.Error("the run is offered, and nobody drives it")
+	}
+	stop()
+	h, _, _ = servedHost(t, dir)
+	if err := h.resume(h.ctx, false); err != nil {
+		t.Fatal(err)
+	}
+	if end := shownWhen(t, h, id, "over", isOver); end.State != workflow.RunSucceeded || string(end.Outputs) != saying(3) {
+		t.Errorf("it ended %s with %s", end.State, end.Outputs)
+	}
 }
