@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -128,12 +129,13 @@ func (s *site) settle() map[string][]workflow.SlotRecord {
 		})
 	}
 	for i := range *workflows {
-		var records []workflow.SlotRecord
 		name := fmt.Sprintf("w%d", i)
-		if err := s.ask(http.MethodGet, "/v1/schedules/"+name+"/default/slots", nil, &records); err != nil {
-			s.t.Fatal(err)
-		}
-		slots[name] = records
+		s.until("schedule "+name+" knows of the end of its runs", func() bool {
+			var records []workflow.SlotRecord
+			err := s.ask(http.MethodGet, "/v1/schedules/"+name+"/default/slots", nil, &records)
+			slots[name] = records
+			return err == nil && !slices.ContainsFunc(records, func(r workflow.SlotRecord) bool { return r.Run != "" && r.State == "" })
+		})
 	}
 	return slots
 }
