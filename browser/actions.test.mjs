@@ -149,6 +149,7 @@ test("a start whose answer was lost, sent again, is one run", async () => {
   await me.page.getByRole("main").getByRole("alert").getByText(/does not answer/).waitFor();
   assert.deepEqual([lost, await all()], [1, before + 1]);
   await me.button("Start the run");
+  await me.page.waitForURL(/#\/runs\//);
   const id = await another("");
   assert.equal(await all(), before + 1, "the second request is the first one");
   assert.ok((await server.api("/v1/runs?workflow=asking")).runs.some((r) => r.id === id));
