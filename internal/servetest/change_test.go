@@ -3,7 +3,6 @@ package servetest
 import (
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"strings"
@@ -47,12 +46,7 @@ type told struct {
 // has run once, each change that was answered is there, and the last one holds.
 func TestChanges(t *testing.T) {
 	t.Parallel()
-	n := *seed
-	if n == 0 {
-		n = rand.Uint64()
-	}
-	t.Logf("seed %d", n)
-	random := rand.New(rand.NewPCG(n, 1))
+	random := seeded(t, 1)
 	s := newSite(t)
 	defer s.close()
 	text := func(number int) string { return fmt.Sprintf(saying, s.path("ledger"), s.path("go"), number) }

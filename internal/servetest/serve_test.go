@@ -61,17 +61,23 @@ steps:
         true
 `
 
+// seeded returns the random numbers of a test, and prints what replays them.
+func seeded(t *testing.T, stream uint64) *rand.Rand {
+	t.Helper()
+	n := *seed
+	if n == 0 {
+		n = rand.Uint64()
+	}
+	t.Logf("replay with -serve.seed=%d", n)
+	return rand.New(rand.NewPCG(n, stream))
+}
+
 // TestServe has a server start the runs of schedules and drive others, kills it and
 // starts it again, and judges: each slot is one run, each run has one job, and all
 // succeed.
 func TestServe(t *testing.T) {
 	t.Parallel()
-	n := *seed
-	if n == 0 {
-		n = rand.Uint64()
-	}
-	t.Logf("seed %d", n)
-	random := rand.New(rand.NewPCG(n, 0))
+	random := seeded(t, 0)
 	s := newSite(t)
 	defer s.close()
 	for i := range *workflows {
