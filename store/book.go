@@ -84,7 +84,7 @@ func (b *Book) open(ctx context.Context) error {
 		return err
 	}
 	b.db = db
-	if err := errors.Join(db.Update(b.initialize), syncDir(filepath.Dir(b.name))); err != nil {
+	if err := errors.Join(db.Update(b.initialize), SyncDir(filepath.Dir(b.name))); err != nil {
 		return errors.Join(err, db.Close())
 	}
 	return nil

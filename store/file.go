@@ -179,7 +179,8 @@ func removeTemporary(dir string) error {
 	return nil
 }
 
-func syncDir(dir string) error {
+// SyncDir has the names in a directory survive a crash of the machine.
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -330,7 +330,7 @@ func (g *Group) put(id workflow.RunID, e Entry, durable bool) error {
 	if err := writeJSON(g.dir, string(id), e); err != nil || !durable {
 		return err
 	}
-	return errors.Join(syncFile(filepath.Join(g.dir, string(id))), syncDir(g.dir))
+	return errors.Join(syncFile(filepath.Join(g.dir, string(id))), SyncDir(g.dir))
 }
 
 func (g *Group) drop(entries map[workflow.RunID]Entry, id workflow.RunID) error {

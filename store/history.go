@@ -258,7 +258,7 @@ func (h *history) compact() error {
 	}
 	large := h.db
 	h.db = small
-	if err := syncDir(h.dir); err != nil {
+	if err := SyncDir(h.dir); err != nil {
 		h.failed = fmt.Errorf("the compacted history may not survive a power failure: %w", err)
 		return errors.Join(h.failed, large.Close())
 	}

@@ -179,7 +179,7 @@ func (s *Store) create(ctx context.Context, id workflow.RunID, frozen []byte, fi
 	if err := h.initialize(ctx, frozen, first, blobs); err != nil {
 		return nil, err
 	}
-	if err := syncDir(temp); err != nil {
+	if err := SyncDir(temp); err != nil {
 		return nil, err
 	}
 	if err := os.Rename(temp, s.dir(id)); errors.Is(err, fs.ErrExist) { // or not empty
@@ -189,7 +189,7 @@ func (s *Store) create(ctx context.Context, id workflow.RunID, frozen []byte, fi
 	}
 	temp = s.dir(id)
 	h.dir = temp
-	return h, syncDir(s.runs)
+	return h, SyncDir(s.runs)
 }
 
 // furnish puts into a new run directory what is not the history. None of it
@@ -299,7 +299,7 @@ func (s *Store) delete(ctx context.Context, id workflow.RunID) error {
 	if err := os.Rename(s.dir(id), filepath.Join(grave, string(id))); err != nil {
 		return err
 	}
-	if err := syncDir(s.runs); err != nil {
+	if err := SyncDir(s.runs); err != nil {
 		return err
 	}
 	return os.RemoveAll(grave)

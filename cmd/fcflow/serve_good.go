@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/fcflow/fcflow/store"
 	"github.com/fcflow/fcflow/workflow"
 )
 
@@ -50,7 +51,7 @@ func (g *goodVersions) make() error {
 		return nil
 	}
 	parent := filepath.Dir(g.dir)
-	return errors.Join(os.MkdirAll(g.dir, dirOnlyMine), syncDir(parent), syncDir(filepath.Dir(parent)))
+	return errors.Join(os.MkdirAll(g.dir, dirOnlyMine), store.SyncDir(parent), store.SyncDir(filepath.Dir(parent)))
 }
 
 // get returns the good version of a file; nil if there is none.

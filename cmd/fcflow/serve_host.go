@@ -14,6 +14,7 @@ import (
 	"github.com/fcflow/fcflow/internal/settings"
 	"github.com/fcflow/fcflow/scheduler"
 	"github.com/fcflow/fcflow/server"
+	"github.com/fcflow/fcflow/store"
 	"github.com/fcflow/fcflow/workflow"
 )
 
@@ -146,15 +147,7 @@ func replacePrivate(path string, text []byte) error {
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return store.SyncDir(filepath.Dir(path))
 }
 
 // mark remembers that the server drives a run, so that the next one goes on with

@@ -217,7 +217,7 @@ func TestReplacedFilesAreSynced(t *testing.T) {
 		switch name := callee(s, call); {
 		case name == "os.Rename" || name == "(*os.Root).Rename":
 			renames[in] = true
-		case strings.HasSuffix(name, ").Sync"), strings.HasSuffix(name, ".syncDir"), strings.HasSuffix(name, ".writeSynced"):
+		case strings.HasSuffix(name, ").Sync"), strings.HasSuffix(strings.ToLower(name), ".syncdir"), strings.HasSuffix(name, ".writeSynced"):
 			syncs[in]++
 		}
 	})
