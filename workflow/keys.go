@@ -42,7 +42,7 @@ var (
 		key("description", anyText, func(_ *reader, w *Workflow, m *NamedValue) { w.Description = m.Value.Text },
 			"What the workflow is for."),
 		key("requires", versionBound, func(_ *reader, w *Workflow, m *NamedValue) { w.Requires, w.RequiresPos = m.Value.Text, m.Value.Pos },
-			"Oldest version of fcflow that may run it."),
+			"Oldest version of fcflow that may run it, such as \">=0.3\"."),
 		key("inputs", &Shape{Kind: MappingShape, Title: "`inputs`", Names: identifier, Values: inputShape}, readInputs,
 			"Values that the caller gives, by name."),
 		key("secrets", &Shape{Kind: ListShape, Items: secretName}, readSecrets,

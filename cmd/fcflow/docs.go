@@ -27,7 +27,7 @@ func newDocsCommand(a *app) *cobra.Command {
 	var o docsOptions
 	write := &cobra.Command{
 		Use: "write DIR", Short: "Write the reference pages",
-		Long: `Writes cli/*.md, steps.md and errors.md into DIR. The meaning of a problem code
+		Long: `Writes cli/*.md, language.md, steps.md and errors.md into DIR. The meaning of a problem code
 is the first comment of the files that show it: CODE.yaml or CODE_detail.yaml.`,
 		Example: "  fcflow docs write docs",
 	}
@@ -47,7 +47,7 @@ func runDocs(a *app, root *cobra.Command, o docsOptions) error {
 	if err != nil {
 		return err
 	}
-	pages := map[string]string{"steps.md": stepsPage(a), "errors.md": errorsPage}
+	pages := map[string]string{"language.md": languagePage(), "steps.md": stepsPage(a), "errors.md": errorsPage}
 	commandPages(root, pages)
 	for name, text := range pages {
 		file := filepath.Join(o.dir, name)
@@ -151,14 +151,16 @@ func fieldTable(b *strings.Builder, title string, fields []stepField, facts func
 	fieldRows(b, "", fields, facts)
 }
 
+// tableCell makes a text fit into a cell of a table.
+var tableCell = strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;")
+
 func fieldRows(b *strings.Builder, prefix string, fields []stepField, facts func(*stepField) string) {
-	cell := strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;")
 	for _, f := range fields {
 		doc := f.Doc
 		if len(f.Enum) > 0 {
 			doc += " One of `" + strings.Join(f.Enum, "`, `") + "`."
 		}
-		fmt.Fprintf(b, "| `%s%s` | %s | %s |\n", prefix, f.Name, cell.Replace(facts(&f)), cell.Replace(doc))
+		fmt.Fprintf(b, "| `%s%s` | %s | %s |\n", prefix, f.Name, tableCell.Replace(facts(&f)), tableCell.Replace(doc))
 		fieldRows(b, prefix+f.Name+".", f.Fields, facts)
 	}
 }

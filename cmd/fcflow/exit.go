@@ -51,7 +51,7 @@ func outcomes() []outcome {
 		{4, "run_failed", "The run ended failed, whatever the cause.", []error{errRunFailed}},
 		{3, "workflow_invalid", "The workflow, or an input given to it, is not valid, or `plan` found that it cannot work. Every problem is listed.", []error{errInvalid, workflow.ErrGroup, settings.ErrNoSecret}},
 		{2, "usage", "Unknown flag or argument, or a setting that makes no sense.", []error{errUsage, settings.ErrInvalid}},
-		{6, "conflict", "Somebody else owns the run or the sandbox, several runs match, the run belongs to another service or user, what was asked for cannot be now (there is nothing to resolve, to approve or to retry, or it is under way), or the run was skipped because its concurrency group was full.",
+		{6, "conflict", "Somebody else owns the run or the sandbox, several runs match, a file that would be written exists already, the run belongs to another service or user, what was asked for cannot be now (there is nothing to resolve, to approve or to retry, or it is under way), or the run was skipped because its concurrency group was full.",
 			[]error{errGroupFull, workflow.ErrConflict, workflow.ErrOwned, engine.ErrConflict, sandbox.ErrLocked, fs.ErrExist}},
 		{7, "login_refused", "The identity provider or the service refused who we are.", []error{engine.ErrLogin, firecrest.ErrUnauthenticated, firecrest.ErrForbidden}},
 		{8, "unavailable", "The service gave no good answer. What was begun can be resumed.",

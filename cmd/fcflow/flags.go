@@ -82,7 +82,7 @@ func (o *output) add(c *cobra.Command) {
 
 // addSandbox declares --sandbox, whose directory may be left out.
 func addSandbox(c *cobra.Command, dir *string) {
-	c.Flags().StringVar(dir, "sandbox", "", "use the sandbox in `DIR`, by default in the state directory, as the service")
+	c.Flags().StringVar(dir, "sandbox", "", "use the sandbox as the service: that in the state directory, or with --sandbox=`DIR` that in DIR")
 	c.Flags().Lookup("sandbox").NoOptDefVal = here
 }
 

@@ -79,6 +79,7 @@ func TestPageOfJSON(t *testing.T) {
 		"fcflow run": &shownRun{}, "fcflow runs list": &[]listedRun{}, "fcflow check": &[]checkedRun{}, "fcflow validate": &[]validated{},
 		"fcflow steps show": &stepType{}, "fcflow version": &versionInfo{}, "fcflow runs show": &errorJSON{}, "fcflow runs events": &map[string]any{},
 		"fcflow runs why": &explained{},
+		"fcflow schedules next": &[]nextSlots{}, "fcflow schedules list": &[]workflow.ScheduleView{},
 	}
 	for _, text := range blocks(page(t, "docs/json.md"), "") {
 		command, shown, ok := strings.Cut(strings.TrimPrefix(text, "$ "), "\n")
@@ -100,6 +101,18 @@ func TestPageOfJSON(t *testing.T) {
 	}
 	for prefix := range known {
 		t.Errorf("docs/json.md shows nothing of %s", prefix)
+	}
+}
+
+// TestPageOfCauses: what may be written in a retry rule is explained.
+func TestPageOfCauses(t *testing.T) {
+	t.Parallel()
+	_, table, _ := strings.Cut(page(t, "docs/workflows.md"), "| cause | |\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	for _, cause := range workflow.FailureCauses() {
+		if !strings.Contains(table, fmt.Sprintf("`%s`", cause)) {
+			t.Errorf("docs/workflows.md does not say what %s means", cause)
+		}
 	}
 }
 

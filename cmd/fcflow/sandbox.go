@@ -65,7 +65,7 @@ kinds. --fault-seed repeats the chance of an earlier run.`,
 	c.Flags().StringArrayVar(&o.systems, "system", nil, "`NAME` of a system to serve; may be repeated")
 	c.Flags().StringVar(&o.site, "site", "", "`FILE` that describes the site to imitate")
 	addChoice(c, &o.scheduler, "scheduler", "whose words the batch systems use")
-	addChoice(c, &o.release, "release", "which release of FirecREST to imitate; default the newest")
+	addChoice(c, &o.release, "release", "which release of FirecREST to imitate; default 2.5.6 with what 2.5.7 adds to job lists")
 	c.Flags().StringArrayVar(&o.faults, "fault", nil, "`FAULT` to switch on; may be repeated")
 	c.Flags().Uint64Var(&o.seed, "fault-seed", 0, "`SEED` of the chance of the faults; 0 takes a new one")
 	completeFlag(c, "fault", completeFaults)
