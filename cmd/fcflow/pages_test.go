@@ -78,7 +78,7 @@ func TestPageOfJSON(t *testing.T) {
 		"fcflow doctor": &diagnosis{}, "fcflow config show": &shownConfig{},
 		"fcflow run": &shownRun{}, "fcflow runs list": &[]listedRun{}, "fcflow check": &[]checkedRun{}, "fcflow validate": &[]validated{},
 		"fcflow steps show": &stepType{}, "fcflow version": &versionInfo{}, "fcflow runs show": &errorJSON{}, "fcflow runs events": &map[string]any{},
-		"fcflow runs why": &explained{},
+		"fcflow runs why":       &explained{},
 		"fcflow schedules next": &[]nextSlots{}, "fcflow schedules list": &[]workflow.ScheduleView{},
 	}
 	for _, text := range blocks(page(t, "docs/json.md"), "") {
