@@ -138,7 +138,7 @@ func newTransport(config *tls.Config) *http.Transport {
 // proxy is the proxy of the environment. It never sees what goes to loopback
 // hosts, as that may be unencrypted.
 func proxy(req *http.Request) (*url.URL, error) {
-	if isLoopback(req.URL.Hostname()) {
+	if IsLoopback(req.URL.Hostname()) {
 		return nil, nil
 	}
 	return http.ProxyFromEnvironment(req)
@@ -226,7 +226,7 @@ func checkBaseURL(raw string) (*url.URL, error) {
 		return nil, errors.New("the URL must not hold a user name or password")
 	case u.RawQuery != "" || u.Fragment != "":
 		return nil, fmt.Errorf("%q must not hold a query or a fragment", raw)
-	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u.Hostname()):
+	case u.Scheme == "https", u.Scheme == "http" && IsLoopback(u.Hostname()):
 	case u.Scheme == "http":
 		return nil, fmt.Errorf("%q would send the token unencrypted: use https (http is for loopback hosts only)", raw)
 	default:
@@ -244,7 +244,9 @@ func redactUserinfo(raw string) string {
 	return raw
 }
 
-func isLoopback(host string) bool {
+// IsLoopback reports whether a host, as it stands in an address, is this machine:
+// only there may secrets travel without TLS.
+func IsLoopback(host string) bool {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return true

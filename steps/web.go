@@ -9,12 +9,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/fcflow/fcflow/firecrest"
 	"github.com/fcflow/fcflow/workflow"
 )
 
@@ -97,20 +97,10 @@ func webTarget(r webRequest) (*url.URL, error) {
 	switch {
 	case err != nil || target.Host == "" || target.Scheme != "https" && target.Scheme != "http":
 		return nil, refuse("an address begins with https:// or http:// and a host") // not shown: it may be a secret
-	case target.Scheme == "http" && r.secret && !thisMachine(target.Hostname()):
+	case target.Scheme == "http" && r.secret && !firecrest.IsLoopback(target.Hostname()):
 		return nil, refuse("a secret is not sent to %s over plain http: anybody in between could read it; write https", target.Host)
 	}
 	return target, nil
-}
-
-// thisMachine reports whether a host, as it stands in an address, is this one.
-func thisMachine(host string) bool {
-	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
 }
 
 func (r webRequest) setHeaders(req *http.Request, version string) {

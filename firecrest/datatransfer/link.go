@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/fcflow/fcflow/firecrest"
@@ -28,7 +26,7 @@ func parseLink(secret firecrest.Secret) (link, error) {
 	if err != nil || u.Host == "" {
 		return link{}, errors.New("the service gave something that is no URL for the object store")
 	}
-	if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {
+	if u.Scheme != "https" && (u.Scheme != "http" || !firecrest.IsLoopback(u.Hostname())) {
 		return link{}, fmt.Errorf("the service sends the file to %s://%s, unencrypted: the site must offer its object store over https", u.Scheme, u.Host)
 	}
 	l := link{url: string(secret), scheme: u.Scheme, host: hostAndPort(u)}
@@ -44,15 +42,6 @@ func parseLink(secret firecrest.Secret) (link, error) {
 // expired reports whether the link is of no use any more, by this machine's
 // clock.
 func (l link) expired(now time.Time) bool { return !l.expires.IsZero() && !now.Before(l.expires) }
-
-func isLoopback(host string) bool {
-	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
-}
 
 // hostName is the host of a link without its port, for people.
 func hostName(host string) string {

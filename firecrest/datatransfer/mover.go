@@ -88,7 +88,7 @@ func New(client *firecrest.Client, settings Settings) *Mover {
 
 func onLoopback(address string) bool {
 	u, err := url.Parse(address)
-	return err == nil && isLoopback(u.Hostname())
+	return err == nil && firecrest.IsLoopback(u.Hostname())
 }
 
 // perConnection gives every request in flight a connection of its own: stores

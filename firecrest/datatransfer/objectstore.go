@@ -90,7 +90,7 @@ func NewObjectStore(cfg StoreConfig) (*ObjectStore, error) {
 		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" {
 			return nil, errors.New("the endpoint of the object store is no address like https://objects.example.org")
 		}
-		if u.Scheme == "http" && !cfg.Anonymous && !isLoopback(u.Hostname()) {
+		if u.Scheme == "http" && !cfg.Anonymous && !firecrest.IsLoopback(u.Hostname()) {
 			return nil, fmt.Errorf("%s would be asked unencrypted: use https (http is for loopback hosts, and for public objects without keys)", u.Host)
 		}
 		s.host = u.Hostname()
