@@ -37,14 +37,18 @@ func define[In, Out any](spec workflow.StepSpec, run func(ctx context.Context, c
 
 // operation turns a function that works by itself, without waiting, into one
 // that says how its error ends the attempt.
-func operation[In, Out any](f func(ctx context.Context, c *call, in In) (Out, error)) func(context.Context, *call, In) engine.Outcome {
+func operation[In, Out any](f func(context.Context, *call, In) (Out, error)) func(context.Context, *call, In) engine.Outcome {
+	return atOnce(f, (*call).failed)
+}
+
+func atOnce[In, Out any](f func(context.Context, *call, In) (Out, error), failed func(*call, context.Context, error) engine.Outcome) func(context.Context, *call, In) engine.Outcome {
 	return func(ctx context.Context, c *call, in In) engine.Outcome {
 		if c.Stopping() {
 			return engine.Ended("nothing of the step was under way")
 		}
 		out, err := f(ctx, c, in)
 		if err != nil {
-			return c.failed(ctx, err)
+			return failed(c, ctx, err)
 		}
 		return engine.Success(out)
 	}

@@ -146,17 +146,8 @@ func checkStore(key string) func(with json.RawMessage, dynamic func(string) bool
 }
 
 // storeOperation is operation for functions that work on an object store.
-func storeOperation[In, Out any](f func(ctx context.Context, c *call, in In) (Out, error)) func(context.Context, *call, In) engine.Outcome {
-	return func(ctx context.Context, c *call, in In) engine.Outcome {
-		if c.Stopping() {
-			return engine.Ended("nothing of the step was under way")
-		}
-		out, err := f(ctx, c, in)
-		if err != nil {
-			return c.storeFailed(ctx, err)
-		}
-		return engine.Success(out)
-	}
+func storeOperation[In, Out any](f func(context.Context, *call, In) (Out, error)) func(context.Context, *call, In) engine.Outcome {
+	return atOnce(f, (*call).storeFailed)
 }
 
 // storeFailed ends an entry with an error of an object store: for good, or until
