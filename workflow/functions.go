@@ -65,9 +65,9 @@ func functions() conf.FunctionsTable {
 	add("join_path", joinPath, func(string, ...string) string { return "" })
 	add("toJSON", toJSON, func(any) string { return "" })
 	add("string", func(args ...any) (any, error) { return scalarText(args[0]) }, func(any) string { return "" })
-	add("keys", keys, func(map[string]any) []string { return nil })
-	add("values", values, func(map[string]any) []any { return nil })
-	add("toPairs", toPairs, func(map[string]any) [][]any { return nil })
+	add("keys", eachMember(func(k string, _ any) any { return k }), func(map[string]any) []string { return nil })
+	add("values", eachMember(func(_ string, v any) any { return v }), func(map[string]any) []any { return nil })
+	add("toPairs", eachMember(func(k string, v any) any { return []any{k, v} }), func(map[string]any) [][]any { return nil })
 	add("fromPairs", fromPairs, func([]any) map[string]any { return nil })
 	add("repeat", repeat, strings.Repeat)
 	add("replace", replace, strings.ReplaceAll, strings.Replace)
@@ -101,40 +101,20 @@ func toJSON(args ...any) (any, error) {
 	return string(text), err
 }
 
-func keys(args ...any) (any, error) {
-	m, ok := mappingOf(args[0])
-	if !ok {
-		return nil, fmt.Errorf("takes a mapping, not %s", describe(args[0]))
+// eachMember makes a function of the language that takes a mapping and returns
+// something of each of its members, by their keys in order.
+func eachMember(of func(k string, v any) any) func(...any) (any, error) {
+	return func(args ...any) (any, error) {
+		m, ok := mappingOf(args[0])
+		if !ok {
+			return nil, fmt.Errorf("takes a mapping, not %s", describe(args[0]))
+		}
+		out := []any{}
+		for _, k := range sortedKeys(m) {
+			out = append(out, of(k, m[k]))
+		}
+		return out, nil
 	}
-	out := []any{}
-	for _, k := range sortedKeys(m) {
-		out = append(out, k)
-	}
-	return out, nil
-}
-
-func values(args ...any) (any, error) {
-	m, ok := mappingOf(args[0])
-	if !ok {
-		return nil, fmt.Errorf("takes a mapping, not %s", describe(args[0]))
-	}
-	out := []any{}
-	for _, k := range sortedKeys(m) {
-		out = append(out, m[k])
-	}
-	return out, nil
-}
-
-func toPairs(args ...any) (any, error) {
-	m, ok := mappingOf(args[0])
-	if !ok {
-		return nil, fmt.Errorf("takes a mapping, not %s", describe(args[0]))
-	}
-	out := []any{}
-	for _, k := range sortedKeys(m) {
-		out = append(out, []any{k, m[k]})
-	}
-	return out, nil
 }
 
 func fromPairs(args ...any) (any, error) {
