@@ -114,19 +114,17 @@ func (a *act) play(name string, want any, call func() (any, error)) {
 	}
 }
 
-func ptr[T any](v T) *T { return &v }
-
 func (a *act) status() {
 	ctx, status := a.Context(), a.client.Status
 	states := []string{"MIXED"}
 	a.play("nodes", []Node{{
 		Name: "nid001", Address: "nid001", Hostname: "nid001", States: states, Partitions: []string{"normal", "debug"}, Features: []string{"gpu"},
-		CPUs: 128, AllocCPUs: ptr(int64(64)), IdleCPUs: ptr(int64(64)), CPULoad: ptr(0.5), FreeMemory: ptr(int64(100000)), AllocMemory: ptr(int64(256000)),
-		Sockets: ptr(int64(1)), Cores: ptr(int64(1)), Threads: ptr(int64(1)), Weight: ptr(int64(1)),
+		CPUs: 128, AllocCPUs: new(int64(64)), IdleCPUs: new(int64(64)), CPULoad: new(0.5), FreeMemory: new(int64(100000)), AllocMemory: new(int64(256000)),
+		Sockets: new(int64(1)), Cores: new(int64(1)), Threads: new(int64(1)), Weight: new(int64(1)),
 	}, {
 		Name: "nid002", Address: "nid002", Hostname: "nid002", States: []string{"DOWN"}, Partitions: []string{"normal"},
-		CPUs: 128, AllocCPUs: ptr(int64(0)), IdleCPUs: ptr(int64(0)), AllocMemory: ptr(int64(256000)),
-		Sockets: ptr(int64(1)), Cores: ptr(int64(1)), Threads: ptr(int64(1)), Weight: ptr(int64(1)),
+		CPUs: 128, AllocCPUs: new(int64(0)), IdleCPUs: new(int64(0)), AllocMemory: new(int64(256000)),
+		Sockets: new(int64(1)), Cores: new(int64(1)), Threads: new(int64(1)), Weight: new(int64(1)),
 	}}, func() (any, error) { return status.Nodes(ctx, "alps") })
 
 	all := []Partition{{"normal", 256, 2, []string{"UP"}}, {"debug", 128, 1, []string{"DOWN"}}, {"xfer", 8, 1, []string{"UP"}}}

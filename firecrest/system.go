@@ -3,6 +3,7 @@ package firecrest
 import (
 	"encoding/json"
 	"path"
+	"slices"
 	"strings"
 	"time"
 )
@@ -167,12 +168,7 @@ func (s *System) MaxView() int64 { return (s.MaxFileSize - 1) / 2 }
 
 // NeedsAccount reports whether transfers must name an account.
 func (s *System) NeedsAccount() bool {
-	for _, d := range s.TransferDirectives {
-		if strings.Contains(d, "{account}") {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.TransferDirectives, func(d string) bool { return strings.Contains(d, "{account}") })
 }
 
 // FileSystemOf returns the file system that a path lies in, after folding its

@@ -96,19 +96,19 @@ func (s *Server) usedCPUs(system string) map[string]int {
 func (n node) describe(busy int, partitions []string) nodeReply {
 	out := nodeReply{
 		Sockets: &n.Sockets, Cores: &n.Sockets, Threads: &n.Sockets,
-		CPUs: n.CPUs, Features: ptr("(null)"), Name: n.name, Address: &n.name, Hostname: &n.name,
-		State: []string{n.state(busy)}, Partitions: partitions, Weight: ptr(1),
-		AllocMemory: &n.MemoryMB, AllocCPUs: &busy, IdleCPUs: ptr(n.CPUs - busy),
+		CPUs: n.CPUs, Features: new("(null)"), Name: n.name, Address: &n.name, Hostname: &n.name,
+		State: []string{n.state(busy)}, Partitions: partitions, Weight: new(1),
+		AllocMemory: &n.MemoryMB, AllocCPUs: &busy, IdleCPUs: new(n.CPUs - busy),
 	}
 	if n.Features != "" {
 		out.Features = &n.Features
 	}
 	if n.isDown() {
-		out.IdleCPUs = ptr(0)
+		out.IdleCPUs = new(0)
 		return out
 	}
-	out.CPULoad = ptr(float64(busy))
-	out.FreeMemory = ptr(n.MemoryMB / n.CPUs * (n.CPUs - busy))
+	out.CPULoad = new(float64(busy))
+	out.FreeMemory = new(n.MemoryMB / n.CPUs * (n.CPUs - busy))
 	return out
 }
 
@@ -118,7 +118,7 @@ func (n node) describePBS(busy int) nodeReply {
 	memory := n.MemoryMB * 1_000_000
 	return nodeReply{
 		CPUs: n.CPUs, FreeMemory: &memory, Name: n.name, Hostname: &n.name, State: []string{n.state(busy)},
-		AllocMemory: ptr(memory / n.CPUs * busy), AllocCPUs: &busy, IdleCPUs: &n.CPUs,
+		AllocMemory: new(memory / n.CPUs * busy), AllocCPUs: &busy, IdleCPUs: &n.CPUs,
 	}
 }
 
@@ -187,7 +187,7 @@ func (s *Server) getPartitions(c *call) (reply, error) {
 			for _, host := range hosts {
 				total += cpus[host]
 			}
-			out = append(out, partitionReply{p.Name, &total, ptr(len(hosts)), p.state()})
+			out = append(out, partitionReply{p.Name, &total, new(len(hosts)), p.state()})
 		}
 	}
 	return jsonReply(200, struct {
@@ -207,9 +207,9 @@ func (s *Server) getReservations(c *call) (reply, error) {
 			one.NodeList = strings.Join(c.site.hosts(), ",")
 		}
 		if !c.site.pbs() {
-			one.State = ptr("inactive")
+			one.State = new("inactive")
 			if !now.Before(start) && now.Before(end) {
-				one.State = ptr("active")
+				one.State = new("active")
 			}
 			if r.Features != "" {
 				one.Features = &r.Features

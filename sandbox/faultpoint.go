@@ -3,6 +3,7 @@ package sandbox
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -24,12 +25,7 @@ func (f *faultSwitch) applies(to subject) bool {
 	if f.ops == "" {
 		return to.token
 	}
-	for _, op := range to.ops {
-		if glob(f.ops, op) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(to.ops, func(op string) bool { return glob(f.ops, op) })
 }
 
 // requested is a request as fault switches see it.

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 )
 
@@ -91,10 +92,5 @@ func (set *faultSet) any(to subject, wanted func(*faultSwitch) bool) (hit bool) 
 func (set *faultSet) seemsBroken(system, service string) bool {
 	set.mu.Lock()
 	defer set.mu.Unlock()
-	for _, f := range set.switches {
-		if f.breaks(system, service) && !f.exhausted() {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(set.switches, func(f *faultSwitch) bool { return f.breaks(system, service) && !f.exhausted() })
 }

@@ -113,8 +113,8 @@ func (s *Server) describeArray(parts []batch.Job) (accounted, queued []jobReply)
 		row.JobID = waiting[0].Array.Job
 		queued = append(queued, row)
 		row.JobID = fmt.Sprintf("%s_[%s]", row.JobID, indices(waiting))
-		row.Status.ExitCode, row.Status.InterruptSignal = ptr(0), ptr(0)
-		row.Time.Suspended, row.Nodes = ptr[int64](0), noNode
+		row.Status.ExitCode, row.Status.InterruptSignal = new(0), new(0)
+		row.Time.Suspended, row.Nodes = new(int64(0)), noNode
 		accounted = append(accounted, row)
 	}
 	for _, part := range parts {
@@ -139,12 +139,12 @@ func indices(waiting []batch.Job) string {
 func (s *Server) queueRow(job batch.Job) jobReply {
 	out := s.describeBasics(job)
 	out.Status.State = string(job.State)
-	out.Time.Elapsed = ptr[int64](0)
+	out.Time.Elapsed = new(int64(0))
 	if job.State == batch.Running {
-		out.Time.Elapsed = ptr(max(0, time.Now().Unix()-job.Started.Unix()))
-		out.Time.Start = ptr(job.Started.Unix())
+		out.Time.Elapsed = new(max(0, time.Now().Unix()-job.Started.Unix()))
+		out.Time.Start = new(job.Started.Unix())
 		if job.TimeLimit > 0 {
-			out.Time.End = ptr(job.Started.Add(job.TimeLimit).Unix())
+			out.Time.End = new(job.Started.Add(job.TimeLimit).Unix())
 		}
 	}
 	return out
@@ -170,7 +170,7 @@ func (s *Server) describeBasics(job batch.Job) jobReply {
 		out.Group = &u.groups[0].name
 	}
 	if job.TimeLimit > 0 {
-		out.Time.Limit = ptr(int64(job.TimeLimit.Seconds()))
+		out.Time.Limit = new(int64(job.TimeLimit.Seconds()))
 	}
 	return out
 }
@@ -184,18 +184,18 @@ func (s *Server) describeJob(job batch.Job) jobReply {
 	out := s.describeBasics(job)
 	out.JobID, out.Status.State = job.Label(), string(job.State)
 	out.Status.ExitCode, out.Status.InterruptSignal = &job.ExitCode, &job.Signal
-	out.Time.Suspended = ptr[int64](0)
+	out.Time.Suspended = new(int64(0))
 	started, ended := job.Started, job.Ended
 	if started.IsZero() { // cancelled before it began
 		started, out.Nodes = ended, noNode
 	}
-	out.Time.Start = ptr(started.Unix())
+	out.Time.Start = new(started.Unix())
 	until := time.Now()
 	if job.State.Terminal() {
 		until = ended
-		out.Time.End = ptr(ended.Unix())
+		out.Time.End = new(ended.Unix())
 	}
-	out.Time.Elapsed = ptr(max(0, until.Unix()-started.Unix()))
+	out.Time.Elapsed = new(max(0, until.Unix()-started.Unix()))
 
 	step := taskReply{ID: out.JobID + ".batch", Name: "batch", Status: out.Status, Time: out.Time}
 	step.Status.StateReason, step.Time.Limit = nil, nil
@@ -205,5 +205,3 @@ func (s *Server) describeJob(job batch.Job) jobReply {
 	}
 	return out
 }
-
-func ptr[T any](v T) *T { return &v }

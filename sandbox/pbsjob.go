@@ -36,7 +36,7 @@ func describePBSJob(job batch.Job) jobReply {
 	out := jobReply{
 		JobID:            job.ID,
 		Name:             job.Spec.Name,
-		Status:           jobStatus{State: pbsState(job), ExitCode: ptr(pbsExit(job))},
+		Status:           jobStatus{State: pbsState(job), ExitCode: new(pbsExit(job))},
 		Account:          account,
 		AllocationNodes:  job.Nodes,
 		Cluster:          job.Spec.System,
@@ -46,17 +46,17 @@ func describePBSJob(job batch.Job) jobReply {
 		WorkingDirectory: job.Spec.WorkingDir,
 	}
 	if job.TimeLimit > 0 {
-		out.Time.Limit = ptr(int64(job.TimeLimit.Seconds()))
+		out.Time.Limit = new(int64(job.TimeLimit.Seconds()))
 	}
 	if job.Started.IsZero() {
 		return out
 	}
-	out.Time.Start = ptr(job.Started.Unix())
+	out.Time.Start = new(job.Started.Unix())
 	until := time.Now()
 	if job.State.Terminal() {
 		until = job.Ended
 	}
-	out.Time.Elapsed = ptr(max(0, until.Unix()-job.Started.Unix()))
+	out.Time.Elapsed = new(max(0, until.Unix()-job.Started.Unix()))
 	return out
 }
 
@@ -71,11 +71,11 @@ func describePBSArray(last batch.Job, parts []batch.Job) jobReply {
 		out.Status.State = "F"
 		for _, part := range parts {
 			if pbsExit(part) != 0 {
-				out.Status.ExitCode = ptr(1)
+				out.Status.ExitCode = new(1)
 			}
 		}
 	case slices.ContainsFunc(parts, begun):
-		out.Status.State, out.Status.ExitCode = "B", ptr(0)
+		out.Status.State, out.Status.ExitCode = "B", new(0)
 	}
 	return out
 }

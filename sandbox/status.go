@@ -119,18 +119,18 @@ func (s *Server) describeHealth(sys *SystemConfig, checked string) []healthReply
 		}
 		return h
 	}
-	pinged := ptr("[{'mode': 'primary', 'hostname': 'sandbox', 'pinged': 'UP'}]")
+	pinged := new("[{'mode': 'primary', 'hostname': 'sandbox', 'pinged': 'UP'}]")
 	found := []healthReply{
-		probe("scheduler", sys.healthy(sys.Health.Scheduler), pinged, ptr("Timeout exceeded")),
-		probe("ssh", sys.healthy(sys.Health.SSH), nil, ptr("SSH connection timeout limit exceeded.")),
+		probe("scheduler", sys.healthy(sys.Health.Scheduler), pinged, new("Timeout exceeded")),
+		probe("ssh", sys.healthy(sys.Health.SSH), nil, new("SSH connection timeout limit exceeded.")),
 	}
 	for _, v := range s.volumes.list {
-		h := probe("filesystem", sys.fileSystemHealthy(path.Base(v.path)) && !s.faults.seemsBroken(sys.Name, path.Base(v.path)), nil, ptr("Service timed out"))
+		h := probe("filesystem", sys.fileSystemHealthy(path.Base(v.path)) && !s.faults.seemsBroken(sys.Name, path.Base(v.path)), nil, new("Service timed out"))
 		h.Path = v.path
 		found = append(found, h)
 	}
 	if sys.transfer().Method == methodS3 {
-		found = append(found, probe("s3", sys.healthy(sys.Health.S3), nil, ptr("Service timed out")))
+		found = append(found, probe("s3", sys.healthy(sys.Health.S3), nil, new("Service timed out")))
 	}
 	return found
 }

@@ -76,10 +76,5 @@ func (t userTable) uid(name string) string {
 }
 
 func (u user) inGroup(gid int) bool {
-	for _, g := range u.groups {
-		if g.gid == gid {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(u.groups, func(g group) bool { return g.gid == gid })
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -82,12 +83,7 @@ func (vs *volumes) containing(p string) *volume {
 
 // leadsToVolume says whether a clean path is an ancestor of some volume.
 func (vs *volumes) leadsToVolume(p string) bool {
-	for _, v := range vs.list {
-		if within(v.path, p) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(vs.list, func(v *volume) bool { return within(v.path, p) })
 }
 
 // owner of a file: below a user's own directory that user, at the top of a

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/fcflow/fcflow/workflow"
 )
@@ -34,12 +35,7 @@ func (g *generator) stepTypes() []object {
 // anyRequired reports whether a step without `with` lacks something: a field
 // that must be given and has no default of any sort.
 func anyRequired(fields []workflow.Field) bool {
-	for _, f := range fields {
-		if isRequired(f) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(fields, isRequired)
 }
 
 func isRequired(f workflow.Field) bool {

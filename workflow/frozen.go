@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strconv"
 )
 
@@ -40,12 +41,7 @@ func (w *Workflow) Frozen() []byte {
 func (w *Workflow) baseName() string { return cmp.Or(w.base, filepath.Base(w.File)) }
 
 func (w *Workflow) runsOthers() bool {
-	for _, s := range w.AllSteps() {
-		if s.child != nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(w.AllSteps(), func(s *Step) bool { return s.child != nil })
 }
 
 // collect gathers the files below the workflow, whose own path is at.

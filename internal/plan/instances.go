@@ -1,6 +1,9 @@
 package plan
 
-import "github.com/fcflow/fcflow/workflow"
+import (
+	"github.com/fcflow/fcflow/workflow"
+	"slices"
+)
 
 // Instances says how many instances a step that fans out has.
 type Instances struct {
@@ -64,12 +67,7 @@ func (r *reader) fansByRun() bool {
 	for _, d := range r.step.Matrix.Dimensions {
 		parts = append(parts, d.Value)
 	}
-	for _, v := range parts {
-		if v != nil && namesRun(v) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(parts, func(v *workflow.Value) bool { return v != nil && namesRun(v) })
 }
 
 // sayFanOut adds that the instances of a step cannot be made.

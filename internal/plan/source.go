@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/fcflow/fcflow/workflow"
@@ -116,12 +117,7 @@ func (s *Step) needs() Severity {
 // mayFollow reports whether a step that has ended by then may have done
 // something.
 func (s *Step) mayFollow(did func(earlier, s *Step) bool) bool {
-	for _, earlier := range s.before {
-		if did(earlier, s) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.before, func(earlier *Step) bool { return did(earlier, s) })
 }
 
 // writesHere: steps of no system that name a directory or file here, as commands
@@ -130,12 +126,9 @@ func writesHere(earlier, _ *Step) bool {
 	if earlier.step.Spec().SubWorkflow { // whose steps may do anything
 		return true
 	}
-	for _, f := range earlier.step.Spec().Inputs {
-		if f.Path == workflow.LocalPath && !f.Source {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(earlier.step.Spec().Inputs, func(f workflow.Field) bool {
+		return f.Path == workflow.LocalPath && !f.Source
+	})
 }
 
 // writesThere: steps on the same system, but for those that only read it, and

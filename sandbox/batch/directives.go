@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -182,22 +183,16 @@ func applyDirectives(rec *record, spec Spec, now time.Time) error {
 
 // or is spec with what it leaves open taken from said.
 func (spec Spec) or(said Spec) Spec {
-	for _, f := range []struct{ given, said *string }{
-		{&spec.Name, &said.Name},
-		{&spec.Account, &said.Account},
-		{&spec.Partition, &said.Partition},
-		{&spec.Reservation, &said.Reservation},
-		{&spec.Constraints, &said.Constraints},
-		{&spec.QOS, &said.QOS},
-		{&spec.WorkingDir, &said.WorkingDir},
-		{&spec.Stdin, &said.Stdin},
-		{&spec.Stdout, &said.Stdout},
-		{&spec.Stderr, &said.Stderr},
-	} {
-		if *f.given == "" {
-			*f.given = *f.said
-		}
-	}
+	spec.Name = cmp.Or(spec.Name, said.Name)
+	spec.Account = cmp.Or(spec.Account, said.Account)
+	spec.Partition = cmp.Or(spec.Partition, said.Partition)
+	spec.Reservation = cmp.Or(spec.Reservation, said.Reservation)
+	spec.Constraints = cmp.Or(spec.Constraints, said.Constraints)
+	spec.QOS = cmp.Or(spec.QOS, said.QOS)
+	spec.WorkingDir = cmp.Or(spec.WorkingDir, said.WorkingDir)
+	spec.Stdin = cmp.Or(spec.Stdin, said.Stdin)
+	spec.Stdout = cmp.Or(spec.Stdout, said.Stdout)
+	spec.Stderr = cmp.Or(spec.Stderr, said.Stderr)
 	return spec
 }
 
