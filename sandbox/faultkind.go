@@ -33,12 +33,14 @@ const (
 	faultDuration faultValue = "DURATION" // such as 200ms; required
 	faultStatus   faultValue = "STATUS"   // an HTTP status; required
 	faultService  faultValue = "SERVICE"  // scheduler, ssh, s3, home or scratch; required
+	faultEnd      faultValue = "END"      // node_fail, out_of_memory, preempted or boot_fail; required
 )
 
 const (
 	submitting   = "POST /compute/*/jobs"
 	jobQueries   = "GET /compute/*/jobs*"
 	storeRequest = "s3 *"
+	jobStart     = "job start"
 
 	latency = "latency"
 )
@@ -98,6 +100,10 @@ var faultKinds = []faultKind{
 		help: "job lists lack that share of their rows, others every time",
 	},
 	{
+		name: "fail-job", value: faultEnd, ops: jobStart, keys: []string{"wait"},
+		help: "a job ends as node_fail, out_of_memory, preempted or boot_fail, wait=DURATION after its start (default at once)",
+	},
+	{
 		name: "token-lifetime", value: faultDuration, ops: "POST " + TokenPath,
 		help: "tokens are issued for that long; at most 30s means that each is refused",
 	},
@@ -152,7 +158,7 @@ var faultKinds = []faultKind{
 // FaultKind is a kind of fault for people: what can be switched on.
 type FaultKind struct {
 	Name  string
-	Value string   // what stands behind "=": RATE, which may be left out, DURATION, STATUS or SERVICE
+	Value string   // what stands behind "=": RATE, which may be left out, DURATION, STATUS, SERVICE or END
 	Keys  []string // parameters besides rate, times, after, ops and match
 	Help  string
 }

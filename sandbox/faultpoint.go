@@ -8,13 +8,14 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fcflow/fcflow/sandbox/batch"
 	"github.com/fcflow/fcflow/sandbox/objects"
 )
 
 // subject is what a switch looks at.
 type subject struct {
 	ops   []string // names of the operation
-	text  string   // path, query, key
+	text  string   // path, query, key, name
 	token bool     // the operation needs a token
 }
 
@@ -98,6 +99,15 @@ func (s *Server) broken(c *call, service string) bool {
 
 func (f *faultSwitch) breaks(system, service string) bool {
 	return f.kind.name == "unhealthy" && f.service == service && (f.system == "" || f.system == system)
+}
+
+// doom is how a switch has a job end that starts, and after how long.
+func (s *Server) doom(job batch.Job) (batch.State, time.Duration) {
+	f := s.faults.named("fail-job", subject{ops: []string{jobStart}, text: job.Spec.Name})
+	if f == nil {
+		return "", 0
+	}
+	return batch.State(strings.ToUpper(f.end)), f.duration
 }
 
 // quota is w, unless a switch has the disk full.

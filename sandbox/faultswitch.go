@@ -22,7 +22,7 @@ import (
 //	after=N    the first N that match are spared
 //	ops=GLOB   operations, "METHOD /path" with or without the names of systems
 //	           and jobs filled in, or "s3 Name"; * stands for any text
-//	match=TEXT only what has TEXT in its path, its query or its object's key
+//	match=TEXT only what has TEXT in its path, its query, its object's key or its job's name
 type faultSwitch struct {
 	text string
 	kind faultKind
@@ -34,6 +34,7 @@ type faultSwitch struct {
 	status     int
 	duration   time.Duration
 	service    string
+	end        string
 	system     string
 	retryAfter string
 	bytes      int64
@@ -123,6 +124,12 @@ func (f *faultSwitch) setValue(text string) (err error) {
 			return errors.New("which service?")
 		}
 		return oneOf("service", text, "scheduler", "ssh", "s3", "home", "scratch")
+	case faultEnd:
+		f.end = text
+		if text == "" {
+			return errors.New("how does the job end?")
+		}
+		return oneOf("end", text, "node_fail", "out_of_memory", "preempted", "boot_fail")
 	}
 	return nil
 }
@@ -156,6 +163,10 @@ func (f *faultSwitch) set(key, value string) (err error) {
 		}
 	case "bytes":
 		if f.bytes, err = strconv.ParseInt(value, 10, 64); err == nil && f.bytes < 0 {
+			err = strconv.ErrRange
+		}
+	case "wait":
+		if f.duration, err = time.ParseDuration(value); err == nil && f.duration < 0 {
 			err = strconv.ErrRange
 		}
 	case "effect":

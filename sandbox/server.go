@@ -225,6 +225,7 @@ func (s *Server) load() (err error) {
 		Home:     s.volumes.home,
 		Cluster:  s.cluster,
 		Admit:    s.admitJob,
+		Doom:     s.doom,
 	}
 	if s.cfg.Batch != nil {
 		s.cfg.Batch(&config)

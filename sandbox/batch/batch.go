@@ -62,9 +62,9 @@ const (
 	Failed    State = "FAILED"    // the script ended otherwise, or could not be started
 	Timeout   State = "TIMEOUT"   // stopped at its time limit
 	Cancelled State = "CANCELLED" // stopped by Cancel
-	NodeFail  State = "NODE_FAIL" // vanished without an end record, or by Fail
+	NodeFail  State = "NODE_FAIL" // vanished without an end record, or by Config.Doom
 
-	// Only Fail makes these: there is no memory limit and nobody to give way to.
+	// Only Config.Doom makes these: there is no memory limit and nobody to give way to.
 	OutOfMemory State = "OUT_OF_MEMORY"
 	Preempted   State = "PREEMPTED"
 	BootFail    State = "BOOT_FAIL"
@@ -149,6 +149,11 @@ type Config struct {
 	// of its Cluster applied but before paths are resolved. It may change it,
 	// and refuse with a *RejectedError.
 	Admit func(*Spec) error
+	// Doom, if set, is asked about each job that starts how it ends although its
+	// script does nothing wrong: as NODE_FAIL, OUT_OF_MEMORY, PREEMPTED or
+	// BOOT_FAIL, that long after its start; "" lets it run. Its processes are killed
+	// at once. One that asked to be requeued is, unless it used too much memory.
+	Doom func(Job) (State, time.Duration)
 	// KillWait is the time between SIGTERM and SIGKILL for a job that is
 	// cancelled or over its limit; 0 stands for 5 s.
 	KillWait time.Duration

@@ -77,33 +77,3 @@ const (
 func (e *CancelError) Error() string {
 	return fmt.Sprintf("scancel: Terminating job %s\nscancel: error: Kill job error on job id %s: %s", e.ID, e.ID, e.Reason)
 }
-
-// Fail ends a running job as a machine or a scheduler would: as NODE_FAIL,
-// OUT_OF_MEMORY, PREEMPTED or BOOT_FAIL. Its processes are killed at once. One
-// that asked to be requeued is, unless it used too much memory.
-func (t *Table) Fail(system, id string, state State) error {
-	t.life.RLock()
-	defer t.life.RUnlock()
-	if t.closed {
-		return errClosed
-	}
-	if _, known := failures[state]; !known {
-		return fmt.Errorf("no job can be made to end as %s", state)
-	}
-	t.turn.Lock()
-	defer t.turn.Unlock()
-	rec, ok := t.lookup(system, id)
-	if ok && rec.State == Running {
-		rec = t.follow(rec)
-	}
-	if !ok || rec.State != Running || rec.Stop.Cause != "" {
-		return fmt.Errorf("job %s is not running on %s", id, system)
-	}
-	next := *rec
-	next.Stop, next.Stopping = stop{state, t.now()}, true
-	if err := t.replace(&next); err != nil {
-		return fmt.Errorf("fail job %s: %w", id, err)
-	}
-	t.rouse()
-	return nil
-}

@@ -5,33 +5,34 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestFail(t *testing.T) {
+func TestDoom(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, nil)
+	var clock clock
+	b := newBench(t, func(c *Config) {
+		c.Now = clock.now
+		c.Doom = func(job Job) (State, time.Duration) { return State(job.Spec.Name), time.Hour }
+	})
 	for state, want := range map[State]result{
 		NodeFail:    {NodeFail, "None", 1, 0},
 		BootFail:    {BootFail, "None", 1, 0},
 		Preempted:   {Preempted, "None", 0, 0},
 		OutOfMemory: {OutOfMemory, "OutOfMemory", 0, 125},
 	} {
-		id := b.submit(t, "#!/bin/sh\ntouch up-$SLURM_JOB_ID\ntrap '' TERM\nwhile :; do sleep 0.01; done\n")
+		id := b.submit(t, "#!/bin/sh\n#SBATCH -J "+string(state)+"\ntouch up-$SLURM_JOB_ID\ntrap '' TERM\nwhile :; do sleep 0.01; done\n")
 		b.untilExists(t, "up-"+id)
-		if err := b.Fail("alps", id, state); err != nil {
-			t.Fatal(err)
-		}
+		clock.forward(time.Hour)
 		if diff := cmp.Diff(want, resultOf(b.wait(t, id))); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", state, diff)
 		}
-		if err := b.Fail("alps", id, state); err == nil {
-			t.Errorf("%s: a job that is over failed again", state)
-		}
 	}
-	if err := b.Fail("alps", "1", Completed); err == nil {
-		t.Error("a job was made to fail as COMPLETED")
+	id := b.submit(t, "#!/bin/sh\n#SBATCH -J COMPLETED\nexit 3\n")
+	if got := b.wait(t, id); got.State != Failed {
+		t.Errorf("a job was made to end as %s", got.State)
 	}
 }
 
@@ -39,13 +40,20 @@ func TestFail(t *testing.T) {
 // its own and known as restarted, also if the table is reopened meanwhile.
 func TestRequeue(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, nil)
+	var clock clock
+	b := newBench(t, func(c *Config) {
+		c.Now = clock.now
+		c.Doom = func(job Job) (State, time.Duration) {
+			if job.Restarts > 0 {
+				return "", 0
+			}
+			return NodeFail, time.Hour
+		}
+	})
 	id := b.submit(t, "#!/bin/sh\n#SBATCH --requeue\necho \"run ${SLURM_RESTART_COUNT:-0}\" >>runs; : >begun\n"+
 		"[ -n \"$SLURM_RESTART_COUNT\" ] || exec sleep 60\nsrun sh -c 'exit 4'\n")
 	b.untilExists(t, "begun")
-	if err := b.Fail("alps", id, NodeFail); err != nil {
-		t.Fatal(err)
-	}
+	clock.forward(time.Hour)
 	b.reopen(t)
 	job := b.wait(t, id)
 	if diff := cmp.Diff(result{Failed, "NonZeroExitCode", 4, 0}, resultOf(job)); diff != "" || job.Restarts != 1 {

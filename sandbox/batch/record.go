@@ -22,6 +22,7 @@ type record struct {
 	Requeue       bool      `json:"requeue,omitempty"`
 	Requeued      time.Time `json:"requeued,omitzero"` // when it last was
 	Warning       warning   `json:"warning,omitzero"`
+	Doom          stop      `json:"doom,omitzero"` // the stop that Config.Doom has in store for it
 	Stop          stop      `json:"stop,omitzero"`
 	// Write tells the newer of two records of a job on disk.
 	Write uint64 `json:"write,omitempty"`

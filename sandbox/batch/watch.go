@@ -103,6 +103,10 @@ func (t *Table) start(rec *record, nodes []string) {
 	next.State, next.Reason = Running, "None"
 	next.Started = t.now()
 	next.NodeList = hostList(nodes)
+	if t.cfg.Doom != nil {
+		state, after := t.cfg.Doom(next.Job)
+		next.Doom = stop{state, next.Started.Add(after)}
+	}
 	if t.replace(&next) == nil {
 		t.launch(&next)
 	}
@@ -165,12 +169,14 @@ func (t *Table) follow(rec *record) *record {
 	case rec.Stop.Cause != "":
 		t.press(rec)
 		return rec
-	case rec.TimeLimit == 0:
-		return rec
 	}
 	left := rec.Started.Add(rec.TimeLimit).Sub(t.now())
 	next := *rec
 	switch {
+	case rec.Doom.isFailure() && !t.now().Before(rec.Doom.At):
+		next.Stop, next.Stopping = stop{rec.Doom.Cause, t.now()}, true
+	case rec.TimeLimit == 0:
+		return rec
 	case left <= 0:
 		next.Stop, next.Stopping = stop{Timeout, t.now()}, true
 	case rec.Warning.Signal != 0 && !rec.Warning.Sent && left <= rec.Warning.Before:
@@ -237,7 +243,7 @@ func (t *Table) requeue(rec *record) *record {
 	next := *rec
 	next.State, next.Reason, next.Restarts = Pending, "BeginTime", rec.Restarts+1
 	next.Requeued = t.now()
-	next.Started, next.Stop, next.Stopping, next.NodeList, next.Warning.Sent = time.Time{}, stop{}, false, "", false
+	next.Started, next.Doom, next.Stop, next.Stopping, next.NodeList, next.Warning.Sent = time.Time{}, stop{}, stop{}, false, "", false
 	if t.replace(&next) != nil {
 		return rec
 	}
@@ -258,7 +264,7 @@ var failures = map[State]struct {
 	OutOfMemory: {"OutOfMemory", 0, 125},
 }
 
-// isFailure says whether Fail stops the job.
+// isFailure says whether the job ends by no doing of its script.
 func (s stop) isFailure() bool {
 	_, is := failures[s.Cause]
 	return is
