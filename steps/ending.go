@@ -129,10 +129,10 @@ func (c *call) settleByClaim(ctx context.Context, e ending) verdict {
 			})
 		}
 	}
-	if !k.marked && mayBeMarked(e.job) && time.Since(e.seenEnd()) < c.library.fence.Visible {
+	if visible := c.library.fence.Visible; !k.marked && mayBeMarked(e.job) && time.Since(e.seenEnd()) < visible {
 		return pause(engine.Wait{
-			Reason: workflow.WaitJob, Until: time.Now().Add(c.library.fence.Visible / 10),
-			Message: fmt.Sprintf("job %s is %s; its exit marker does not show yet", e.job.ID, e.job.Status.State),
+			Reason: workflow.WaitJob, Until: time.Now().Add(visible / 10),
+			Message: fmt.Sprintf("job %s is %s; its exit marker may take up to %s to show", e.job.ID, e.job.Status.State, visible),
 		})
 	}
 	if !k.marked && comesBack(e.job.Status.State.Name()) && c.runsAgain(ctx, e) {

@@ -324,10 +324,10 @@ func doing(u *workflow.Unit) string {
 	}
 	switch w := u.Wait; w.Reason {
 	case workflow.WaitJob:
-		if job != "" {
-			return job
+		if job == "" || a.Job != nil && a.Job.Terminal && w.Message != "" {
+			return w.Message
 		}
-		return w.Message
+		return job
 	case workflow.WaitApproval:
 		return fmt.Sprintf("%q wants an answer", w.Message)
 	case workflow.WaitBackoff:
