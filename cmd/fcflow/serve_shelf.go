@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -32,10 +33,18 @@ type shelf struct {
 // shelved is a workflow file with its last good version.
 type shelved struct {
 	file     string
-	digest   [sha256.Size]byte
-	workflow *workflow.Workflow // nil if there was no good version
-	wrong    string             // what is wrong with the file as it is
+	own      verdict
+	workflow *workflow.Workflow // nil if there is none that can be run
+	wrong    string             // why it is not that of the file as it is
 	since    time.Time
+}
+
+// verdict is what a file comes to by itself, whatever other files there are.
+type verdict struct {
+	digest   [sha256.Size]byte  // of its text; zero if that could not be read
+	workflow *workflow.Workflow // the last good version; nil if there was none
+	frozen   [sha256.Size]byte  // of that, with the files that it runs
+	wrong    string             // what is wrong with the text as it is
 }
 
 func (b *shelved) name() string {
@@ -94,7 +103,7 @@ func (s *shelf) fingerprint() string {
 	defer s.mu.Unlock()
 	var b strings.Builder
 	for _, book := range s.books {
-		fmt.Fprintf(&b, "%s %x %s\n", book.file, book.digest, book.wrong)
+		fmt.Fprintf(&b, "%s %x %x %s\n", book.file, book.own.digest, book.own.frozen, book.wrong)
 	}
 	return b.String()
 }
@@ -130,12 +139,7 @@ func (s *shelf) read() error {
 			continue
 		}
 		there[e.Name()] = true
-		if first, twice := names[book.name()]; twice {
-			book.fail(fmt.Sprintf("%s has a workflow of the name %s already", first, book.name()))
-			book.workflow = nil
-		} else {
-			names[book.name()] = e.Name()
-		}
+		book.settle(names)
 		books = append(books, book)
 	}
 	s.kept.only(there)
@@ -152,49 +156,68 @@ func (s *shelf) look(file string, old []*shelved) *shelved {
 	if i >= 0 {
 		*book = *old[i]
 	}
+	own := &book.own
 	source, err := readWorkflow(file)
 	if errors.Is(err, workflow.ErrNotFound) {
 		return nil
 	}
+	var w *workflow.Workflow
 	if err != nil {
-		book.fail(said(err))
-		s.recall(book, i < 0)
+		own.digest = [sha256.Size]byte{} // nothing is known of the text: the next look checks it
+	} else {
+		digest := sha256.Sum256(source)
+		if digest == own.digest && !own.dependsOnOthers(source) {
+			return book
+		}
+		own.digest = digest
+		w, err = s.app.checkWorkflow(file, source, s.system)
+	}
+	if err == nil {
+		own.take(w)
+		own.wrong = ""
+		s.kept.put(w)
 		return book
 	}
-	// Files that it runs may have changed too: whatever has steps of that kind is
-	// read again.
-	digest := sha256.Sum256(source)
-	unchanged := digest == book.digest && (book.wrong == "" || !s.runsFiles(source))
-	if unchanged && (book.workflow == nil || len(book.workflow.WithChildren()) == 1) {
-		return book
+	own.wrong = wordsOf(err)
+	if i < 0 { // broken when the server first sees it
+		own.take(s.kept.get(file, s.system))
 	}
-	book.digest = digest
-	w, err := s.app.checkWorkflow(file, source, s.system)
-	if err != nil {
-		book.fail(wordsOf(err))
-		s.recall(book, i < 0)
-		return book
-	}
-	book.workflow, book.wrong, book.since = w, "", time.Time{}
-	s.kept.put(w)
 	return book
 }
 
-// recall takes the last good version of a file that is broken when the server first
-// sees it.
-func (s *shelf) recall(book *shelved, first bool) {
-	if first {
-		book.workflow = s.kept.get(book.file, s.system)
+// dependsOnOthers reports whether files that the workflow runs may have changed the
+// verdict: whatever has steps of that kind is read again.
+func (v *verdict) dependsOnOthers(source []byte) bool {
+	if v.wrong != "" && bytes.Contains(source, []byte("workflow")) {
+		return true
+	}
+	return v.workflow != nil && len(v.workflow.WithChildren()) > 1
+}
+
+// take makes a workflow the last good version.
+func (v *verdict) take(w *workflow.Workflow) {
+	if v.workflow = w; w != nil {
+		v.frozen = sha256.Sum256(w.Frozen())
 	}
 }
 
-func (s *shelf) runsFiles(source []byte) bool { return strings.Contains(string(source), "workflow") }
-
-func (b *shelved) fail(what string) {
-	if b.wrong == "" {
+// settle decides what a file counts for beside those before it: the first that has a
+// workflow has its name.
+func (b *shelved) settle(names map[string]string) {
+	b.workflow, b.wrong = b.own.workflow, b.own.wrong
+	if w := b.workflow; w != nil {
+		if first, twice := names[w.Name]; twice {
+			b.workflow, b.wrong = nil, fmt.Sprintf("%s has a workflow of the name %s already", first, w.Name)
+		} else {
+			names[w.Name] = filepath.Base(b.file)
+		}
+	}
+	switch {
+	case b.wrong == "":
+		b.since = time.Time{}
+	case b.since.IsZero():
 		b.since = time.Now().UTC().Truncate(time.Second)
 	}
-	b.wrong = what
 }
 
 // wordsOf says all that is wrong with a file.

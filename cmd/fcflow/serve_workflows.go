@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/fcflow/fcflow/scheduler"
@@ -55,15 +56,15 @@ func (h *host) lastRuns(ctx context.Context, wanted map[string]*server.ListedRun
 
 // Workflow implements [server.Host].
 func (h *host) Workflow(ctx context.Context, name string) (server.WorkflowInfo, error) {
-	var found *shelved
-	for _, b := range h.shelf.all() {
-		if b.name() == name {
-			found = b
+	found, err := h.shelf.find(name)
+	if err != nil {
+		// One that cannot be run has a page too, for what is wrong with it.
+		books := h.shelf.all()
+		i := slices.IndexFunc(books, func(b *shelved) bool { return b.name() == name })
+		if i < 0 {
+			return server.WorkflowInfo{}, err
 		}
-	}
-	if found == nil {
-		_, err := h.shelf.find(name)
-		return server.WorkflowInfo{}, err
+		found = books[i]
 	}
 	info := h.info(found)
 	last := map[string]*server.ListedRun{name: nil}
