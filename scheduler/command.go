@@ -40,7 +40,7 @@ func (s *Scheduler) Resume(ctx context.Context, k Key) error {
 func (s *Scheduler) Backfill(ctx context.Context, k Key, from, to time.Time) (workflow.Backfilled, error) {
 	filled := workflow.Backfilled{Runs: []workflow.SlotRecord{}}
 	err := s.change(ctx, k, func(e *entry, b *batch) error {
-		open, err := e.fillable(from, to, b.now)
+		open, err := s.fillable(ctx, e, from, to, b.now)
 		if err != nil {
 			return err
 		}
@@ -59,19 +59,19 @@ func (s *Scheduler) Backfill(ctx context.Context, k Key, from, to time.Time) (wo
 }
 
 // Fillable says what Backfill would do.
-func (s *Scheduler) Fillable(k Key, from, to time.Time) (workflow.Fillable, error) {
+func (s *Scheduler) Fillable(ctx context.Context, k Key, from, to time.Time) (workflow.Fillable, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.entries[k]
 	if e == nil || e.schedule == nil {
 		return workflow.Fillable{}, fmt.Errorf("%w: %s", ErrUnknown, k)
 	}
-	return e.fillable(from, to, s.now())
+	return s.fillable(ctx, e, from, to, s.now())
 }
 
 // fillable lists the slots from one instant to another, and no later than now, that
 // have no run.
-func (e *entry) fillable(from, to, now time.Time) (workflow.Fillable, error) {
+func (s *Scheduler) fillable(ctx context.Context, e *entry, from, to, now time.Time) (workflow.Fillable, error) {
 	open := workflow.Fillable{Slots: []time.Time{}}
 	slots, err := e.span(from, earlier(to, now.Add(-e.jitter)))
 	if err != nil {
@@ -81,13 +81,23 @@ func (e *entry) fillable(from, to, now time.Time) (workflow.Fillable, error) {
 		return open, fmt.Errorf("%w: %d runs of the schedule would be going on or waiting, and at most %d may: take a shorter one", ErrSpan, n, maxOpen)
 	}
 	for _, slot := range slots {
-		if r := e.covering(slot); r != nil && r.Outcome == workflow.SlotRun {
+		if s.ran(ctx, e, slot) {
 			open.Already++
 		} else {
 			open.Slots = append(open.Slots, slot)
 		}
 	}
-	return open, nil
+	return open, ctx.Err()
+}
+
+// ran reports whether a slot has a run. That of one whose record is forgotten may be
+// there still: begun again, it would be found as it ended, and counted once more.
+func (s *Scheduler) ran(ctx context.Context, e *entry, slot time.Time) bool {
+	if r := e.covering(slot); r != nil || s.options.Runs == nil {
+		return r != nil && r.Outcome == workflow.SlotRun
+	}
+	_, err := s.options.Runs.State(ctx, RunID(s.book.Nonce(), e.key, slot))
+	return !errors.Is(err, workflow.ErrNotFound) // one that cannot be read is there
 }
 
 // span lists the slots from one instant to another.

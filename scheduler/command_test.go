@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -94,7 +95,7 @@ func TestBackfill(t *testing.T) {
 		tells(t, s, f, "1 01:00:00 run by schedule", "1 02:00:00 to 1 06:00:00, 5 times missed")
 		fill := func(from, to time.Time, runs, already int) {
 			t.Helper()
-			open, err := s.Fillable(keyOf(f), from, to)
+			open, err := s.Fillable(t.Context(), keyOf(f), from, to)
 			if err != nil || len(open.Slots) != runs || open.Already != already {
 				t.Errorf("%d runs would be started, %d before, %v", len(open.Slots), open.Already, err)
 			}
@@ -113,9 +114,53 @@ func TestBackfill(t *testing.T) {
 			if _, err := s.Backfill(t.Context(), keyOf(f), bad[0], bad[1]); !errors.Is(err, ErrSpan) {
 				t.Errorf("filled from %s to %s: %v", bad[0], bad[1], err)
 			}
-			if _, err := s.Fillable(keyOf(f), bad[0], bad[1]); !errors.Is(err, ErrSpan) {
+			if _, err := s.Fillable(t.Context(), keyOf(f), bad[0], bad[1]); !errors.Is(err, ErrSpan) {
 				t.Errorf("fillable from %s to %s: %v", bad[0], bad[1], err)
 			}
+		}
+	})
+}
+
+// TestBackfillOfForgottenSlots: a slot whose record is forgotten had its run all the
+// same, with a server and without.
+func TestBackfillOfForgottenSlots(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, f := newWorld(t), hourly("w", workflow.Schedule{Overlap: "allow"})
+		const n = 2 * keepRecords
+		s, stop := w.run(f)
+		sleep(n*time.Hour + time.Minute)
+		check := func(s *Scheduler) {
+			t.Helper()
+			open, err := s.Fillable(t.Context(), keyOf(f), at(1, 1, 0), w.now())
+			if err != nil || len(open.Slots) != 0 || open.Already != n {
+				t.Errorf("%d runs would be started, %d before, %v", len(open.Slots), open.Already, err)
+			}
+			filled, err := s.Backfill(t.Context(), keyOf(f), at(1, 1, 0), w.now())
+			if err != nil || len(filled.Runs) != 0 || filled.Already != n {
+				t.Errorf("%d runs, %d before, %v", len(filled.Runs), filled.Already, err)
+			}
+		}
+		check(s)
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := s.Fillable(gone, keyOf(f), at(1, 1, 0), w.now()); !errors.Is(err, context.Canceled) {
+			t.Errorf("for nobody: %v", err)
+		}
+		stop()
+		book, err := w.shelf.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, err = New(t.Context(), book, nil, Options{Runs: w}); err != nil {
+			t.Fatal(err)
+		}
+		check(s)
+		if err := book.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if w.asked != n {
+			t.Errorf("%d runs were started", w.asked)
 		}
 	})
 }

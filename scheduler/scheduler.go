@@ -15,12 +15,17 @@ import (
 )
 
 // Starter starts the runs that are due, and knows how they are doing. It is
-// called from several goroutines. State must not call the scheduler.
+// called from several goroutines.
 type Starter interface {
+	Runs
 	// Start makes a run durable and has it driven. A run of that id that exists
 	// already is the one: the same start may be asked for again after a crash.
 	// ErrCannotStart if it is no use to try again.
 	Start(ctx context.Context, start Start) error
+}
+
+// Runs knows how runs are doing. It must not call the scheduler.
+type Runs interface {
 	// State says where a run is; workflow.ErrNotFound if there is none.
 	State(ctx context.Context, id workflow.RunID) (workflow.RunState, error)
 }
@@ -59,7 +64,9 @@ func (k Key) String() string { return k.Workflow + "/" + k.Schedule }
 // Options of a scheduler. The zero value is usable.
 type Options struct {
 	// Now tells the time of day; it may be set back or forth. Default time.Now.
-	Now    func() time.Time
+	Now func() time.Time
+	// Runs is asked where there is no starter.
+	Runs   Runs
 	Logger zerolog.Logger
 	// Changed is called after something about a schedule has changed. It must be
 	// quick and must not call the scheduler.
@@ -105,6 +112,9 @@ const (
 func New(ctx context.Context, book workflow.Book, starter Starter, o Options) (*Scheduler, error) {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if starter != nil {
+		o.Runs = starter
 	}
 	s := &Scheduler{
 		book: book, starter: starter, options: o, entries: map[Key]*entry{}, open: map[workflow.RunID]*entry{},

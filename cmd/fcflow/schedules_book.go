@@ -40,7 +40,7 @@ func (a *app) openSchedules(ctx context.Context) (all schedules, served bool, re
 	if err != nil {
 		return nil, false, nil, err
 	}
-	s, err := scheduler.New(ctx, book, nil, scheduler.Options{Logger: a.logger()})
+	s, err := scheduler.New(ctx, book, nil, scheduler.Options{Logger: a.logger(), Runs: runsOf{st}})
 	if err != nil {
 		return nil, false, nil, errors.Join(err, book.Close())
 	}
@@ -65,6 +65,18 @@ func serverOf(ctx context.Context, st *store.Store) (*server.Client, error) {
 		return nil, withHint(errors.Join(fmt.Errorf("the schedules are with %s, which does not answer: %w", who, workflow.ErrOwned), err), "try again in a moment")
 	}
 	return client, nil
+}
+
+// runsOf a state directory implements [scheduler.Runs].
+type runsOf struct{ store *store.Store }
+
+// State implements [scheduler.Runs].
+func (r runsOf) State(ctx context.Context, id workflow.RunID) (workflow.RunState, error) {
+	l, err := r.store.Summary(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	return l.State, l.Err
 }
 
 // bookSchedules are the schedules as the last server left them.

@@ -229,9 +229,5 @@ func (s starter) Start(ctx context.Context, start scheduler.Start) error {
 
 // State implements [scheduler.Starter].
 func (s starter) State(ctx context.Context, id workflow.RunID) (workflow.RunState, error) {
-	l, err := s.session.store.Summary(ctx, id)
-	if err != nil {
-		return "", err
-	}
-	return l.State, l.Err
+	return runsOf{s.session.store}.State(ctx, id)
 }

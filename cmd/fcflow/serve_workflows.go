@@ -130,8 +130,8 @@ func (h *host) RunSchedule(ctx context.Context, name, id, by string) (workflow.R
 }
 
 // Fillable implements [server.Host].
-func (h *host) Fillable(_ context.Context, name, id string, from, to time.Time) (workflow.Fillable, error) {
-	open, err := h.scheduler.Fillable(scheduler.Key{Workflow: name, Schedule: id}, from, to)
+func (h *host) Fillable(ctx context.Context, name, id string, from, to time.Time) (workflow.Fillable, error) {
+	open, err := h.scheduler.Fillable(ctx, scheduler.Key{Workflow: name, Schedule: id}, from, to)
 	return open, spanRefused(err)
 }
 
