@@ -13,6 +13,9 @@ import (
 // touched. Pausing one that is paused changes nothing.
 func (s *Scheduler) Pause(ctx context.Context, k Key, by, why string) error {
 	return s.change(ctx, k, func(e *entry, b *batch) error {
+		if e.workflow != nil { // else nothing was running, and nothing is begun for that time
+			s.decide(ctx, e, b)
+		}
 		if e.state.Pause == nil {
 			s.pause(e, b, by, why)
 		}
@@ -28,6 +31,7 @@ func (s *Scheduler) pause(e *entry, b *batch, by, why string) {
 // Resume ends a pause. What was skipped stays skipped: Backfill runs it.
 func (s *Scheduler) Resume(ctx context.Context, k Key) error {
 	return s.change(ctx, k, func(e *entry, b *batch) error {
+		s.decide(ctx, e, b)
 		e.state.Pause, e.state.Failures = nil, 0
 		b.state(e)
 		return nil
@@ -40,6 +44,7 @@ func (s *Scheduler) Resume(ctx context.Context, k Key) error {
 func (s *Scheduler) Backfill(ctx context.Context, k Key, from, to time.Time) (workflow.Backfilled, error) {
 	filled := workflow.Backfilled{Runs: []workflow.SlotRecord{}}
 	err := s.change(ctx, k, func(e *entry, b *batch) error {
+		s.decide(ctx, e, b)
 		open, err := s.fillable(ctx, e, from, to, b.now)
 		if err != nil {
 			return err
@@ -125,6 +130,7 @@ func (s *Scheduler) RunNow(ctx context.Context, k Key, by string) (workflow.RunI
 		if e.workflow == nil || s.starter == nil {
 			return fmt.Errorf("%w: no server has the file of %s", ErrUnknown, k)
 		}
+		s.decide(ctx, e, b)
 		s.refresh(ctx, e, b)
 		if n := len(e.state.Open); n > 0 && overlap(e.schedule) == "skip" || n >= maxOpen {
 			return fmt.Errorf("run %s: %w", e.state.Open[0], ErrBusy)
@@ -190,7 +196,7 @@ func (s *Scheduler) ended(e *entry, b *batch, id workflow.RunID, state workflow.
 	}
 }
 
-// change decides what is due, has f change a schedule and makes that durable.
+// change has f change a schedule and makes that durable.
 func (s *Scheduler) change(ctx context.Context, k Key, f func(*entry, *batch) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -199,9 +205,6 @@ func (s *Scheduler) change(ctx context.Context, k Key, f func(*entry, *batch) er
 		return fmt.Errorf("%w: %s", ErrUnknown, k)
 	}
 	b := s.batch()
-	if e.calendar != nil {
-		s.decide(ctx, e, b)
-	}
 	wrong := f(e, b)
 	err := s.commit(ctx, b)
 	s.rouse()

@@ -43,6 +43,64 @@ func TestPauseAndResume(t *testing.T) {
 	})
 }
 
+// TestPauseWithoutServer: nothing is begun by the next server that came before the
+// pause or after it, as if it had been paused while that was running.
+func TestPauseWithoutServer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, f := newWorld(t), hourly("w", workflow.Schedule{Catchup: workflow.Catchup{Keep: "all", Window: day}, Overlap: "queue"})
+		_, stop := w.run(f)
+		synctest.Wait()
+		stop()
+		sleep(3*time.Hour + time.Second)
+		s, release := w.alone()
+		if err := s.Pause(t.Context(), keyOf(f), "anna", ""); err != nil {
+			t.Fatal(err)
+		}
+		release()
+		sleep(30 * time.Minute)
+		s, stop = w.run(f)
+		sleep(time.Hour)
+		tells(t, s, f, "1 01:00:00 to 1 03:00:00, 3 times missed", "1 04:00:00 skipped")
+		stop()
+		sleep(time.Hour)
+		s, release = w.alone()
+		if err := s.Resume(t.Context(), keyOf(f)); err != nil {
+			t.Fatal(err)
+		}
+		release()
+		sleep(time.Hour)
+		s, stop = w.run(f)
+		defer stop()
+		sleep(time.Minute)
+		tells(t, s, f, "1 01:00:00 to 1 03:00:00, 3 times missed", "1 04:00:00 to 1 05:00:00, 2 times skipped", "1 06:00:00 run by catchup")
+	})
+}
+
+// TestPauseWithoutFile: the same while no file has the schedule.
+func TestPauseWithoutFile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, f := newWorld(t), hourly("w", workflow.Schedule{Catchup: workflow.Catchup{Keep: "all", Window: day}, Overlap: "queue"})
+		s, stop := w.run(f)
+		defer stop()
+		synctest.Wait()
+		if err := s.Set(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		sleep(2*time.Hour + time.Second)
+		if err := s.Pause(t.Context(), keyOf(f), "anna", ""); err != nil {
+			t.Fatal(err)
+		}
+		sleep(time.Hour)
+		if err := s.Set(t.Context(), []*workflow.Workflow{f}); err != nil {
+			t.Fatal(err)
+		}
+		sleep(time.Minute)
+		tells(t, s, f, "1 01:00:00 to 1 02:00:00, 2 times missed", "1 03:00:00 skipped")
+	})
+}
+
 func TestPauseAfterFailures(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -148,17 +206,9 @@ func TestBackfillOfForgottenSlots(t *testing.T) {
 			t.Errorf("for nobody: %v", err)
 		}
 		stop()
-		book, err := w.shelf.Open()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if s, err = New(t.Context(), book, nil, Options{Runs: w}); err != nil {
-			t.Fatal(err)
-		}
+		s, release := w.alone()
 		check(s)
-		if err := book.Close(); err != nil {
-			t.Fatal(err)
-		}
+		release()
 		if w.asked != n {
 			t.Errorf("%d runs were started", w.asked)
 		}
@@ -175,20 +225,11 @@ func TestBackfillWithoutServer(t *testing.T) {
 		synctest.Wait()
 		stop()
 		sleep(3*time.Hour + time.Minute)
-		book, err := w.shelf.Open()
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := New(t.Context(), book, nil, Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		s, release := w.alone()
 		if filled, err := s.Backfill(t.Context(), keyOf(f), at(1, 2, 0), at(1, 3, 0)); err != nil || len(filled.Runs) != 2 {
 			t.Fatalf("%+v, %v", filled, err)
 		}
-		if err := book.Close(); err != nil {
-			t.Fatal(err)
-		}
+		release()
 		sleep(48 * time.Hour)
 		s, stop = w.run(f)
 		defer stop()

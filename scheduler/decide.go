@@ -20,6 +20,9 @@ const (
 
 // decide gives each slot an outcome that has come since the last look.
 func (s *Scheduler) decide(ctx context.Context, e *entry, b *batch) {
+	if e.calendar == nil { // nobody can tell when it is due
+		return
+	}
 	until := b.now.Add(-e.jitter)
 	if until.Before(e.cursor) { // the clock was set back
 		e.lookFrom(until)

@@ -146,6 +146,20 @@ func (w *world) open(workflows ...*workflow.Workflow) (*Scheduler, func()) {
 	return s, func() { _ = book.Close() }
 }
 
+// alone returns a scheduler without a server, and a function that closes it.
+func (w *world) alone() (*Scheduler, func()) {
+	w.t.Helper()
+	book, err := w.shelf.Open()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	s, err := New(w.t.Context(), book, nil, Options{Now: w.now, Runs: w})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s, func() { _ = book.Close() }
+}
+
 // run has a scheduler run until stop is called.
 func (w *world) run(workflows ...*workflow.Workflow) (s *Scheduler, stop func()) {
 	w.t.Helper()
