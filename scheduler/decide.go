@@ -12,10 +12,11 @@ import (
 
 // Why slots are missed.
 const (
-	reasonDown   = "nothing was running then"
-	reasonWindow = "nothing was running then, and it is longer ago than the window of %s"
-	reasonLater  = "nothing was running then, and a later one counts"
-	reasonMany   = "nothing was running then, and there are more than 1000 later ones"
+	reasonDown    = "nothing was running then"
+	reasonWindow  = "nothing was running then, and it is longer ago than the window of %s"
+	reasonLater   = "nothing was running then, and a later one counts"
+	reasonChanged = "the schedule was changed before it was due to start"
+	reasonMany    = "nothing was running then, and there are more than 1000 later ones"
 )
 
 // decide gives each slot an outcome that has come since the last look.
@@ -46,7 +47,7 @@ func (s *Scheduler) decide(ctx context.Context, e *entry, b *batch) {
 // back: those that a wrong clock made us miss are due after all. No other one
 // changes its outcome.
 func (s *Scheduler) decideAgain(e *entry, b *batch, until time.Time) {
-	from := later(e.cursor, until.Add(-lateness))
+	from := later(later(e.cursor, until.Add(-lateness)), e.state.Since)
 	for slot := e.calendar.Next(from); !slot.IsZero() && !slot.After(until) && !slot.After(e.state.Decided); slot = e.calendar.Next(slot) {
 		r := e.covering(slot)
 		if r == nil || r.Outcome != workflow.SlotMissed || e.state.Pause != nil {

@@ -28,6 +28,8 @@ type entry struct {
 // state is what the book has of a schedule beside the slots.
 type state struct {
 	Definition definition `json:"definition"`
+	// Since: slots before are not those of the definition.
+	Since time.Time `json:"since,omitzero"`
 	// Decided: every slot up to here has an outcome.
 	Decided  time.Time               `json:"decided"`
 	Pause    *workflow.SchedulePause `json:"pause,omitempty"`

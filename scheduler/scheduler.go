@@ -155,13 +155,25 @@ func (s *Scheduler) Set(ctx context.Context, workflows []*workflow.Workflow) err
 	if s.loop != nil {
 		s.decideAll(ctx, b) // by the definitions that held until now
 	}
-	for _, e := range s.entries {
-		e.workflow = nil
-	}
 	var errs []error
+	there := map[*entry]bool{}
 	for _, w := range workflows {
 		for _, def := range w.Schedules {
-			errs = append(errs, s.set(b, w, def))
+			e := s.entry(Key{w.Name, def.ID})
+			if there[e] {
+				errs = append(errs, fmt.Errorf("schedule %s: there are two files with a workflow of that name", e.key))
+				continue
+			}
+			if err := e.set(b, w, def); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			there[e] = true
+		}
+	}
+	for _, e := range s.entries {
+		if !there[e] {
+			e.workflow = nil
 		}
 	}
 	err := s.commit(ctx, b)
@@ -169,18 +181,23 @@ func (s *Scheduler) Set(ctx context.Context, workflows []*workflow.Workflow) err
 	return errors.Join(append(errs, err)...)
 }
 
-func (s *Scheduler) set(b *batch, w *workflow.Workflow, def *workflow.Schedule) error {
-	e := s.entry(Key{w.Name, def.ID})
-	if e.workflow != nil {
-		return fmt.Errorf("schedule %s: there are two files with a workflow of that name", e.key)
+// set takes a definition from a file.
+func (e *entry) set(b *batch, w *workflow.Workflow, def *workflow.Schedule) error {
+	d := define(def)
+	anew := !e.state.Definition.sameSlots(d)
+	var waiting *workflow.SlotRecord // for their jitter; they are slots no more
+	if anew && e.workflow != nil {
+		waiting = e.spanRecord(e.state.Decided, b.now, workflow.SlotRecord{Outcome: workflow.SlotMissed, Reason: reasonChanged, At: b.now})
 	}
 	if err := e.use(def); err != nil {
 		return err
 	}
 	e.workflow = w
-	d := define(def)
-	if !e.state.Definition.sameSlots(d) {
-		e.state.Decided = b.now
+	if waiting != nil {
+		e.add(b, waiting)
+	}
+	if anew {
+		e.state.Since, e.state.Decided = b.now, b.now
 	}
 	if e.state.Definition != d {
 		e.state.Definition = d

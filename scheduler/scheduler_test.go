@@ -3,7 +3,6 @@ package scheduler
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -342,38 +341,6 @@ func TestFailedStart(t *testing.T) {
 		}
 		if got := w.slots(keyOf(later)); len(got) != 2 {
 			t.Errorf("runs for %v", got)
-		}
-	})
-}
-
-func TestChangedFile(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w, f := newWorld(t), flow("w", workflow.Schedule{Cron: "0 2 * * *", Catchup: workflow.Catchup{Keep: "all", Window: day}, Overlap: "queue"})
-		s, stop := w.run(f)
-		defer stop()
-		sleep(5*time.Hour + time.Minute)
-		changed := flow("w", workflow.Schedule{Cron: "30 * * * *", Catchup: workflow.Catchup{Keep: "all", Window: day}, Overlap: "queue"})
-		if err := s.Set(t.Context(), []*workflow.Workflow{changed}); err != nil {
-			t.Fatal(err)
-		}
-		sleep(time.Hour)
-		tells(t, s, f, "1 02:00:00 run by schedule", "1 05:30:00 run by schedule")
-
-		if err := s.Set(t.Context(), nil); err != nil { // the file is away
-			t.Fatal(err)
-		}
-		sleep(2 * time.Hour)
-		tells(t, s, f, "1 02:00:00 run by schedule", "1 05:30:00 run by schedule")
-		if v := s.List(); len(v) != 1 || v[0].Active || !v[0].Next.IsZero() {
-			t.Errorf("listed as %+v", v)
-		}
-		if err := s.Set(t.Context(), []*workflow.Workflow{changed, changed}); err == nil {
-			t.Error("two files with one name are accepted")
-		}
-		sleep(time.Minute)
-		if got := story(t, s, keyOf(f)); !slices.Equal(got[2:], []string{"1 06:30:00 run by catchup", "1 07:30:00 run by catchup"}) {
-			t.Errorf("back again: %v", got)
 		}
 	})
 }
