@@ -29,7 +29,7 @@ var metrics = map[string]metric{
 	"fcflow_poll_interval_seconds":              {gaugeKind, "system", "Time between two looks at the jobs of a system as it is now; missing while none is waited for."},
 	"fcflow_workflows":                          {gaugeKind, "", "Workflow files."},
 	"fcflow_workflows_broken":                   {gaugeKind, "", "Workflow files that have a mistake as they are now."},
-	"fcflow_schedules":                          {gaugeKind, "state", "Schedules, paused or active."},
+	"fcflow_schedules":                          {gaugeKind, "state", "Schedules of the workflow files, paused or active."},
 	"fcflow_schedule_failures":                  {gaugeKind, "workflow, schedule", "Runs of a schedule that failed in a row."},
 	"fcflow_runs_ended_total":                   {counterKind, "workflow, state", "Runs that have ended, by workflow and state."},
 	"fcflow_attempts_started_total":             {counterKind, "workflow", "Attempts that have begun, by workflow."},
@@ -65,16 +65,17 @@ func (h *host) Metrics(ctx context.Context, w io.Writer) error {
 	return p.err
 }
 
+// scheduleMetrics tells of the schedules that files have: the failures of another would
+// never become fewer.
 func scheduleMetrics(p *metricPrinter, views []workflow.ScheduleView) {
-	paused, active := 0, 0
+	views = slices.DeleteFunc(slices.Clone(views), func(v workflow.ScheduleView) bool { return !v.Active })
+	paused := 0
 	for i := range views {
 		if views[i].Paused != nil {
 			paused++
-		} else if views[i].Active {
-			active++
 		}
 	}
-	p.value("fcflow_schedules", float64(active), "state", "active")
+	p.value("fcflow_schedules", float64(len(views)-paused), "state", "active")
 	p.value("fcflow_schedules", float64(paused), "state", "paused")
 	for i := range views {
 		p.value("fcflow_schedule_failures", float64(views[i].Failures), "workflow", views[i].Workflow, "schedule", views[i].ID)

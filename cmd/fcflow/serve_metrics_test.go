@@ -57,6 +57,28 @@ func readMetrics(t *testing.T, text string) map[string]float64 {
 	return values
 }
 
+// TestScheduleMetrics: what no file has any more is nothing to be alarmed by.
+func TestScheduleMetrics(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	p := metricPrinter{w: &b}
+	scheduleMetrics(&p, []workflow.ScheduleView{
+		{Workflow: "a", ID: "day", Active: true, Failures: 2},
+		{Workflow: "a", ID: "night", Active: true, Paused: &workflow.SchedulePause{}},
+		{Workflow: "gone", ID: "day", Failures: 3},
+		{Workflow: "gone", ID: "night", Failures: 3, Paused: &workflow.SchedulePause{}},
+	})
+	want := map[string]float64{
+		`fcflow_schedules{state="active"}`:                        1,
+		`fcflow_schedules{state="paused"}`:                        1,
+		`fcflow_schedule_failures{workflow="a",schedule="day"}`:   2,
+		`fcflow_schedule_failures{workflow="a",schedule="night"}`: 0,
+	}
+	if diff := cmp.Diff(want, readMetrics(t, b.String())); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestMeter(t *testing.T) {
 	t.Parallel()
 	m := newMeter()
