@@ -121,11 +121,11 @@ func (e *Engine) create(ctx context.Context, s workflow.Store, w *workflow.Workf
 	}
 	more, blobs, err := begin.into(run, now)
 	if err != nil {
-		return nil, fmt.Errorf("create run %s: %w", created.ID, err)
+		return nil, err
 	}
 	history, err := s.Create(ctx, created.ID, frozen, append(first, more...), blobs)
 	if err != nil {
-		return nil, fmt.Errorf("create run %s: %w", created.ID, err)
+		return nil, err
 	}
 	return newExecution(e, run, history), nil
 }

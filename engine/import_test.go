@@ -180,7 +180,7 @@ func TestImportInputs(t *testing.T) {
 				if err := x.Close(); err != nil {
 					t.Error(err)
 				}
-			case !errors.Is(err, workflow.ErrConflict) || !strings.Contains(err.Error(), c.want+" is made from the input"):
+			case !errors.Is(err, workflow.ErrConflict) || !strings.HasPrefix(err.Error(), c.want+" is made from the input"):
 				t.Errorf("%s %s: %v, not that %s is in the way", c.input, c.value, err, c.want)
 			}
 		}
@@ -214,6 +214,10 @@ func TestImports(t *testing.T) {
 		}
 		if _, err := create(inputs("2"), old, "c"); !errors.Is(err, workflow.ErrNotFound) {
 			t.Errorf("no such step: %v", err)
+		}
+		_, err = engine.Create(t.Context(), store, w, workflow.RunCreated{ID: old.ID(), Inputs: inputs("2")})
+		if !errors.Is(err, workflow.ErrConflict) || strings.Count(err.Error(), string(old.ID())) != 1 {
+			t.Errorf("of an id that is taken: %v", err)
 		}
 		x, err := create(inputs("2"), old, "b")
 		if err != nil || x.Drive(t.Context()) != nil {
