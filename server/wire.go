@@ -103,14 +103,20 @@ var (
 // ErrStopping: a server stops, and begins nothing more.
 var ErrStopping = errors.New("the server is stopping")
 
-// BadRequest marks an error as one of whoever asks.
-func BadRequest(err error) error { return fmt.Errorf("%w: %w", errBadRequest, err) }
+// BadRequest marks an error as one of whoever asks. Its text stays as it is: a schedule
+// has no request.
+func BadRequest(err error) error { return &requestError{err} }
+
+type requestError struct{ err error }
+
+func (e *requestError) Error() string   { return e.err.Error() }
+func (e *requestError) Unwrap() []error { return []error{errBadRequest, e.err} }
 
 // IsBadRequest reports whether an error is one of whoever asked.
 func IsBadRequest(err error) bool { return errors.Is(err, errBadRequest) }
 
 func badRequest(format string, args ...any) error {
-	return fmt.Errorf("%w: "+format, append([]any{errBadRequest}, args...)...)
+	return BadRequest(fmt.Errorf(format, args...))
 }
 
 // codes are the errors that a client can tell apart.
@@ -168,8 +174,7 @@ func writeError(w http.ResponseWriter, err error) {
 
 // plain is the text of an error without the words for what its code says.
 func plain(err error) string {
-	text := strings.TrimPrefix(err.Error(), errBadRequest.Error()+": ")
-	return strings.TrimSuffix(text, ": "+workflow.ErrConflict.Error())
+	return strings.TrimSuffix(err.Error(), ": "+workflow.ErrConflict.Error())
 }
 
 // readError turns the body of an error back into one that matches the same

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/fcflow/fcflow/internal/console"
+	"github.com/fcflow/fcflow/server"
 	"github.com/fcflow/fcflow/workflow"
 )
 
@@ -159,8 +160,8 @@ func TestNoWorkflowDirectory(t *testing.T) {
 func TestUnitRefused(t *testing.T) {
 	t.Parallel()
 	many := &ambiguousUnit{"few", []*workflow.UnitView{{Step: "few", Instance: "a"}, {Step: "few", Instance: "b"}}}
-	const want = "bad request: few means 2 instances: few/a, few/b: ask for one of them, unit=STEP/KEY"
-	if err := unitRefused(many); err == nil || err.Error() != want {
+	const want = "few means 2 instances: few/a, few/b: ask for one of them, unit=STEP/KEY"
+	if err := unitRefused(many); !server.IsBadRequest(err) || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 	if err := unitRefused(workflow.ErrNotFound); !errors.Is(err, workflow.ErrNotFound) || err.Error() != workflow.ErrNotFound.Error() {
