@@ -83,8 +83,8 @@ func TestChangedWhileWaiting(t *testing.T) {
 	})
 }
 
-// TestChangedAnywhere changes a file at any time: each slot that came by the lines that
-// held then has one outcome.
+// TestChangedAnywhere changes a file at any time, with and without a restart: each slot
+// that came by the lines that held then has one outcome.
 func TestChangedAnywhere(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(50) {
@@ -104,7 +104,7 @@ func changeAnywhere(t *testing.T, random *rand.Rand) {
 	}
 	w, f := newWorld(t), draw()
 	s, stop := w.run(f)
-	defer stop()
+	defer func() { stop() }()
 	synctest.Wait()
 	var slots []time.Time
 	came := func(from, to time.Time) {
@@ -128,7 +128,10 @@ func changeAnywhere(t *testing.T, random *rand.Rand) {
 			came(from, w.now())
 			from = w.now()
 		}
-		f = next
+		if f = next; random.IntN(3) == 0 {
+			stop()
+			s, stop = w.run(f)
+		}
 	}
 	sleep(time.Hour)
 	came(from, w.now().Add(-jitterOf(keyOf(f), f.Schedules[0].Jitter)))
