@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -84,31 +83,12 @@ func (x *Execution) enter(u *workflow.Unit, why workflow.WakeReason) {
 	}
 	secret, err := x.withSecrets(u, inv, with)
 	if err != nil {
-		go x.finish(e, Failure(workflow.CauseExpression, err.Error()))
+		out := x.unreadable(e, why, err).without(inv.Secrets)
+		go x.finish(e, out)
 		return
 	}
+	delete(x.pauses, u)
 	go func() { x.finish(e, call(ctx, step, inv, secret)) }()
-}
-
-// withSecrets evaluates the inputs again with the values of secrets, which the
-// record does not hold, and tells the attempt which they are.
-func (x *Execution) withSecrets(u *workflow.Unit, inv *Invocation, recorded json.RawMessage) (json.RawMessage, error) {
-	if !u.Step.Step.UsesSecrets() {
-		return recorded, nil
-	}
-	scope := x.run.Scope(u, x.blob)
-	scope.Attempt = len(u.Attempts)
-	scope.Secrets = func(name string) (string, error) {
-		if x.engine.cfg.Secrets == nil {
-			return "", errors.New("no source of secrets is configured")
-		}
-		value, err := x.engine.cfg.Secrets(name)
-		if value != "" {
-			inv.Secrets = append(inv.Secrets, value)
-		}
-		return value, err
-	}
-	return evalWith(x.run, u, scope)
 }
 
 // call runs the step's function; a panic becomes a failure of the attempt.

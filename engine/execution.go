@@ -39,10 +39,11 @@ type Execution struct {
 	fired      []*workflow.Unit
 	binding    map[string]bool
 	unbindable map[string]error
-	slots      int       // held for live attempts
-	decided    time.Time // as of when the last decision was made
-	waiting    bool      // for places in the concurrency groups of the run
-	admission  func()    // ends waiting for them; nil if the run has no groups
+	pauses     map[*workflow.Unit]time.Duration // of attempts whose secrets cannot be read
+	slots      int                              // held for live attempts
+	decided    time.Time                        // as of when the last decision was made
+	waiting    bool                             // for places in the concurrency groups of the run
+	admission  func()                           // ends waiting for them; nil if the run has no groups
 
 	pending []workflow.Event // applied, not yet durable
 	blobs   []workflow.Blob
@@ -82,6 +83,7 @@ func newExecution(e *Engine, run *workflow.Run, h workflow.History) *Execution {
 		watches:    map[*workflow.Unit]watch{},
 		binding:    map[string]bool{},
 		unbindable: map[string]error{},
+		pauses:     map[*workflow.Unit]time.Duration{},
 		changes:    changes{next: make(chan struct{})},
 	}
 }
