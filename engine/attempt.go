@@ -258,7 +258,8 @@ func (r *attemptRecorder) record(ctx context.Context, payloads []workflow.Payloa
 }
 
 func (r *attemptRecorder) inspect(ctx context.Context, f func(*workflow.Run)) error {
-	return r.x.ask(ctx, func() { f(r.x.run) })
+	// An attempt that is being told to stop still has to learn what it is to stop.
+	return r.x.ask(context.WithoutCancel(ctx), func() { f(r.x.run) })
 }
 
 func (r *attemptRecorder) blob(digest string) ([]byte, error) {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -266,5 +267,47 @@ func TestCancelSoon(t *testing.T) {
 		if err := x.Cancel(t.Context(), "test"); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestAskWhileStopped: an attempt that is told to stop is still told which submission
+// a job belongs to, so that it can end the job.
+func TestAskWhileStopped(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, key, units string }{
+		{"cancel", "", "a=cancelled"},
+		{"deadline", ", timeout: 10s", "a=failed(timed_out)"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			lib := newScripted()
+			withText(lib, func(ctx context.Context, inv *Invocation) Outcome {
+				<-ctx.Done()
+				if _, err := inv.SubmissionOf(ctx, "daint", "7"); err != nil {
+					return Failure(workflow.CauseInterrupted, err.Error())
+				}
+				return Ended("the job was cancelled")
+			})
+			w := load(t, lib, "steps:\n  - { id: a, uses: text"+c.key+" }")
+			synctest.Test(t, func(t *testing.T) {
+				x, err := New(Config{Library: lib}).Create(t.Context(), memory.New(), w, workflow.RunCreated{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if c.key == "" {
+					time.AfterFunc(10*time.Second, func() {
+						if err := x.Cancel(t.Context(), "test"); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				if err := x.Drive(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if got := states(x.Run()); got != c.units {
+					t.Errorf("%s, want %s", got, c.units)
+				}
+			})
+		})
 	}
 }
