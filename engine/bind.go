@@ -84,6 +84,8 @@ func (x *Execution) bound(system string, site *workflow.RunBound, err error) {
 	delete(x.binding, system)
 	switch {
 	case x.ctx.Err() != nil:
+	case err == nil && escapedLen(site.User)+escapedLen(site.RemoteDir)+escapedLen(site.SubmitDir) > maxBoundText:
+		x.unbindable[system] = fmt.Errorf("the name of the user and the directories on system %q are too long to be recorded", system)
 	case err == nil:
 		x.emit(command{payload: site})
 	case errors.Is(err, ErrLogin), errors.Is(err, ErrUnavailable), errors.Is(err, ErrConflict):

@@ -14,6 +14,13 @@ const (
 	maxMessage = 8 << 10
 	maxTail    = 24 << 10
 	maxDetail  = 4 << 10
+	maxID      = 256 // no scheduler gives ids nearly as long
+
+	// What is compared or used later is refused rather than cut: who we are on a
+	// system and where the run works there, and the paths and the account of a
+	// submission. Four paths of the greatest length that systems take fit.
+	maxBoundText  = 4 * 4096
+	maxIntentText = 4 * 4096
 )
 
 // bound cuts what people read in an event, where it is too long.
@@ -31,6 +38,10 @@ func bound(p workflow.Payload) {
 		cut(&p.SchedulerVersion, maxDetail)
 	case *workflow.RunFinished:
 		cut(&p.Message, maxMessage)
+	case *workflow.StepExpanded:
+		cut(&p.Message, maxMessage)
+	case *workflow.UnitSkipped:
+		cut(&p.Message, maxMessage)
 	case *workflow.UnitFailed:
 		cut(&p.Message, maxMessage)
 	case *workflow.AttemptWaiting:
@@ -40,35 +51,49 @@ func bound(p workflow.Payload) {
 		cut(&p.Evidence, maxDetail)
 		p.Tail = tail(p.Tail)
 	case *workflow.SubmissionOutcome:
+		cut(&p.JobID, maxID)
 		cut(&p.Message, maxMessage)
 		cut(&p.RequestID, maxDetail)
 	case *workflow.SubmissionLooked:
 		p.Jobs = p.Jobs[:min(len(p.Jobs), maxJobs)]
-		boundCalls(p.Calls)
+		for i := range p.Jobs {
+			cut(&p.Jobs[i], maxID)
+		}
+		p.Calls = boundCalls(p.Calls)
 	case *workflow.SubmissionOwner:
+		cut(&p.JobID, maxID)
 		cut(&p.Evidence, maxDetail)
-		boundCalls(p.Calls)
+		p.Calls = boundCalls(p.Calls)
 	case *workflow.SubmissionResolved:
+		cut(&p.JobID, maxID)
 		cut(&p.By, maxDetail)
 	case *workflow.ApprovalGiven:
 		cut(&p.By, maxDetail)
 		cut(&p.Note, maxMessage)
 	case *workflow.JobObserved:
+		cut(&p.JobID, maxID)
 		for _, text := range []*string{&p.State, &p.Reason, &p.Stdout, &p.Stderr} {
 			cut(text, maxDetail)
 		}
 	}
 }
 
-// maxJobs bounds how many jobs with one token are kept.
-const maxJobs = 100
+// Bounds of the jobs with one token that are kept, and of the calls of one look, of
+// which the last ones are, with their texts.
+const (
+	maxJobs     = 100
+	maxCalls    = 10
+	maxCallText = 1 << 10
+)
 
-func boundCalls(calls []workflow.CallFact) {
+func boundCalls(calls []workflow.CallFact) []workflow.CallFact {
+	calls = calls[max(0, len(calls)-maxCalls):]
 	for i := range calls {
 		for _, text := range []*string{&calls[i].Operation, &calls[i].RequestID, &calls[i].Said} {
-			cut(text, maxDetail)
+			cut(text, maxCallText)
 		}
 	}
+	return calls
 }
 
 const ellipsis = "…"
@@ -111,6 +136,14 @@ func tail(text string) string {
 		return whole
 	}
 	return ellipsis + kept
+}
+
+// escapedLen is how many bytes a text takes in JSON, at most.
+func escapedLen(text string) (n int) {
+	for _, r := range text {
+		n += escaped(r)
+	}
+	return n
 }
 
 // escaped is how many bytes a character takes in JSON, at most.

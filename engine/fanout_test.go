@@ -169,6 +169,7 @@ func TestRefusedFanOuts(t *testing.T) {
 		`{ id: a, uses: act, matrix: { x: "${{ 1..400 }}", y: "${{ 1..400 }}" } }`: "more than 100000 combinations",
 		`{ id: a, uses: act, for_each: "${{ 1..52000 }}" }
 			  - { id: b, uses: act, for_each: a }`: "the run would have 104000 instances, and at most 100000 are possible",
+		`{ id: a, uses: act, for_each: "${{ 1..int(repeat('x', 60000)) }}" }`: "xxx…", // its message holds all of the text
 		`{ id: a, uses: act, matrix: { x: [1, 1] } }`:                                    "the combination x=1 twice",
 		`{ id: a, uses: act, for_each: "${{ [repeat('x', 40000)] }}" }`:                  "item 0 takes 40002 bytes",
 		`{ id: a, uses: act, matrix: { x: [1], include: "${{ [{'x': 2, 'y': 3}] }}" } }`: "members that are no dimension",

@@ -23,6 +23,10 @@ func (e *Engine) CreateFrom(ctx context.Context, s workflow.Store, created workf
 	return e.create(ctx, s, old.Workflow, created, &imports{old, from, blobs})
 }
 
+// maxImported bounds what an import says by value: what it was given goes into a blob
+// if that and the outputs are more together than an event may hold.
+const maxImported = 40 << 10
+
 // into applies the imports to a run that was just made.
 func (i *imports) into(run *workflow.Run, at time.Time) ([]workflow.Event, []workflow.Blob, error) {
 	if i == nil {
@@ -48,6 +52,10 @@ func (i *imports) into(run *workflow.Run, at time.Time) ([]workflow.Event, []wor
 				return nil, nil, err
 			}
 			blobs = append(blobs, workflow.NewBlob(text))
+		}
+		if len(p.With.JSON)+len(p.Outputs.JSON) > maxImported {
+			with := workflow.NewBlob(p.With.JSON)
+			p.With, blobs = workflow.Body{Blob: with.Digest}, append(blobs, with)
 		}
 	}
 	return events, blobs, nil

@@ -253,3 +253,33 @@ func TestImports(t *testing.T) {
 		}
 	})
 }
+
+// TestImportMuch: inputs and outputs that fit into the events of the older run, and
+// would not fit into one together, come along all the same.
+func TestImportMuch(t *testing.T) {
+	t.Parallel()
+	lib := newScripted()
+	withText(lib, func(context.Context, *Invocation) Outcome {
+		return Success(map[string]string{"text": strings.Repeat("y", 32700)})
+	})
+	w := load(t, lib, `
+		steps:
+		  - { id: a, uses: text, with: { key: "${{ repeat('x', 32700) }}" } }
+		  - { id: b, uses: act, with: { n: "${{ len(steps.a.outputs.text) }}" } }`)
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		old, err := ran(t.Context(), store, lib, w, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, err := New(Config{Library: lib}).CreateFrom(t.Context(), store, workflow.RunCreated{Nonce: "m"}, old.Run(), "b", old.blob)
+		if err != nil || x.Drive(t.Context()) != nil {
+			t.Fatal(err)
+		}
+		u := x.Run().Steps[0].Units[0]
+		given, err := u.Imported.With.Load(x.blob)
+		if err != nil || len(given) < 32700 || states(x.Run()) != "a=succeeded b=succeeded" {
+			t.Errorf("%s; a was given %d bytes, error %v", states(x.Run()), len(given), err)
+		}
+	})
+}

@@ -150,14 +150,11 @@ func (inv *Invocation) Job() *workflow.JobObserved { return inv.job }
 // Approval is the answer of a person to this attempt; nil as long as there is none.
 func (inv *Invocation) Approval() *workflow.Approval { return inv.approval }
 
-// maxIntentText bounds what is recorded as it is, in bytes: four paths of the
-// greatest length that systems take.
-const maxIntentText = 4 * 4096
-
 // Intend makes the intention to submit durable, with the text of the script
 // (nil for a remote one). Token and JobName are filled in.
 func (inv *Invocation) Intend(ctx context.Context, intent workflow.SubmissionIntent, script []byte) error {
-	if n := len(intent.WorkDir) + len(intent.RemoteScript) + len(intent.Account) + len(intent.Control); n > maxIntentText {
+	n := escapedLen(intent.WorkDir) + escapedLen(intent.RemoteScript) + escapedLen(intent.Account) + escapedLen(intent.Control)
+	if n > maxIntentText {
 		return fmt.Errorf("the paths and the account of a submission take %d bytes; at most %d are recorded", n, maxIntentText)
 	}
 	intent.Token, intent.JobName = inv.Token, inv.JobName

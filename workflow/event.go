@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -37,6 +39,9 @@ type Payload interface {
 	Kind() EventKind
 	apply(*Run, *Event) error
 }
+
+// Kinds lists the kinds of events, sorted.
+func Kinds() []EventKind { return slices.Sorted(maps.Keys(payloads)) }
 
 // envelope is the stored form of an event.
 type envelope struct {
@@ -104,12 +109,19 @@ func (e *Event) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
+// NewPayload makes an empty payload of a kind; nil if the kind is unknown.
+func NewPayload(kind EventKind) Payload {
+	if fresh, known := payloads[kind]; known {
+		return fresh()
+	}
+	return nil
+}
+
 func decodePayload(env envelope) (Payload, error) {
-	fresh, known := payloads[env.Kind]
-	if !known || env.V > eventVersion {
+	p := NewPayload(env.Kind)
+	if p == nil || env.V > eventVersion {
 		return Unknown{Name: env.Kind, V: env.V, Data: env.Data}, nil
 	}
-	p := fresh()
 	if len(env.Data) == 0 {
 		return p, nil
 	}
