@@ -184,12 +184,16 @@ func (d *decision) enter(u *workflow.Unit, why workflow.WakeReason) {
 	d.add(command{unit: u, attempt: len(u.Attempts), payload: &workflow.AttemptWoken{Why: why}, enter: why})
 }
 
-// expand says which instances steps have.
+// expand says which instances steps have. Those of one count when the next is
+// expanded: the bound is that of the run.
 func (d *decision) expand() {
+	planned := 0
 	d.run.ToExpand(func(s *workflow.StepRun) bool {
-		for _, p := range d.run.Expand(s, d.in.blobs) {
+		payloads, units := d.run.Expand(s, planned, d.in.blobs)
+		for _, p := range payloads {
 			d.add(command{step: s, payload: p})
 		}
+		planned += units
 		return !d.full()
 	})
 }

@@ -2,9 +2,11 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -169,7 +171,7 @@ func TestRefusedFanOuts(t *testing.T) {
 		`{ id: a, uses: act, matrix: { x: "${{ 1..400 }}", y: "${{ 1..400 }}" } }`: "more than 100000 combinations",
 		`{ id: a, uses: act, for_each: "${{ 1..52000 }}" }
 			  - { id: b, uses: act, for_each: a }`: "the run would have 104000 instances, and at most 100000 are possible",
-		`{ id: a, uses: act, for_each: "${{ 1..int(repeat('x', 60000)) }}" }`: "xxx…", // its message holds all of the text
+		`{ id: a, uses: act, for_each: "${{ 1..int(repeat('x', 60000)) }}" }`:            "xxx…", // its message holds all of the text
 		`{ id: a, uses: act, matrix: { x: [1, 1] } }`:                                    "the combination x=1 twice",
 		`{ id: a, uses: act, for_each: "${{ [repeat('x', 40000)] }}" }`:                  "item 0 takes 40002 bytes",
 		`{ id: a, uses: act, matrix: { x: [1], include: "${{ [{'x': 2, 'y': 3}] }}" } }`: "members that are no dimension",
@@ -187,6 +189,42 @@ func TestRefusedFanOuts(t *testing.T) {
 				t.Errorf("the run is %s: %s\nwant %q", r.State, got, want)
 			}
 		})
+	}
+}
+
+// TestManyMatrices: the bound on the instances of a run is held also by matrices that
+// are expanded together, and what goes through them counts.
+func TestManyMatrices(t *testing.T) {
+	t.Parallel()
+	w := load(t, newScripted(), `
+		steps:
+		  - { id: a, uses: act, matrix: { x: "${{ 1..30000 }}" } }
+		  - { id: b, uses: act, matrix: { x: "${{ 1..30000 }}" } }
+		  - { id: c, uses: act, for_each: b }
+		  - { id: d, uses: act, matrix: { x: "${{ 1..20000 }}" } }
+		  - { id: e, uses: act, matrix: { x: "${{ 1..9000 }}" } }`)
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	run := workflow.NewRun(w)
+	apply := func(step string, p workflow.Payload) {
+		t.Helper()
+		if err := workflow.Apply(run, &workflow.Event{Seq: run.Seq + 1, At: now, Epoch: 1, Step: step, Data: p}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	apply("", &workflow.RunCreated{ID: "r", Nonce: "n"})
+	apply("", &workflow.RunStarted{})
+	for _, c := range decide(run, input{now: now}) {
+		apply(c.step.Step.ID, c.payload)
+	}
+	got := map[string]int{}
+	for _, s := range run.Steps {
+		got[s.Step.ID] = len(s.Units)
+	}
+	if want := map[string]int{"a": 30000, "b": 30000, "c": 30000, "d": 1, "e": 9000}; !maps.Equal(got, want) {
+		t.Errorf("instances %v, want %v", got, want)
+	}
+	if d, _ := run.Step("d"); d.Units[0].State != workflow.Failed || !strings.Contains(d.Units[0].Message, "would have 110000 instances") {
+		t.Errorf("d is %s: %s", d.Units[0].State, d.Units[0].Message)
 	}
 }
 

@@ -44,30 +44,31 @@ func (r *Run) ToExpand(yield func(*StepRun) bool) {
 	r.expand.each(func(s *StepRun) bool { return s.expanded || yield(s) })
 }
 
-// Expand says what a step expands to, as the events that record it. A list that
-// cannot be told because of a unit before it leaves one unit, which is judged
-// like any other.
-func (r *Run) Expand(s *StepRun, blobs BlobReader) []Payload {
+// Expand says what a step expands to, as the events that record it, and how many
+// units they give the run. planned is how many it is to have besides, by events that
+// are not applied yet. A list that cannot be told because of a unit before it leaves
+// one unit, which is judged like any other.
+func (r *Run) Expand(s *StepRun, planned int, blobs BlobReader) (events []Payload, units int) {
 	alone := []Payload{&StepExpanded{Count: 1, Alone: true}}
 	if r.firstMissing(s.Step.ListValues) != nil {
-		return alone
+		return alone, s.multitude()
 	}
 	x, items, err := r.expansionOf(s, blobs)
 	if err == nil {
-		err = r.fits(s, len(x.keys))
+		units = len(x.keys) * s.multitude()
+		err = r.fits(planned + units)
 	}
 	switch {
 	case err != nil && s.Step.Matrix == nil && r.blockedBy(s) != nil && !s.Step.StatusIf && !s.Step.Finally:
-		return alone
+		return alone, s.multitude()
 	case err != nil:
-		return []Payload{&StepExpanded{Count: 1, Alone: true, Cause: CauseExpression, Message: err.Error()}}
+		return []Payload{&StepExpanded{Count: 1, Alone: true, Cause: CauseExpression, Message: err.Error()}}, s.multitude()
 	}
 	s.planned = x
-	var events []Payload
 	for _, chunk := range items {
 		events = append(events, &StepItems{Items: chunk})
 	}
-	return append(events, &StepExpanded{Count: len(x.keys), Digest: x.digest()})
+	return append(events, &StepExpanded{Count: len(x.keys), Digest: x.digest()}), units
 }
 
 // expansionOf evaluates what a step fans out to; of a list also the items that
@@ -112,15 +113,14 @@ func chunked(items []any) ([][]json.RawMessage, error) {
 	return chunks, nil
 }
 
-// fits holds the units that a step and those that go through it would have
-// against the bound of a run.
-func (r *Run) fits(s *StepRun, n int) error {
-	units := 0
-	for _, other := range r.Steps {
-		units += len(other.Units)
+// fits holds the units that a run would have against its bound.
+func (r *Run) fits(more int) error {
+	units := more
+	for _, s := range r.Steps {
+		units += len(s.Units)
 	}
-	if more := n * s.multitude(); units+more > MaxUnits {
-		return fmt.Errorf("the run would have %d instances, and at most %d are possible: split the campaign", units+more, MaxUnits)
+	if units > MaxUnits {
+		return fmt.Errorf("the run would have %d instances, and at most %d are possible: split the campaign", units, MaxUnits)
 	}
 	return nil
 }

@@ -25,7 +25,8 @@ func expandedRun(t *testing.T, order []string, steps ...string) *Run {
 	apply("", &RunStarted{})
 	for _, id := range order {
 		s, _ := r.Step(id)
-		for _, p := range r.Expand(s, nil) {
+		events, _ := r.Expand(s, 0, nil)
+		for _, p := range events {
 			apply(id, p)
 		}
 	}

@@ -206,7 +206,7 @@ func (p *replanner) expand(s *StepRun) error {
 			return nil
 		}
 	}
-	payloads := p.next.Expand(s, p.o.Blobs)
+	payloads, _ := p.next.Expand(s, 0, p.o.Blobs)
 	if end, ok := payloads[len(payloads)-1].(*StepExpanded); ok && end.Cause != "" {
 		return nil // that is found again when it is its turn
 	}

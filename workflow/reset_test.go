@@ -186,7 +186,8 @@ func (p *randomRun) expand() bool {
 		return false
 	}
 	s := rapid.SampledFrom(steps).Draw(p.t, "expand")
-	for _, data := range p.run.Expand(s, nil) {
+	events, _ := p.run.Expand(s, 0, nil)
+	for _, data := range events {
 		p.now = p.now.Add(time.Second)
 		if err := p.add(&Event{Seq: p.run.Seq + 1, At: p.now, Epoch: p.epoch, Step: s.Step.ID, Data: data}); err != nil {
 			p.t.Fatalf("%s: %v\n%s", data.Kind(), err, p.run.Workflow.Source)

@@ -85,7 +85,8 @@ func tell(t testing.TB) *story {
 	})
 	s.add("", 0, &workflow.RunStarted{})
 	simulate, _ := s.run.Step("simulate")
-	for _, p := range s.run.Expand(simulate, s.blob) {
+	instances, _ := s.run.Expand(simulate, 0, s.blob)
+	for _, p := range instances {
 		s.add("simulate", 0, p)
 	}
 	s.add("", 0, &workflow.RunBound{
