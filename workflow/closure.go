@@ -39,11 +39,20 @@ type reach struct {
 	run   *Run
 	units map[*Unit]bool
 	steps map[*StepRun]bool // all of whose units are reached
+	ended map[ending]bool   // whose units are reached
 	next  []*Unit
+	// looked counts the units that were looked at: not many more than are reached.
+	looked int
+}
+
+// ending is what fail_fast did to a step because of a root cause.
+type ending struct {
+	step *StepRun
+	root *Unit
 }
 
 func newReach(r *Run) *reach {
-	return &reach{run: r, units: map[*Unit]bool{}, steps: map[*StepRun]bool{}}
+	return &reach{run: r, units: map[*Unit]bool{}, steps: map[*StepRun]bool{}, ended: map[ending]bool{}}
 }
 
 // from adds what depends on a unit.
@@ -73,10 +82,13 @@ func (c *reach) after(u *Unit) {
 			c.add(p.Units[u.place])
 		}
 	}
-	if !s.Step.FailFast || u.Good || !u.State.Done() {
+	e := ending{s, u.Root}
+	if !s.Step.FailFast || u.Good || !u.State.Done() || c.ended[e] {
 		return
 	}
+	c.ended[e] = true // all that were skipped would find each other
 	for _, other := range s.Units {
+		c.looked++
 		if other.State == Skipped && other.Root == u.Root && other.Cause == CauseUpstreamFailed {
 			c.add(other)
 		}
@@ -97,6 +109,7 @@ func (c *reach) all(s *StepRun) {
 	}
 	c.steps[s] = true
 	for _, u := range s.Units {
+		c.looked++
 		c.add(u)
 	}
 	if len(s.Units) > 0 {
