@@ -63,11 +63,10 @@ func decide(run *workflow.Run, in input) []command {
 		d.add(command{payload: &workflow.RunStarted{}})
 		return d.commands
 	}
-	due := run.Due(in.now)
-	if d.stop(due) { // what else there is to do is decided by what this leaves
+	if d.stop() { // what else there is to do is decided by what this leaves
 		return d.commands
 	}
-	d.due(due)
+	d.due()
 	d.wake()
 	if in.hold {
 		return d.commands
@@ -109,8 +108,8 @@ func (d *decision) siteKnown() bool {
 }
 
 // stop ends what has run out of time: the run, or `finally` after a cancel.
-func (d *decision) stop(due []workflow.Timer) bool {
-	for _, t := range due {
+func (d *decision) stop() bool {
+	for t := range d.run.Due(workflow.TimersOfRun, d.in.now) {
 		switch t.Kind {
 		case workflow.TimerRun:
 			d.add(command{payload: &workflow.RunTimedOut{}})
@@ -123,9 +122,10 @@ func (d *decision) stop(due []workflow.Timer) bool {
 	return false
 }
 
-// due turns timers of units whose instant has come into events.
-func (d *decision) due(due []workflow.Timer) {
-	for _, t := range due {
+// due turns timers of units whose instant has come into events, as many as there
+// is room for.
+func (d *decision) due() {
+	for t := range d.run.Due(workflow.TimersOfUnits, d.in.now) {
 		if d.full() {
 			return
 		}
@@ -138,12 +138,13 @@ func (d *decision) due(due []workflow.Timer) {
 			d.expire(t.Unit, workflow.CauseQueueTimeout)
 		}
 	}
-	for _, t := range due { // a deadline comes before them
+	if d.slots == 0 {
+		return
+	}
+	for t := range d.run.Due(workflow.TimersOfWaits, d.in.now) { // a deadline comes before them
+		d.enter(t.Unit, workflow.WakeDue)
 		if d.full() || d.slots == 0 {
 			return
-		}
-		if t.Kind == workflow.TimerWait {
-			d.enter(t.Unit, workflow.WakeDue)
 		}
 	}
 }

@@ -139,14 +139,7 @@ func (p *RunOpened) apply(r *Run, e *Event) error {
 		return nil
 	}
 	r.wakes = queue[wake]{}
-	kept := r.timers[:0]
-	for _, t := range r.timers {
-		if t.Kind != TimerDeadline && t.Kind != TimerQueue {
-			kept = append(kept, t)
-		}
-	}
-	r.timers = kept
-	r.timers.init()
+	r.timers[TimersOfUnits].keep(TimerBackoff)
 	for _, s := range r.Steps {
 		for _, u := range s.Units {
 			if _, err := u.moves(onReopened, u.State); err != nil {

@@ -234,14 +234,7 @@ func (r *Run) reset(set resetSet, at time.Time) error {
 // rearm sets the timers of the run again: those that became void by what a reset
 // took back may be gone.
 func (r *Run) rearm() {
-	kept := r.timers[:0]
-	for _, t := range r.timers {
-		if t.Kind != TimerRun && t.Kind != TimerFinally {
-			kept = append(kept, t)
-		}
-	}
-	r.timers = kept
-	r.timers.init()
+	r.timers[TimersOfRun] = nil
 	if r.State == RunRunning {
 		r.armRun()
 	}

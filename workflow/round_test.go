@@ -37,7 +37,7 @@ func (h *history) finish() {
 // dueAt lists what is due at an instant.
 func (h *history) dueAt(at time.Time) []TimerKind {
 	var kinds []TimerKind
-	for _, t := range h.run.Due(at) {
+	for _, t := range h.run.allDue(at) {
 		kinds = append(kinds, t.Kind)
 	}
 	return kinds

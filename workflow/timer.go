@@ -3,6 +3,7 @@ package workflow
 import (
 	"cmp"
 	"container/heap"
+	"iter"
 	"slices"
 	"time"
 )
@@ -49,14 +50,69 @@ func (t Timer) void() bool {
 	return true
 }
 
-// timers is a heap by instant. Void entries stay until they reach the top.
-type timers []Timer
+// TimerGroup tells timers apart by what it takes to act on them.
+type TimerGroup int
 
-func (h timers) Len() int           { return len(h) }
-func (h timers) Less(i, j int) bool { return h[i].At.Before(h[j].At) }
-func (h timers) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *timers) Push(x any)        { *h = append(*h, x.(Timer)) }
-func (h *timers) Pop() any {
+const (
+	TimersOfRun   TimerGroup = iota // what they say concerns everything
+	TimersOfUnits                   // can be acted on at once
+	TimersOfWaits                   // their units need a slot
+	timerGroups
+)
+
+func (k TimerKind) group() TimerGroup {
+	switch k {
+	case TimerRun, TimerFinally:
+		return TimersOfRun
+	case TimerWait:
+		return TimersOfWaits
+	}
+	return TimersOfUnits
+}
+
+// timers are those of a run, by group: of the thousands that may be due together
+// only those are looked at that can be acted on.
+type timers [timerGroups]timerHeap
+
+func (t *timers) add(n Timer) { heap.Push(&t[n.Kind.group()], n) }
+
+func (t *timers) trim() {
+	for g := range t {
+		h := &t[g]
+		for len(*h) > 0 && (*h)[0].void() {
+			heap.Pop(h)
+		}
+	}
+}
+
+// Due yields the timers of a group whose instant has come, the earliest first. How
+// much that takes depends on how many are taken, not on how many are due.
+func (r *Run) Due(g TimerGroup, now time.Time) iter.Seq[Timer] {
+	return r.timers[g].due(now)
+}
+
+// NextTimer returns the earliest instant after now at which something may be due.
+// While a wait is due that has no slot, that of no other wait matters.
+func (r *Run) NextTimer(now time.Time) (at time.Time, ok bool) {
+	for g, h := range r.timers {
+		if TimerGroup(g) == TimersOfWaits && len(h) > 0 && !h[0].At.After(now) {
+			continue
+		}
+		if t, found := h.next(0, now); found && (!ok || t.Before(at)) {
+			at, ok = t, true
+		}
+	}
+	return at, ok
+}
+
+// timerHeap is a heap by instant. Void entries stay until they reach the top.
+type timerHeap []Timer
+
+func (h timerHeap) Len() int           { return len(h) }
+func (h timerHeap) Less(i, j int) bool { return h[i].before(h[j]) }
+func (h timerHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *timerHeap) Push(x any)        { *h = append(*h, x.(Timer)) }
+func (h *timerHeap) Pop() any {
 	old := *h
 	t := old[len(old)-1]
 	old[len(old)-1] = Timer{}
@@ -64,44 +120,57 @@ func (h *timers) Pop() any {
 	return t
 }
 
-func (h *timers) add(t Timer) { heap.Push(h, t) }
+func (t Timer) before(other Timer) bool {
+	return cmp.Or(t.At.Compare(other.At), cmp.Compare(t.Kind, other.Kind)) < 0
+}
 
-func (h *timers) init() { heap.Init(h) }
+// keep drops the timers that are of none of some kinds.
+func (h *timerHeap) keep(kinds ...TimerKind) {
+	*h = slices.DeleteFunc(*h, func(t Timer) bool { return !slices.Contains(kinds, t.Kind) })
+	heap.Init(h)
+}
 
-func (h *timers) trim() {
-	for len(*h) > 0 && (*h)[0].void() {
-		heap.Pop(h)
+// due yields what is not later than now, in order, without changing the heap.
+func (h timerHeap) due(now time.Time) iter.Seq[Timer] {
+	return func(yield func(Timer) bool) {
+		next := &frontier{timers: h}
+		next.reach(0)
+		for next.Len() > 0 {
+			i := heap.Pop(next).(int)
+			if h[i].At.After(now) || !h[i].void() && !yield(h[i]) {
+				return
+			}
+			next.reach(2*i + 1)
+			next.reach(2*i + 2)
+		}
 	}
 }
 
-// Due lists the timers whose instant has come, the earliest first.
-func (r *Run) Due(now time.Time) []Timer {
-	due := r.timers.due(0, now, nil)
-	slices.SortFunc(due, func(a, b Timer) int {
-		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Kind, b.Kind))
-	})
-	return due
+// frontier is a heap of places in a heap of timers: of those whose parents were
+// taken. The earliest of them is the earliest of all that is left.
+type frontier struct {
+	timers timerHeap
+	places []int
 }
 
-// due appends what is not later than now in the part of the heap below i.
-func (h timers) due(i int, now time.Time, list []Timer) []Timer {
-	if i >= len(h) || h[i].At.After(now) {
-		return list
+func (f *frontier) reach(i int) {
+	if i < len(f.timers) {
+		heap.Push(f, i)
 	}
-	if !h[i].void() {
-		list = append(list, h[i])
-	}
-	return h.due(2*i+2, now, h.due(2*i+1, now, list))
 }
 
-// NextTimer returns the earliest instant after now at which something may be
-// due.
-func (r *Run) NextTimer(now time.Time) (time.Time, bool) {
-	return r.timers.next(0, now)
+func (f *frontier) Len() int           { return len(f.places) }
+func (f *frontier) Less(i, j int) bool { return f.timers[f.places[i]].before(f.timers[f.places[j]]) }
+func (f *frontier) Swap(i, j int)      { f.places[i], f.places[j] = f.places[j], f.places[i] }
+func (f *frontier) Push(x any)         { f.places = append(f.places, x.(int)) }
+func (f *frontier) Pop() any {
+	last := f.places[len(f.places)-1]
+	f.places = f.places[:len(f.places)-1]
+	return last
 }
 
 // next looks below the part of the heap that is not later than now.
-func (h timers) next(i int, now time.Time) (at time.Time, ok bool) {
+func (h timerHeap) next(i int, now time.Time) (at time.Time, ok bool) {
 	if i >= len(h) {
 		return time.Time{}, false
 	}
