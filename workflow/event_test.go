@@ -27,7 +27,7 @@ var samples = map[EventKind]string{
 	"run.definition":       `{"from":3,"text":"version: 1"}`,
 	"run.replanned":        `{"definition":"d","inputs":{"n":3},"files":{"f":{"path":"/f","size_bytes":1,"modified_at":"2026-01-02T03:04:05Z"}},"dir":"/d","by":"me@here"}`,
 	"units.reset":          `{"units":[{"step":"a","instance":"n=1"}],"force":true,"exact":true,"by":"me@here"}`,
-	"unit.imported":        `{"run":"00","state":"succeeded","cause":"exit","message":"m","with":{"json":{"a":1}},"outputs":{"blob":"abc"}}`,
+	"unit.imported":        `{"run":"00","state":"succeeded","cause":"exit","message":"m","with":{"json":{"a":1}},"started_at":"2026-01-02T03:04:05Z","spec_version":2,"outputs":{"blob":"abc"}}`,
 	"unit.ready":           ``,
 	"unit.skipped":         `{"cause":"upstream_failed","root":{"step":"a","instance":"{}"},"message":"m"}`,
 	"unit.failed":          `{"cause":"expression","message":"m"}`,

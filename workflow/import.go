@@ -15,9 +15,13 @@ type UnitImported struct {
 	State   State  `json:"state"`
 	Cause   Cause  `json:"cause,omitempty"`
 	Message string `json:"message,omitempty"`
-	// With is what the attempt was given that ended so.
-	With    Body `json:"with,omitzero"`
-	Outputs Body `json:"outputs,omitzero"`
+	// With is what the attempt was given that ended so. StartedAt is when it began and
+	// SpecVersion the version of the step type, if it was not the first; histories from
+	// before that was noted have neither.
+	With        Body      `json:"with,omitzero"`
+	StartedAt   time.Time `json:"started_at,omitzero"`
+	SpecVersion int       `json:"spec_version,omitempty"`
+	Outputs     Body      `json:"outputs,omitzero"`
 }
 
 // Kind names the event.
@@ -209,6 +213,9 @@ func (i *importer) step(s *StepRun) error {
 		if u.Imported != nil {
 			p.Run = u.Imported.Run
 		}
+		if a := u.doneBy(); a != nil {
+			p.StartedAt, p.SpecVersion = a.StartedAt, a.SpecVersion
+		}
 		if err := i.add(s.Step.ID, u.Instance, p); err != nil {
 			return err
 		}
@@ -225,4 +232,17 @@ func (u *Unit) given() Body {
 		return u.Attempt().With
 	}
 	return Body{}
+}
+
+// doneBy is the attempt by which the unit ended as it did, also if that was in another
+// run; nil if there was none, or nothing is known of when it was.
+func (u *Unit) doneBy() *Attempt {
+	switch p := u.Imported; {
+	case p == nil:
+		return u.Attempt()
+	case p.StartedAt.IsZero():
+		return nil
+	default:
+		return &Attempt{StartedAt: p.StartedAt, SpecVersion: p.SpecVersion}
+	}
 }

@@ -34,7 +34,7 @@ func (p *replanner) compare(old, u *Unit) string {
 	if err != nil {
 		return "with cannot be evaluated: " + err.Error()
 	}
-	if a := old.Attempt(); a != nil {
+	if a := old.doneBy(); a != nil {
 		before.Version = max(1, a.SpecVersion)
 	}
 	switch {
@@ -135,9 +135,9 @@ func differingFiles(before, after map[string]string) (names []string) {
 
 // sources looks at the local files that a unit has read.
 func (p *replanner) sources(old, u *Unit, with json.RawMessage) string {
-	a := old.Attempt()
+	a := old.doneBy()
 	if a == nil {
-		return "" // it was done in another run
+		return "" // it was done in another run, nobody knows when
 	}
 	var read struct {
 		SizeBytes int64  `json:"size_bytes"`
@@ -150,6 +150,12 @@ func (p *replanner) sources(old, u *Unit, with json.RawMessage) string {
 	if read.Files > 1 {
 		read.SHA256 = "" // of all together
 	}
+	digest := func(input string) string {
+		if input == scriptFile {
+			return "" // outputs of jobs are what people call them
+		}
+		return read.SHA256
+	}
 	for name, file := range localPaths(u.Step.Step, with, func(f Field) bool { return f.Source }) {
 		full := file
 		if !filepath.IsAbs(file) {
@@ -160,7 +166,7 @@ func (p *replanner) sources(old, u *Unit, with json.RawMessage) string {
 		case name == scriptFile && a.Submission != nil && a.Submission.Intent.Script != "":
 			changed = p.otherScript(full, a.Submission.Intent.Script)
 		case p.o.Changed != nil:
-			changed = p.o.Changed(full, a.StartedAt, read.SHA256)
+			changed = p.o.Changed(full, a.StartedAt, digest(name))
 		}
 		if changed {
 			return file + " changed"
