@@ -23,9 +23,27 @@ func conclude(run *workflow.Run, u *workflow.Unit, told bool, out Outcome, with 
 	case kindWait:
 		return suspend(run, u, told, out, with, now), nil
 	case kindFailure:
+		if out.ours() && !u.Attempt().Submission.Over() {
+			return suspend(run, u, told, abandoned(out), with, now), nil
+		}
 		return fail(run, u, out, with, now), nil
 	}
-	return fail(run, u, Failure(workflow.CausePanic, "the step returned no outcome; please report this"), with, now), nil
+	return conclude(run, u, told, Failure(workflow.CausePanic, "the step returned no outcome; please report this"), with, now)
+}
+
+// ours reports whether the failure is one of fcflow: it says nothing about the job.
+func (o Outcome) ours() bool {
+	return o.cause == workflow.CausePanic || o.cause == workflow.CauseInterrupted
+}
+
+// abandoned is what becomes of an attempt that fcflow fails to go on with while its
+// job may be under way. As a failure it would leave the job to nobody, and could
+// never be done again.
+func abandoned(out Outcome) Outcome {
+	return Suspend(Wait{
+		Reason:  workflow.WaitAttention,
+		Message: out.message + "; its job may be under way: it is looked at again when the run is resumed, or when somebody says what became of it with `fcflow resolve`",
+	})
 }
 
 // succeed checks that every declared output is there and of bearable size.

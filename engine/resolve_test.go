@@ -132,3 +132,71 @@ func TestLeaveWord(t *testing.T) {
 		}
 	})
 }
+
+// TestPanicOverJob: a step that panics while its job may be under way does not leave
+// the job to nobody: a later owner goes on with it, or a person gives it up.
+func TestPanicOverJob(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		mended bool // the next fcflow
+		units  string
+	}{
+		{"resumed", true, "a=succeeded"},
+		{"given up", false, "a=failed(panic)"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			lib := newScripted()
+			secretJob(lib)
+			good := lib.steps["keyed"].Run
+			mended := false
+			lib.steps["keyed"].Run = func(ctx context.Context, inv *Invocation, with any) Outcome {
+				if inv.Reason != workflow.WakeStart && !mended {
+					panic("no such member")
+				}
+				return good(ctx, inv, with)
+			}
+			w := load(t, lib, "steps:\n  - { id: a, uses: keyed }")
+			synctest.Test(t, func(t *testing.T) {
+				store := memory.New()
+				x, err := New(Config{Library: lib}).Create(t.Context(), store, w, workflow.RunCreated{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, stop := context.WithTimeout(t.Context(), time.Hour)
+				defer stop()
+				if err := x.Drive(ctx); !errors.Is(err, context.DeadlineExceeded) {
+					t.Fatal(err)
+				}
+				u := x.Run().Steps[0].Units[0]
+				if u.State != workflow.Waiting || u.Wait.Reason != workflow.WaitAttention || !u.Unknown() {
+					t.Fatalf("a is %s for %s: %s", u.State, u.Wait.Reason, u.Wait.Message)
+				}
+				if err := x.Close(); err != nil {
+					t.Fatal(err)
+				}
+				mended = c.mended
+				h, err := store.Open(t.Context(), x.ID())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if x, err = New(Config{Library: lib}).Open(t.Context(), h, w, workflow.Owner{}, "test"); err != nil {
+					t.Fatal(err)
+				}
+				if !c.mended {
+					word := workflow.SubmissionResolved{As: workflow.ResolvedFailed, By: "ada"}
+					if err := x.LeaveWord(t.Context(), u.Ref(), word); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := x.Drive(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if got := states(x.Run()); got != c.units {
+					t.Errorf("%s, want %s", got, c.units)
+				}
+			})
+		})
+	}
+}

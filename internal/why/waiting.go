@@ -68,7 +68,7 @@ var reasonWords = map[workflow.WaitReason]string{
 	workflow.WaitApproval:  "for a person to approve",
 	workflow.WaitTimer:     "for an instant",
 	workflow.WaitBackoff:   "for the next attempt",
-	workflow.WaitOutage:    "for usable answers of the service",
+	workflow.WaitOutage:    "for an outage to end",
 	workflow.WaitAttention: "for a person",
 	workflow.WaitChild:     "for another run to end",
 }

@@ -195,7 +195,7 @@ func TestLostAnswer(t *testing.T) {
 		"  GET /filesystem/daint/ops/ls",
 		"looked, and found no job with the token → counts towards its absence, 1 so far",
 		"looked at the job list that is read for all steps, and found no job with the token → counts towards its absence, 2 so far (without a witness)",
-		"waits for usable answers of the service: it cannot be looked for now: 503",
+		"waits for an outage to end: it cannot be looked for now: 503",
 		"looked at the job list that is read for all steps, and found no job with the token → counts towards its absence, 3 so far",
 		"verdict: looked for 3 times over 11s, and found nowhere → another request with the same token may be sent; if there is a job after all, only one of the two can run the payload [absent]",
 		"request 2 is about to be sent",
