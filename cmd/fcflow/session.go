@@ -157,7 +157,6 @@ func (e *session) pollIntervals() map[string]time.Duration {
 }
 
 func (e *session) newEngine(s *settings.Settings, v *service) *engine.Engine {
-	summaries := &summaries{store: e.store, written: map[workflow.RunID]time.Time{}}
 	config := engine.Config{
 		Library: v.library, JobsPerSystem: s.Count("limits.jobs"), Patience: s.Duration("patience"),
 		Secrets: s.Secret, Logger: e.app.logger(), Admission: &admission{session: e},
@@ -165,7 +164,6 @@ func (e *session) newEngine(s *settings.Settings, v *service) *engine.Engine {
 		PrivateDir: func(id workflow.RunID) string { return e.store.Paths(id).Private },
 		Observe: func(run *workflow.Run, events []workflow.Event, changed []*workflow.Unit) {
 			e.progress.observe(run, events, changed)
-			summaries.observe(run)
 			e.attention.observe(run)
 			if e.observed != nil {
 				e.observed(run, events)
@@ -191,33 +189,13 @@ func (e *session) drive(ctx context.Context, x *engine.Execution) error {
 
 func (e *session) execute(ctx context.Context, x *engine.Execution) error {
 	e.owned.add(x)
+	keeping, stop := context.WithCancel(ctx)
+	var kept sync.WaitGroup
+	kept.Go(func() { e.keepSummary(keeping, x) })
 	err := x.Drive(ctx)
+	stop()
+	kept.Wait()
 	return errors.Join(err, e.store.PutSummary(x.ID(), x.Run().Summarize()))
-}
-
-// summaries keeps run.json of live runs about a second old.
-type summaries struct {
-	store *store.Store
-
-	mu      sync.Mutex
-	written map[workflow.RunID]time.Time
-}
-
-func (s *summaries) observe(run *workflow.Run) {
-	s.mu.Lock()
-	due := time.Since(s.written[run.ID]) >= time.Second
-	switch {
-	case run.State.Terminal():
-		delete(s.written, run.ID) // its last summary is written when it is over
-		due = false
-	case due:
-		s.written[run.ID] = time.Now()
-	}
-	s.mu.Unlock()
-	if due {
-		// Only for lists; the history is the truth, and the last summary is checked.
-		_ = s.store.PutSummary(run.ID, run.Summarize())
-	}
 }
 
 // owned are the runs of this process, as package server wants them.
