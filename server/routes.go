@@ -21,7 +21,7 @@ func routes(of Forms) []route {
 			pattern: "GET /v1/runs", handle: (*Server).list, about: "Runs, newest first", gives: RunPage{}, status: ok, ownerServes: true,
 			query: []parameter{
 				{name: "workflow", about: "only runs of this workflow"},
-				{name: "state", about: "only runs in this state, or interrupted ones"},
+				{name: "state", about: "only runs in this state, interrupted ones, or with attention those that wait for a person"},
 				{name: "began_by", about: "only runs that this began: manual, schedule, …"},
 				{name: "q", about: "only runs with this in their id, workflow or person"},
 				{name: "limit", kind: integer, about: "how many; 50 if missing"},

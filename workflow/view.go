@@ -31,9 +31,16 @@ type Summary struct {
 	Waits map[string]int `json:"waits,omitempty"`
 	// Attention lists units that wait for a person.
 	Attention []UnitRef `json:"attention,omitempty"`
+	// FailedSteps are the steps that failed first, in that order: at most five, and none
+	// with continue_on_error.
+	FailedSteps []string `json:"failed_steps,omitempty"`
 	// Concurrency are the groups that the run belongs to.
 	Concurrency []Membership `json:"concurrency,omitempty"`
 }
+
+// listedFailures bounds FailedSteps: lists have room for a few, and the picture of the
+// run has all steps.
+const listedFailures = 5
 
 // Summarize derives the summary. Its cost grows with the number of steps, not
 // of events.
@@ -43,6 +50,7 @@ func (r *Run) Summarize() Summary {
 		Trigger: r.Created.Trigger, Parent: r.Created.Parent, By: r.Created.By,
 		CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, EndedAt: r.EndedAt,
 		Seq: r.Seq, Epoch: r.Epoch, Units: map[State]int{}, Concurrency: r.Created.Concurrency,
+		FailedSteps: slices.Clone(r.failedSteps[:min(len(r.failedSteps), listedFailures)]),
 	}
 	if r.Round > 1 {
 		s.Round = r.Round

@@ -2,7 +2,9 @@ package workflow
 
 import (
 	"maps"
+	"slices"
 	"testing"
+	"time"
 )
 
 // TestSummaryOfWaits: the summary tells a job that runs from one in the queue.
@@ -34,4 +36,32 @@ func TestSummaryOfWaits(t *testing.T) {
 	waits("")
 	h.must("c", 1, &AttemptWaiting{Reason: WaitOutage})
 	waits("outage")
+}
+
+// TestSummaryOfFailures: the summary names the steps that failed first, each once.
+func TestSummaryOfFailures(t *testing.T) {
+	t.Parallel()
+	var steps []*Step
+	for i := range listedFailures + 2 {
+		steps = append(steps, &Step{ID: string(rune('a' + i)), Index: i, MaxAttempts: 2})
+	}
+	steps[1].ContinueOnError = true
+	h := &history{t: t, run: NewRun(&Workflow{Name: "w", Steps: steps, FinallyTimeout: time.Minute})}
+	h.must("", 0, &RunCreated{ID: "r", Nonce: "n"})
+	h.must("", 0, &RunStarted{})
+	if got := h.run.Summarize().FailedSteps; got != nil {
+		t.Errorf("nothing has failed, and %q is listed", got)
+	}
+	for _, s := range slices.Backward(steps) {
+		h.must(s.ID, 1, &AttemptStarted{})
+		h.must(s.ID, 1, &AttemptFinished{State: Failed, Cause: ExitCause(3)})
+	}
+	listed := h.run.Summarize().FailedSteps
+	if want := []string{"g", "f", "e", "d", "c"}; !slices.Equal(listed, want) {
+		t.Errorf("%q failed, want %q", listed, want)
+	}
+	listed[0] = "other"
+	if h.run.failedSteps[0] != "g" {
+		t.Error("a summary shares its list with the run")
+	}
 }

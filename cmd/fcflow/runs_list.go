@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,14 +26,14 @@ func newRunsListCommand(a *app) *cobra.Command {
 	for _, s := range workflow.RunStates() {
 		states = append(states, string(s))
 	}
-	o := runsListOptions{state: choice{choices: append(states, "interrupted")}, output: newOutput()}
+	o := runsListOptions{state: choice{choices: append(states, "interrupted", needsPerson)}, output: newOutput()}
 	c := &cobra.Command{
 		Use:     "list",
 		Short:   "List runs, newest first",
 		Example: "  fcflow runs list --state failed --workflow sweep\n  fcflow runs list --output json",
 	}
 	c.Flags().IntVar(&o.limit, "limit", 50, "the newest `N` runs; 0 lists all")
-	addChoice(c, &o.state, "state", "only runs in this state")
+	addChoice(c, &o.state, "state", "only runs in this state; attention: those that wait for a person")
 	c.Flags().StringVar(&o.workflow, "workflow", "", "only runs of the workflow of this `NAME`")
 	completeFlag(c, "workflow", a.completeWorkflows)
 	c.Flags().BoolVar(&o.children, "children", false, "also runs that steps of other runs started")
@@ -56,7 +57,7 @@ func runRunsList(ctx context.Context, a *app, o runsListOptions) error {
 		return err
 	}
 	found, scanned, err := st.Recent(ctx, o.limit, func(l store.Listed) bool {
-		return (l.Parent == nil || o.children) && (o.state.value == "" || displayed(l) == o.state.value) && (o.workflow == "" || l.Workflow == o.workflow)
+		return (l.Parent == nil || o.children) && listedAs(l, o.state.value) && (o.workflow == "" || l.Workflow == o.workflow)
 	})
 	if err != nil {
 		return err
@@ -99,6 +100,21 @@ func displayed(l store.Listed) string {
 		return "interrupted"
 	}
 	return string(l.State)
+}
+
+// needsPerson is a filter in the place of a state: a run that waits for a person has
+// another one.
+const needsPerson = "attention"
+
+// listedAs reports whether a list of the runs in a state has the run; "" is any.
+func listedAs(l store.Listed, state string) bool {
+	switch state {
+	case "":
+		return true
+	case needsPerson:
+		return len(l.Attention) > 0 && !l.State.Terminal()
+	}
+	return displayed(l) == state
 }
 
 func listRows(runs []store.Listed, now time.Time, note func(store.Listed) string) [][]console.Text {
@@ -151,6 +167,8 @@ func listNote(ctx context.Context, st *store.Store, l store.Listed) string {
 		return w.String()
 	case len(l.Attention) > 0:
 		return fmt.Sprintf("%s waits for a person", l.Attention[0])
+	case len(l.FailedSteps) > 0:
+		return failedNote(l.Summary)
 	case l.Cause != "":
 		return string(l.Cause)
 	case l.Message != "":
@@ -159,4 +177,18 @@ func listNote(ctx context.Context, st *store.Store, l store.Listed) string {
 		return l.Err.Error()
 	}
 	return ""
+}
+
+// failedNote reads "simulate, fetch, … failed (timed_out)".
+func failedNote(s workflow.Summary) string {
+	const most = 3 // fewer than a summary has
+	text := strings.Join(s.FailedSteps[:min(len(s.FailedSteps), most)], ", ")
+	if len(s.FailedSteps) > most {
+		text += ", …"
+	}
+	text += " failed"
+	if s.Cause != "" {
+		text += fmt.Sprintf(" (%s)", s.Cause)
+	}
+	return text
 }

@@ -44,7 +44,7 @@ func (h *host) Search(ctx context.Context, q server.RunQuery) (server.RunPage, e
 	keep := func(l store.Listed) bool {
 		l = now.of(l)
 		return (q.Before == "" || l.ID < q.Before) && l.Parent == nil &&
-			(q.Workflow == "" || l.Workflow == q.Workflow) && (q.State == "" || displayed(l) == q.State) &&
+			(q.Workflow == "" || l.Workflow == q.Workflow) && listedAs(l, q.State) &&
 			(q.BeganBy == "" || string(l.Trigger) == q.BeganBy) &&
 			(text == "" || strings.Contains(strings.ToLower(string(l.ID)+"\n"+l.Workflow+"\n"+l.By), text))
 	}
