@@ -225,7 +225,8 @@ test("a schedule is filled for days of the past", async () => {
   await me.button(/^Backfill nightly/);
   await span("03032026 1200AM", "03052026 1200PM");
   await dialog.getByText("1 run; 2 slots had one before").waitFor();
-  await me.press("Escape");
+  await me.answers("Backfill");
+  await me.page.locator('.slots li:has(time[datetime^="2026-03-05T01:30"])').getByText("succeeded").waitFor(); // the list is open, and goes on
 });
 
 test("a run that nobody drives is resumed", async () => {

@@ -11,7 +11,7 @@ const test = story();
 let server, browser, me, sweep, crowded;
 
 before(async () => {
-  server = await serve({ workflows: flowFiles("sweep.yaml", "crowded.yaml", "asking.yaml", "lengthy.yaml", "nightly.yaml"), site: { systems: [{ name: "sandbox", limits: { max_jobs_per_user: 1 } }] } });
+  server = await serve({ workflows: flowFiles("sweep.yaml", "crowded.yaml", "asking.yaml", "lengthy.yaml", "nightly.yaml", "staggered.yaml"), site: { systems: [{ name: "sandbox", limits: { max_jobs_per_user: 1 } }] } });
   browser = await launch();
   me = await person(browser, server);
 });
@@ -24,6 +24,9 @@ after(async () => {
 const start = async (workflow, inputs = {}) => (await server.api("/v1/runs", { workflow, inputs })).id;
 const ended = (id) => until("the run is over", async () => (await server.api(`/v1/runs/${id}?fold=true`)).ended_at);
 const rows = () => me.page.locator("table.runs a.row").evaluateAll((all) => all.map((a) => a.querySelector("b").textContent));
+const row = (words) => me.page.getByRole("row").filter({ hasText: words });
+// lose forgets what the browser itself says about answers that were to fail.
+const lose = (words) => { me.page.complaints = me.page.complaints.filter((c) => !words.test(c)); };
 const query = () => new URLSearchParams(me.page.url().split("?")[1]);
 
 test("the first thing that one sees says how to begin", async () => {
@@ -103,6 +106,16 @@ test("the list of runs is filtered by text, workflow and state", async () => {
   await until("a link keeps the filter", async () => (await rows()).join() === "asking");
   await me.button("running");
   await until("pressed again it ends", async () => (await rows()).length === 3);
+});
+
+test("a schedule says when its run starts, not only when its slot is", async () => {
+  const x = (await server.api("/v1/schedules")).find((one) => one.workflow === "staggered");
+  assert.notEqual(x.starts_at, x.next);
+  await me.press("3");
+  const card = me.page.locator(".schedule").filter({ hasText: "staggered" });
+  await card.locator(`time[datetime="${x.starts_at}"]`).waitFor();
+  await card.getByText(`+${x.jitter}`).waitFor();
+  await card.getByText(`starts ${x.jitter} after its slot`).waitFor();
 });
 
 test("the chart shows the output over the parameter that are chosen", async () => {

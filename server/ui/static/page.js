@@ -10,10 +10,11 @@ const WHILE = 10000; // ms
 // of events that `cares` about. One request at a time, and after an answer a pause
 // of three times what it took: who is slow is not asked more often. refused may say
 // otherwise what an error means. Of what no event tells, such as runs of other processes,
-// the page learns by asking once in a while, as long as it is `open`.
+// the page learns by asking once in a while, as long as it is `open`, or when an answer
+// has been lost.
 export function source(root, { load, draw, cares = () => true, refused, open = () => false }) {
   const abort = new AbortController();
-  let busy = false, wanted = false, drawn = false, shown, timer = 0, earliest = 0;
+  let busy = false, wanted = false, drawn = false, lost = false, shown, timer = 0, earliest = 0;
   const again = async () => {
     clearTimeout(timer);
     timer = 0;
@@ -24,10 +25,12 @@ export function source(root, { load, draw, cares = () => true, refused, open = (
       const data = await load(abort.signal);
       if (abort.signal.aborted) return;
       drawn = true;
+      lost = false;
       shown = data;
       draw(data);
     } catch (err) {
-      if (!abort.signal.aborted && !(err instanceof Away && drawn)) render(root, refused?.(err, again) ?? failed(err, again));
+      lost = err instanceof Away && drawn;
+      if (!abort.signal.aborted && !lost) render(root, refused?.(err, again) ?? failed(err, again));
     } finally {
       busy = false;
       earliest = Date.now() + Math.min(10000, 3 * (Date.now() - began));
@@ -40,11 +43,11 @@ export function source(root, { load, draw, cares = () => true, refused, open = (
     else if (!abort.signal.aborted) timer ||= setTimeout(again, Math.max(0, earliest - Date.now()));
   };
   const unwatch = watch((events) => { if (events.length === 0 || events.some(cares)) soon(); });
-  const looks = setInterval(() => { if (drawn && !document.hidden && open(shown)) soon(); }, WHILE);
+  const looks = setInterval(() => { if (drawn && !document.hidden && (lost || open(shown))) soon(); }, WHILE);
   render(root, h("p", { class: "quiet" }, "Loading…"));
   again();
   return {
-    again, redraw: () => { if (drawn) draw(shown); },
+    again,
     leave: () => {
       abort.abort();
       clearTimeout(timer);

@@ -10,7 +10,7 @@ import { badge } from "./states.js";
 export function schedulesPage(main) {
   title("Schedules");
   const trouble = h("div");
-  const past = new Map(); // the slots that are shown, by schedule
+  const past = new Map(); // the slots of the schedules whose past is shown
   const list = h("div");
   main.append(h("h1", { class: "pagetitle" }, "Schedules"), trouble, list);
   const act = async (x, what) => {
@@ -23,19 +23,24 @@ export function schedulesPage(main) {
       render(trouble, failed(err));
     }
   };
-  const look = async (x) => {
-    try {
-      past.set(key(x), await get(path(x, "slots")));
-      src.redraw();
-    } catch (err) {
-      render(trouble, failed(err));
+  const look = (x, open) => {
+    if (!open) past.delete(key(x));
+    else if (!past.has(key(x))) {
+      past.set(key(x), null);
+      src.again();
     }
   };
   const src = source(list, {
     cares: (e) => e.kind === "schedule" || e.schedule !== undefined || e.kind === "workflow",
-    load: (signal) => get("/v1/schedules", signal),
-    draw: (answer) => {
-      const all = answer.schedules ?? answer;
+    load: async (signal) => {
+      const all = await get("/v1/schedules", signal);
+      await Promise.all(all.filter((x) => past.has(key(x))).map(async (x) => {
+        const slots = await get(path(x, "slots"), signal);
+        if (past.has(key(x))) past.set(key(x), slots);
+      }));
+      return all;
+    },
+    draw: (all) => {
       render(list, all.length === 0
         ? empty("No schedules.", h("p", null, "A workflow starts by itself when it has a ", h("code", null, "schedule"), "."))
         : h("ul", { class: "schedules" }, all.map((x) => item(x, act, past.get(key(x)), look))));
@@ -68,7 +73,7 @@ function item(x, act, slots, look) {
       x.running?.length > 0 && pair("Running", x.running.slice(0, 3).map((id) => [h("a", { key: id, href: link("runs", id) }, short(id)), " "])),
       pair("Rules", rules(x)),
       x.failures > 0 && pair("Failures", badge("failed", `${x.failures} in a row`))),
-    x.last && h("details", { ontoggle: (e) => { if (e.target.open) look(x); } },
+    x.last && h("details", { ontoggle: (e) => look(x, e.target.open) },
       h("summary", null, "Past slots"),
       slots ? h("ul", { class: "slots" }, [...slots].sort((a, b) => (a.slot < b.slot ? 1 : -1)).slice(0, 50).map((l) => h("li", { key: l.slot + l.at }, last(l)))) : h("p", { class: "quiet" }, "…")));
 }
@@ -83,15 +88,13 @@ function why(paused) {
 // rules are how it deals with overlap, clock changes and time that was missed.
 function rules(x) {
   const catchup = x.catchup && `catches up ${x.catchup}` + (x.window ? ` within ${x.window}` : "");
-  return h("span", { class: "quiet" }, [x.overlap && `overlap ${x.overlap}`, x.dst && `clock changes ${x.dst}`, catchup, x.jitter && `up to ${x.jitter} later`].filter(Boolean).join(" · "));
+  return h("span", { class: "quiet" }, [x.overlap && `overlap ${x.overlap}`, x.dst && `clock changes ${x.dst}`, catchup, x.jitter && `starts ${x.jitter} after its slot`].filter(Boolean).join(" · "));
 }
 
 function next(x, paused) {
   if (paused) return h("span", { class: "quiet" }, "not while it is paused");
-  const all = Array.isArray(x.next) ? x.next : [x.next].filter(Boolean);
-  const locals = Array.isArray(x.next_local) ? x.next_local : [x.next_local];
-  if (all.length === 0) return h("span", { class: "quiet" }, "never");
-  return all.slice(0, 3).map((at, i) => h("div", { key: at }, h("span", { class: "num", title: exact(at) }, pretty(locals[i] ?? at)), i === 0 && h("span", { class: "quiet" }, " ", when(at))));
+  if (!x.next) return h("span", { class: "quiet" }, "never");
+  return [h("span", { class: "num", title: exact(x.next) }, pretty(x.next_local)), h("span", { class: "quiet" }, x.jitter && ` +${x.jitter}`, " ", when(x.starts_at))];
 }
 
 // pretty is an instant at the place of the schedule, with its offset.
