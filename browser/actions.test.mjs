@@ -42,9 +42,13 @@ test("the log of a job that runs is followed to its end", async () => {
   await me.clean("a job that runs");
   await me.opens("compute");
   await me.sees("its job runs", "aside");
+  const refused = [502, 503]; // as by a proxy before a server that is restarted, and by one that is busy
+  await me.page.route(/\/logs\?.*follow=true/, (route) => route.fulfill({ status: refused.shift() }), { times: 2 });
   await me.button("Log", "link");
   const log = me.page.getByRole("log");
   await log.getByText("first line").waitFor();
+  assert.deepEqual(refused, []);
+  me.page.complaints = me.page.complaints.filter((c) => !/status of 50[23]/.test(c)); // the browser itself says so
   await me.sees("Follows…", "aside");
   assert.doesNotMatch(await log.textContent(), /second line/);
   await me.page.evaluate(() => { globalThis.notLoadedAgain = true; });
@@ -123,6 +127,19 @@ test("a question is answered with no", async () => {
   await me.go(`/runs/${id}`);
   await me.run("needs you");
   await me.sees("Go on with it?");
+  await me.button("Reject");
+  const note = me.page.getByRole("dialog").getByRole("textbox", { name: "Note" });
+  await note.waitFor();
+  await me.type("nothing");
+  const { x, y } = await note.boundingBox();
+  const { mouse } = me.page;
+  await mouse.move(x + 40, y + 10);
+  await mouse.down();
+  await mouse.move(4, 4);
+  await mouse.up();
+  assert.equal(await note.inputValue(), "nothing", "who selects text and lets go outside loses nothing");
+  await mouse.click(4, 4);
+  await note.waitFor({ state: "detached" });
   await me.button("Reject");
   await me.answers("Reject", { Note: "not like this" });
   await me.run("failed");

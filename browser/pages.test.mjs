@@ -11,7 +11,7 @@ const test = story();
 let server, browser, me, sweep, crowded;
 
 before(async () => {
-  server = await serve({ workflows: flowFiles("sweep.yaml", "crowded.yaml", "asking.yaml", "lengthy.yaml", "nightly.yaml", "staggered.yaml"), site: { systems: [{ name: "sandbox", limits: { max_jobs_per_user: 1 } }] } });
+  server = await serve({ workflows: flowFiles("sweep.yaml", "crowded.yaml", "asking.yaml", "lengthy.yaml", "nightly.yaml", "staggered.yaml", "exact.yaml"), site: { systems: [{ name: "sandbox", limits: { max_jobs_per_user: 1 } }] } });
   browser = await launch();
   me = await person(browser, server);
 });
@@ -108,6 +108,22 @@ test("the list of runs is filtered by text, workflow and state", async () => {
   await until("pressed again it ends", async () => (await rows()).length === 3);
 });
 
+test("a table that could not be had is asked for again", async () => {
+  let asked = 0;
+  await me.page.route("**/steps/measure/instances?*", (route) => {
+    asked++;
+    return route.fulfill({ status: 500, json: { error: { code: "internal", message: "internal: the disk is gone" } } });
+  }, { times: 1 });
+  await me.go(`/runs/${sweep}/instances?step=measure`);
+  await me.page.getByRole("main").getByRole("alert").getByText("the disk is gone").waitFor();
+  assert.equal(asked, 1);
+  lose(/status of 500/);
+  await me.clean("a table that could not be had");
+  await me.button("Try again");
+  await until("it is there", async () => (await me.page.locator(".gridrow .badge").count()) === 6);
+  assert.equal(await me.page.getByRole("main").getByRole("alert").count(), 0);
+});
+
 test("a schedule says when its run starts, not only when its slot is", async () => {
   const x = (await server.api("/v1/schedules")).find((one) => one.workflow === "staggered");
   assert.notEqual(x.starts_at, x.next);
@@ -116,6 +132,30 @@ test("a schedule says when its run starts, not only when its slot is", async () 
   await card.locator(`time[datetime="${x.starts_at}"]`).waitFor();
   await card.getByText(`+${x.jitter}`).waitFor();
   await card.getByText(`starts ${x.jitter} after its slot`).waitFor();
+});
+
+test("a number that a browser cannot keep is not sent", async () => {
+  await me.go("/workflows/exact");
+  await me.page.waitForSelector("form.inputs");
+  await me.tabTo("#in-seed");
+  assert.equal(await me.page.inputValue("#in-seed"), "", "nothing else is shown for its default");
+  await me.type("9007199254740995");
+  await me.tabTo("#in-ids");
+  await me.press("Control+A");
+  await me.type("[1, 9007199254740995]");
+  await me.button("Start the run");
+  for (const name of ["seed", "ids"]) assert.match(await me.text(`#in-${name}-wrong`), /not exact in a browser/);
+  await me.clean("numbers that are too big");
+  await me.press("Control+A", "Backspace"); // the focus is on the first that is wrong
+  await me.tabTo("#in-ids");
+  await me.press("Control+A");
+  await me.type("[9007199254740991]");
+  await me.button("Start the run");
+  await me.page.waitForURL(/#\/runs\//);
+  const id = new URL(me.page.url()).hash.split("/")[2];
+  const said = await me.page.evaluate(async (p) => (await import("/api.js")).text(p), `/v1/runs/${id}`);
+  assert.match(said, /"seed": ?9007199254740993\b/);
+  assert.match(said, /"ids": ?\[\s*9007199254740991\s*\]/);
 });
 
 test("the chart shows the output over the parameter that are chosen", async () => {

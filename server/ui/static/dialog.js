@@ -66,13 +66,15 @@ function field({ name, label, note, value = "", long, required, type = "text" })
 // back to where it was.
 export function open(content, labelledby) {
   const back = document.activeElement;
+  let pressed; // where the press began that a click ends: who selects text may let go anywhere
   const dialog = h("dialog", {
     "aria-labelledby": labelledby,
     onclose: () => {
       dialog.remove();
       if (back?.isConnected) back.focus();
     },
-    onclick: (e) => { if (e.target === dialog) dialog.close(); },
+    onpointerdown: (e) => { pressed = e.target; },
+    onclick: (e) => { if (e.target === dialog && pressed === dialog) dialog.close(); },
   }, h("div", { class: "inside" }, content));
   document.body.append(dialog);
   dialog.showModal();

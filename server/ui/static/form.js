@@ -7,6 +7,22 @@ const HINTS = {
   any: "JSON", int: "a whole number", float: "a number",
 };
 
+// json reads what a person typed as JSON. A whole number that the page could only
+// keep rounded is refused.
+export function json(text) {
+  return JSON.parse(text, (_, v, at) => {
+    if (Number.isInteger(v) && /^-?\d+$/.test(at?.source ?? v)) whole(v);
+    return v;
+  });
+}
+
+const parse = (text, type) => (/float/.test(type) ? JSON.parse(text) : json(text));
+
+// whole throws for a number that may not be the one that was typed.
+function whole(n) {
+  if (!Number.isSafeInteger(n)) throw new RangeError("a whole number beyond ±9007199254740991 is not exact in a browser: use the command line");
+}
+
 // inputForm calls send with the values by name; what it throws is shown.
 export function inputForm(inputs, yes, send) {
   const trouble = h("p", { class: "trouble", role: "alert", hidden: true });
@@ -87,9 +103,24 @@ function makeField(input) {
 function controlOf(input, type, id, hint, described) {
   const shared = { id, "aria-describedby": described, "aria-required": input.required ? "true" : null };
   if (type === "bool") return h("input", { ...shared, type: "checkbox", checked: input.default === true });
-  const text = input.default === undefined || input.default === null ? "" : typeof input.default === "object" ? JSON.stringify(input.default) : String(input.default);
-  if (/^(list|map|any)/.test(type)) return h("textarea", { ...shared, rows: text.length > 60 ? 4 : 2, spellcheck: "false", placeholder: hint, value: text });
-  return h("input", { ...shared, type: "text", autocomplete: "off", spellcheck: "false", placeholder: hint, value: text, inputmode: type === "int" ? "numeric" : type === "float" ? "decimal" : null });
+  const text = defaultOf(input, type);
+  if (text === null) hint = "empty: the default of the file";
+  if (/^(list|map|any)/.test(type)) return h("textarea", { ...shared, rows: text?.length > 60 ? 4 : 2, spellcheck: "false", placeholder: hint, value: text ?? "" });
+  return h("input", { ...shared, type: "text", autocomplete: "off", spellcheck: "false", placeholder: hint, value: text ?? "", inputmode: type === "int" ? "numeric" : type === "float" ? "decimal" : null });
+}
+
+// defaultOf is what a field has at first, or null for what it could only show rounded:
+// left empty, it is what the file says.
+function defaultOf({ default: value }, type) {
+  if (value === undefined || value === null) return "";
+  if (typeof value === "string") return value;
+  const text = JSON.stringify(value);
+  try {
+    parse(text, type);
+    return text;
+  } catch {
+    return null;
+  }
 }
 
 // read is the value of a field as JSON; undefined leaves it to the default.
@@ -104,12 +135,14 @@ function read(input, type, control) {
   if (type === "int" || type === "float") {
     const n = Number(text);
     if (!Number.isFinite(n) || (type === "int" && !Number.isInteger(n))) throw new Error(`want ${HINTS[type]}, not ${JSON.stringify(text)}`);
+    if (type === "int") whole(n);
     return n;
   }
   if (/^(list|map|any)/.test(type)) {
     try {
-      return JSON.parse(text);
-    } catch {
+      return parse(text, type);
+    } catch (err) {
+      if (err instanceof RangeError) throw err;
       if (type === "any") return text;
       throw new Error(`not JSON: want something such as ${type.startsWith("list") ? "[1, 2]" : '{"a": 1}'}`);
     }

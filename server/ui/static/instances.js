@@ -56,12 +56,12 @@ export function instancesView(root, run) {
       const answer = await get(path + toQuery({ state: q.state, waits: q.waits, q: q.q, sort: q.sort, offset: w * WINDOW || undefined, limit: WINDOW }), signal);
       entry.rows = answer.instances;
       size = answer.total;
+      entry.error = null;
       const names = Object.keys(answer.instances[0]?.parameters ?? {});
       if (names.length) parameters = names;
-      render(trouble);
     } catch (err) {
       if (signal.aborted) return;
-      render(trouble, failed(err, again));
+      entry.error = err;
     } finally {
       entry.busy = false;
     }
@@ -69,7 +69,8 @@ export function instancesView(root, run) {
   }
 
   function show() {
-    render(trouble, size === 0 && windows.get(0)?.rows && empty(q.state || q.waits || q.q ? "No instance matches the filter." : "This step has no instances yet."));
+    const bad = [...windows.values()].find((w) => w.error && w.epoch === epoch);
+    render(trouble, bad ? failed(bad.error, again) : size === 0 && windows.get(0)?.rows && empty(q.state || q.waits || q.q ? "No instance matches the filter." : "This step has no instances yet."));
     place.hidden = size === 0 && Boolean(windows.get(0)?.rows);
     if (!place.hidden) table.set(size, columns());
   }

@@ -65,30 +65,40 @@ export function logView(root, c) {
     }
   }
 
-  function wrong(err) { render(status, err.status === 404 ? "There is no log." : failed(err)); }
+  function wrong(err) { render(status, err.status === 404 ? "There is no log." : failed(err, begin)); }
 
   // follow reads on until the server says that this is the end. A stream that ends
-  // without that word belongs to a server that has stopped.
+  // without that word belongs to a server that has stopped, and one that is refused with
+  // 5xx to a proxy before it, or to a server that has too much to do.
   async function follow() {
     const signal = abort.signal;
     following = true;
     let over = false;
     for (let wait = 500; !over; wait = Math.min(10000, wait * 2)) {
-      status.textContent = "Follows…";
+      let trouble = "The server does not answer";
       try {
-        await stream(pathOf(true), { signal, lastID, onEvent: (e) => {
-          lastID = e.id ?? lastID;
-          wait = 500;
-          if (e.event === "end") over = true;
-          else add(chunk(e.data));
-        } });
+        await stream(pathOf(true), {
+          signal, lastID,
+          onOpen: () => { status.textContent = "Follows…"; },
+          onEvent: (e) => {
+            lastID = e.id ?? lastID;
+            wait = 500;
+            if (e.event === "end") over = true;
+            else add(chunk(e.data));
+          },
+        });
       } catch (err) {
-        if (!signal.aborted && err.status) wrong(err);
-        if (signal.aborted || err.status) return;
+        if (signal.aborted) return;
+        if (err.status < 500) {
+          following = false;
+          wrong(err);
+          return;
+        }
+        if (err.status) trouble = `The server answered ${err.status}`;
       }
       if (signal.aborted) return;
       if (over) break;
-      status.textContent = "The server does not answer; trying again.";
+      status.textContent = trouble + "; trying again.";
       await new Promise((next) => setTimeout(next, wait));
       if (signal.aborted) return;
     }

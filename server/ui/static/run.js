@@ -3,6 +3,7 @@ import { by, get, once, post, runPath, session, unitName } from "./api.js";
 import { ask } from "./dialog.js";
 import { h, nodes, render, say } from "./dom.js";
 import { lasting, number, plural, short, when } from "./format.js";
+import { json } from "./form.js";
 import { graphView } from "./graph.js";
 import { ganttView } from "./gantt.js";
 import { instancesView } from "./instances.js";
@@ -205,9 +206,9 @@ export function rerun(view, from) {
 function parse(text) {
   let values;
   try {
-    values = JSON.parse(text);
-  } catch {
-    throw new Error("the inputs are not JSON");
+    values = json(text);
+  } catch (err) {
+    throw err instanceof RangeError ? err : new Error("the inputs are not JSON");
   }
   // As the command line would have them.
   return Object.fromEntries(Object.entries(values).map(([k, v]) => [k, typeof v === "string" ? v : JSON.stringify(v)]));
