@@ -111,6 +111,7 @@ test("why a job has failed is there to read", async () => {
   const id = await start("doomed");
   await me.go(`/runs/${id}`);
   await me.run("failed");
+  assert.equal(await me.text(".runhead .failures"), "simulate failed");
   await me.opens("simulate");
   await me.sees(/exit\(3\)/, "aside");
   await me.sees("the grid is not there", "aside"); // its last lines

@@ -106,6 +106,41 @@ test("the list of runs is filtered by text, workflow and state", async () => {
   await until("a link keeps the filter", async () => (await rows()).join() === "asking");
   await me.button("running");
   await until("pressed again it ends", async () => (await rows()).length === 3);
+
+  await me.button("needs you");
+  await until("who waits for a person is left", async () => (await rows()).join() === "asking");
+  assert.equal(query().get("state"), "attention");
+  await row("asking").locator(".badge").getByText("needs you").waitFor();
+  await me.clean("runs that need a person");
+  await me.button("needs you");
+  await until("all are back", async () => (await rows()).length === 3);
+});
+
+test("older runs are brought, and stay up to date", async () => {
+  const asking = (await server.api("/v1/runs?workflow=asking")).runs[0].id;
+  for (let i = 0; i < 50; i++) await start("nightly");
+  const ids = () => me.page.locator("table.runs a.row").evaluateAll((all) => all.map((a) => a.hash.split("/").at(-1)));
+  const shown = (n) => until(`${n} or more are shown, each once`, async () => {
+    const all = (await server.api("/v1/runs?limit=500")).runs.map((r) => r.id);
+    return all.length >= n && (await ids()).join() === all.join();
+  });
+  await until("the newest are shown", async () => (await ids()).length === 50 && !(await ids()).includes(asking));
+  let lost = 0;
+  await me.page.route((url) => url.searchParams.get("limit") === "100", (route) => { lost++; return route.abort(); }, { times: 1 });
+  await me.button("Older runs");
+  await shown(53); // also when an answer is lost
+  assert.equal(lost, 1);
+  lose(/ERR_FAILED/);
+  for (let i = 0; i < 3; i++) await start("nightly");
+  await shown(56);
+  await server.api(`/v1/runs/${asking}/approve`, { step: "sure", rejected: true });
+  await row("asking").locator(".badge").getByText("failed").waitFor();
+  await row("asking").getByText("sure failed").waitFor();
+  await me.clean("older runs");
+  await me.button("needs you");
+  await me.sees("No run matches the filter.");
+  await me.button("Show all");
+  await until("it begins with the newest again", async () => (await ids()).length === 50);
 });
 
 test("a table that could not be had is asked for again", async () => {

@@ -4,13 +4,13 @@ import { ask } from "./dialog.js";
 import { h, nodes, render, say } from "./dom.js";
 import { lasting, number, plural, short, when } from "./format.js";
 import { json } from "./form.js";
-import { graphView } from "./graph.js";
+import { fanned, graphView } from "./graph.js";
 import { ganttView } from "./gantt.js";
 import { instancesView } from "./instances.js";
 import { copyable, source, tabsOf, title } from "./page.js";
 import { resultsView } from "./results.js";
 import { change, go, link } from "./router.js";
-import { origin } from "./runs.js";
+import { failures, origin } from "./runs.js";
 import { detailsView } from "./rundetails.js";
 import { badge, bar, counts, runState, shape, shownUnits, total } from "./states.js";
 import { stepPanel } from "./step.js";
@@ -120,9 +120,17 @@ function header(view, run) {
     h("div", { class: "progress-line" }, bar(units), counts(units),
       h("span", { class: "quiet" }, `of ${plural(total(view.units), "instance")}`)),
     view.interrupted && h("p", { class: "said" }, "Nobody drives this run: no step begins, and nobody looks after its jobs, which go on."),
+    view.failed_steps && h("p", { class: "failures" }, shape("failed"), failures(view.failed_steps, (id) => failedStep(view, run, id)), " failed"),
     view.message && h("p", { class: "trouble" }, view.cause ? h("b", null, view.cause + ": ") : null, view.message),
     attention(view, run),
   ];
+}
+
+// failedStep leads to a step that failed, or to those of its instances that did.
+function failedStep(view, run, id) {
+  const step = view.steps.find((x) => x.id === id);
+  const href = step && fanned(step) ? run.href("instances", { step: id, state: "failed" }) : run.href("graph", { unit: id });
+  return h("a", { key: id, href }, id);
 }
 
 function facts(view) {

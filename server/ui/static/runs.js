@@ -5,10 +5,11 @@ import { lasting, plural, short, when } from "./format.js";
 import { rove } from "./keys.js";
 import { empty, source, title } from "./page.js";
 import { change, link } from "./router.js";
-import { badge, bar, counts, runState, shownUnits } from "./states.js";
+import { badge, bar, counts, runState, shownUnits, wordOf } from "./states.js";
 
-const STATES = ["queued", "running", "succeeded", "failed", "cancelled", "interrupted"];
+const STATES = ["attention", "queued", "running", "succeeded", "failed", "cancelled", "interrupted"];
 const PAGE = 50;
+const MOST = 500; // that the server gives at once
 
 export function runsPage(main, _, query) {
   title("Runs");
@@ -17,18 +18,17 @@ export function runsPage(main, _, query) {
   main.append(h("h1", { class: "unseen" }, "Runs"), form, list);
   rove(list, "tbody a.row");
   let q = read(query);
-  let older = []; // what "more" has brought
-  let next;
+  let wanted = PAGE; // so many runs are shown, if there are
   let names = [];
   let data = null;
 
   const src = source(list, {
     cares: (e) => e.run !== undefined || e.kind === "run",
     open: (answer) => answer.runs.some((r) => !r.ended_at),
-    load: (signal) => get("/v1/runs" + toQuery({ ...q, limit: PAGE }), signal),
+    load,
     draw: (answer) => {
+      if (answer.of !== q) return; // the filter is another one by now, which is asked for next
       data = answer;
-      if (older.length === 0) next = answer.next;
       draw();
     },
   });
@@ -38,19 +38,26 @@ export function runsPage(main, _, query) {
     if (data) draw();
   }, () => {});
 
-  function runs() {
-    const seen = new Set(data.runs.map((r) => r.id));
-    return [...data.runs, ...older.filter((r) => !seen.has(r.id))];
+  // load asks for all that is shown, the older ones too: they change as well.
+  async function load(signal) {
+    const of = q, runs = [];
+    let next;
+    do {
+      const answer = await get("/v1/runs" + toQuery({ ...of, limit: Math.min(MOST, wanted - runs.length), before: next }), signal);
+      runs.push(...answer.runs);
+      next = answer.next;
+    } while (next && runs.length < wanted);
+    return { of, runs, next };
   }
 
   function draw() {
-    const all = runs(), filtered = q.q || q.state || q.workflow;
+    const all = data.runs, filtered = q.q || q.state || q.workflow;
     form.hidden = all.length === 0 && !filtered;
     if (all.length === 0) {
       render(list, filtered ? empty("No run matches the filter.", h("button", { type: "button", onclick: () => change({ q: "", state: "", workflow: "" }) }, "Show all")) : first());
       return;
     }
-    render(list, table(all), next && h("button", { type: "button", class: "more", onclick: more }, "Older runs"));
+    render(list, table(all), data.next && h("button", { type: "button", class: "more", onclick: more }, "Older runs"));
   }
 
   // first says how to begin.
@@ -59,11 +66,9 @@ export function runsPage(main, _, query) {
       : ["Start the server with ", h("code", null, "--workflows DIR"), " to have workflows here"], ", or send it a file: ", h("code", null, "fcflow run FILE --server"), "."));
   }
 
-  async function more() {
-    const answer = await get("/v1/runs" + toQuery({ ...q, limit: PAGE, before: next }));
-    older = [...older, ...answer.runs];
-    next = answer.next;
-    draw();
+  function more() {
+    wanted = data.runs.length + PAGE;
+    src.again();
   }
 
   let typing;
@@ -86,7 +91,7 @@ export function runsPage(main, _, query) {
         h("button", {
           key: st, type: "button", class: "chip", "aria-pressed": String(q.state === st),
           onclick: () => change({ state: q.state === st ? "" : st }),
-        }, st === "interrupted" ? badge("paused", st) : badge(st)))));
+        }, st === "interrupted" ? badge("paused", st) : badge(st, wordOf(st))))));
   }
   filters();
 
@@ -94,7 +99,7 @@ export function runsPage(main, _, query) {
     same: () => true,
     turn: (_params, now) => {
       q = read(now);
-      older = [];
+      wanted = PAGE;
       filters();
       src.again();
     },
@@ -124,11 +129,18 @@ function row(r) {
     h("td", null, badge(state, word)),
     h("td", null, h("a", { class: "row", href: link("runs", r.id) }, h("b", null, r.workflow), " ", h("span", { class: "id" }, short(r.id))),
       h("div", { class: "sub narrow" }, when(r.started_at ?? r.created_at)),
+      r.failed_steps && h("div", { class: "sub" }, failures(r.failed_steps), " failed"),
       r.message && r.state === "failed" && h("div", { class: "sub wide" }, r.message)),
     h("td", { class: "progress" }, h("div", { class: "beside" }, bar(units), counts(units))),
     h("td", { class: "wide" }, origin(r)),
     h("td", { class: "num wide" }, when(r.started_at ?? r.created_at)),
     h("td", { class: "wide right" }, r.started_at ? lasting(r.started_at, r.ended_at) : ""));
+}
+
+// failures names the first few of the steps that failed.
+export function failures(steps, name = (id) => id) {
+  const most = 3;
+  return [steps.slice(0, most).map((id, i) => [i > 0 && ", ", name(id)]), steps.length > most && ", …"];
 }
 
 // origin says who or what began a run.
