@@ -88,17 +88,20 @@ function why(paused) {
 // rules are how it deals with overlap, clock changes and time that was missed.
 function rules(x) {
   const catchup = x.catchup && `catches up ${x.catchup}` + (x.window ? ` within ${x.window}` : "");
-  return h("span", { class: "quiet" }, [x.overlap && `overlap ${x.overlap}`, x.dst && `clock changes ${x.dst}`, catchup, x.jitter && `starts ${x.jitter} after its slot`].filter(Boolean).join(" · "));
+  return h("span", { class: "quiet" }, [x.overlap && `overlap ${x.overlap}`, x.dst && `clock changes ${x.dst}`, catchup, x.jitter && `starts ${delay(x)} after its slot`].filter(Boolean).join(" · "));
 }
 
 function next(x, paused) {
   if (paused) return h("span", { class: "quiet" }, "not while it is paused");
   if (!x.next) return h("span", { class: "quiet" }, "never");
-  return [h("span", { class: "num", title: exact(x.next) }, pretty(x.next_local)), h("span", { class: "quiet" }, x.jitter && ` +${x.jitter}`, " ", when(x.starts_at))];
+  return [h("span", { class: "num", title: exact(x.next) }, pretty(x.next_local)), h("span", { class: "quiet" }, x.jitter && ` +${delay(x)}`, " ", when(x.starts_at))];
 }
 
-// pretty is an instant at the place of the schedule, with its offset.
-function pretty(at) { return String(at).replace("T", " ").replace(/\.\d+/, "").replace(/(\d\d:\d\d):00/, "$1"); }
+// pretty is an instant on the clock of the schedule, to the minute: 2026-03-29 02:30 CET.
+function pretty(at) { return at.replace(/(\d\d:\d\d):00/, "$1"); }
+
+// delay is how much later than its slot a run starts, to the second.
+function delay(x) { return x.jitter?.replace(/\.\d+s$/, "s"); }
 
 const OUTCOMES = { skipped: "skipped", missed: "cancelled" };
 
