@@ -211,7 +211,7 @@ func (x *Execution) driveChild(cx *Execution) (*kid, error) {
 			drive = func(ctx context.Context, x *Execution) error { return x.Drive(ctx) }
 		}
 		err := drive(x.ctx, cx)
-		if cx.run.State.Terminal() {
+		if cx.stored.Terminal() {
 			k.run = cx.asChild()
 		}
 		err = errors.Join(err, cx.Close())

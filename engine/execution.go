@@ -47,11 +47,12 @@ type Execution struct {
 
 	pending []workflow.Event // applied, not yet durable
 	blobs   []workflow.Blob
-	acts    []func()         // after the commit
-	fatal   error            // the history could not be written or does not fold: stop at once
-	quit    error            // a reason to leave the run for a later owner
-	ended   bool             // the run came to its end here
-	ending  []*workflow.Unit // what Drive has to end, and nothing else; nil = all of the run
+	acts    []func()          // after the commit
+	stored  workflow.RunState // as of the last commit
+	fatal   error             // the history could not be written or does not fold: stop at once
+	quit    error             // a reason to leave the run for a later owner
+	ended   bool              // the run came to its end here
+	ending  []*workflow.Unit  // what Drive has to end, and nothing else; nil = all of the run
 
 	taker *workflow.RunOpened // who took the run over, to be recorded with a new round
 
@@ -74,7 +75,7 @@ type watch struct {
 
 func newExecution(e *Engine, run *workflow.Run, h workflow.History) *Execution {
 	return &Execution{
-		engine: e, history: h, run: run, id: run.ID,
+		engine: e, history: h, run: run, id: run.ID, stored: run.State,
 		logger:     e.cfg.Logger.With().Str("run_id", string(run.ID)).Str("workflow", run.Workflow.Name).Logger(),
 		inbox:      make(chan message, 256),
 		pokes:      make(chan struct{}, 1),
@@ -91,9 +92,16 @@ func newExecution(e *Engine, run *workflow.Run, h workflow.History) *Execution {
 // ID is the run's id.
 func (x *Execution) ID() workflow.RunID { return x.id }
 
-// Run is the folded state. It may only be read before Drive is called or after
-// it returned.
+// Run is the folded state. Like State and Stored it may only be read before Drive is
+// called or after it returned.
 func (x *Execution) Run() *workflow.Run { return x.run }
+
+// State is the state of the run as it is stored. Whoever acts on the end of a run asks
+// for this: that of Run is ahead of the history when a commit has failed.
+func (x *Execution) State() workflow.RunState { return x.stored }
+
+// Stored reports whether all of Run is stored: not after a commit that failed.
+func (x *Execution) Stored() bool { return x.fatal == nil && len(x.pending) == 0 }
 
 // Drive executes the run until it is over (nil) or ctx ends (its cause). It also
 // returns, leaving the run resumable, when the login is refused or nothing
@@ -112,6 +120,7 @@ func (x *Execution) Drive(ctx context.Context) (err error) {
 		if p := recover(); p != nil { // other runs of the process go on
 			x.logger.Error().Bytes("stack", debug.Stack()).Msg("panic while driving the run")
 			err = fmt.Errorf("run %s: panic: %v; please report this", x.id, p)
+			x.fail(err)
 		}
 	}()
 	if x.run.State.Terminal() {
@@ -129,6 +138,9 @@ func (x *Execution) Drive(ctx context.Context) (err error) {
 		x.engine.pool.stopWaiting(x)
 		cancel(ErrStopping)
 		x.drain()
+	}
+	if x.fatal != nil { // also if it came last: what the run was left for does not matter then
+		return x.fatal
 	}
 	return err
 }
@@ -307,6 +319,7 @@ func (x *Execution) commit(ctx context.Context) error {
 		}
 	}
 	x.pending, x.blobs, x.acts = nil, nil, nil
+	x.stored = x.run.State
 	if len(events) > 0 {
 		x.changes.announce()
 		if x.engine.cfg.Observe != nil {
@@ -419,13 +432,18 @@ func (x *Execution) Summary(ctx context.Context) (workflow.Summary, error) {
 	return look(ctx, x, (*workflow.Run).Summarize)
 }
 
-// look has f look at the folded state, on the goroutine that owns it.
+// look has f look at the folded state, on the goroutine that owns it. Of a run that
+// could not be stored there is nothing to see here: its history says how it stands.
 func look[T any](ctx context.Context, x *Execution, f func(*workflow.Run) T) (v T, err error) {
 	err = x.ask(ctx, func() { v = f(x.run) })
-	if errors.Is(err, errNotDriven) {
-		return f(x.run), nil
+	switch {
+	case !errors.Is(err, errNotDriven):
+		return v, err
+	case !x.Stored():
+		var nothing T
+		return nothing, errors.Join(err, x.fatal)
 	}
-	return v, err
+	return f(x.run), nil
 }
 
 // Cancel asks for the run to be cancelled; the request is durable when it
@@ -445,7 +463,7 @@ func (x *Execution) cancel(ctx context.Context, by string, times int) error {
 		}
 		x.acts = append(x.acts, x.interrupt)
 	})
-	if errors.Is(err, errNotDriven) && x.run.State.Terminal() {
+	if errors.Is(err, errNotDriven) && x.stored.Terminal() {
 		return nil
 	}
 	return err

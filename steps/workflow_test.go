@@ -22,7 +22,7 @@ type nest struct {
 	t       *testing.T
 	library *Library
 	binder  engine.Binder
-	store   *memory.Store
+	store   workflow.Store
 	files   map[string]string
 
 	mu       sync.Mutex

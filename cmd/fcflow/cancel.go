@@ -102,7 +102,7 @@ func (a *app) cancelHere(ctx context.Context, id workflow.RunID, noWait bool) er
 	if noWait && started {
 		e.stopProgress()
 		a.note("run %s is being cancelled; its jobs end when somebody drives it: fcflow cancel %s", shortID(id), a.refer(id))
-		return errors.Join(e.store.PutSummary(id, x.Run().Summarize()), x.Close(), e.close())
+		return errors.Join(putSummary(e.store, x), x.Close(), e.close())
 	}
 	err = e.drive(ctx, x)
 	if err = e.conclude(x.Run(), err); errors.Is(err, errRunCancelled) || errors.Is(err, errRunFailed) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,9 +21,9 @@ import (
 // events became durable together. They change nothing else, and nothing at all
 // unless they are set; docs/crashes.md describes them.
 const (
-	// crashVariable is WHAT:N[:before|:after]: the process kills itself right
-	// before or after (the default) its N-th commit of run histories; WHAT is
-	// "commit", or an event kind to count only commits that hold one. With
+	// crashVariable is WHAT:N[:before|:after|:fail]: the process kills itself right
+	// before or after (the default) its N-th commit of run histories, or that commit
+	// fails; WHAT is "commit", or an event kind to count only commits that hold one. With
 	// "request" it is the N-th request to a sandbox: before it leaves, or after it
 	// had its effect and before anybody heard of it. "submission" counts only those
 	// that submit a job.
@@ -51,6 +52,7 @@ type crash struct {
 	what   string // "commit" or an event kind
 	at     int    // 0 = never
 	before bool
+	fail   bool
 	file   string // of the log of commits; "" = none
 
 	mu      sync.Mutex
@@ -62,21 +64,27 @@ func (c *crash) parse(point string) (err error) {
 	if len(fields) == 2 {
 		fields = append(fields, "after")
 	}
-	if len(fields) != 3 || fields[0] == "" || fields[2] != "before" && fields[2] != "after" {
-		return errors.New("want WHAT:N[:before|:after]")
+	if len(fields) != 3 || fields[0] == "" || !slices.Contains([]string{"before", "after", "fail"}, fields[2]) {
+		return errors.New("want WHAT:N[:before|:after|:fail]")
 	}
-	c.what, c.before = fields[0], fields[2] == "before"
+	c.what, c.before, c.fail = fields[0], fields[2] == "before", fields[2] == "fail"
 	if c.at, err = strconv.Atoi(fields[1]); err != nil || c.at < 1 {
 		return errors.New("the count must be a number from 1")
 	}
 	return nil
 }
 
-// around makes a commit, unless the process ends before it.
+// errMadeToFail is what a commit fails with that is made to.
+var errMadeToFail = errors.New("made to fail by " + crashVariable)
+
+// around makes a commit, unless the process ends before it or it is to fail.
 func (c *crash) around(events []workflow.Event, commit func() error) error {
 	here := c.hit(events)
-	if here && c.before {
+	switch {
+	case here && c.before:
 		die()
+	case here && c.fail:
+		return errMadeToFail
 	}
 	if err := c.log(events); err != nil {
 		return err

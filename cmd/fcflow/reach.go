@@ -70,5 +70,5 @@ func (a *app) leaveWord(ctx context.Context, id workflow.RunID, f func(*engine.E
 	if err != nil {
 		return err
 	}
-	return errors.Join(f(x), st.PutSummary(id, x.Run().Summarize()))
+	return errors.Join(f(x), putSummary(st, x))
 }

@@ -132,7 +132,7 @@ func (a *app) endUnits(ctx context.Context, p *replan, id workflow.RunID) error 
 	e.progress.say(console.Say("ending " + few(p.plan.InFlight)))
 	e.owned.add(x)
 	err = x.EndUnits(ctx, p.plan.InFlight)
-	return errors.Join(err, e.store.PutSummary(id, x.Run().Summarize()), e.close())
+	return errors.Join(err, putSummary(e.store, x), e.close())
 }
 
 func (p *replan) shown() *server.Plan {

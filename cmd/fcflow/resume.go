@@ -283,6 +283,9 @@ func runResumeAll(ctx context.Context, a *app, o resumeOptions) error {
 	}
 	var views []shownRun
 	for _, x := range executions {
+		if !x.Stored() { // its error says so
+			continue
+		}
 		view := x.Run().Describe()
 		views = append(views, shown(view, !view.State.Terminal(), false))
 		if view.State.Terminal() {

@@ -283,7 +283,7 @@ func (e *session) startBy(ctx context.Context, s *settings.Settings, w *workflow
 // finish drives a run and prints how it ended.
 func (e *session) finish(ctx context.Context, x *engine.Execution, f format) error {
 	err := e.conclude(x.Run(), e.drive(ctx, x))
-	if f == formatJSON {
+	if f == formatJSON && x.Stored() {
 		view := x.Run().Describe()
 		err = errors.Join(err, e.app.streams.Out.JSON(shown(view, !view.State.Terminal(), false)))
 	}

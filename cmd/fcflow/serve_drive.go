@@ -194,10 +194,10 @@ func (h *host) driveOnce(x *engine.Execution) (next *engine.Execution, again boo
 	h.drivers.enter(x)
 	err := h.session.drive(h.ctx, x)
 	t := h.drivers.leave(id)
-	state := x.Run().State
+	state := x.State() // as it is stored: what is done on its end cannot be taken back
 	log := h.log.With().Str("run", string(id)).Str("workflow", name).Logger()
 	switch {
-	case h.ctx.Err() != nil && !state.Terminal():
+	case h.ctx.Err() != nil && x.Stored() && !state.Terminal():
 		log.Info().Msg("the run waits for the next start")
 	case errors.Is(err, engine.ErrLeft):
 		log.Info().Msg("the run is left for a moment")

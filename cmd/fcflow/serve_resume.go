@@ -208,7 +208,7 @@ func (h *host) endUnits(p *replan, id workflow.RunID) error {
 	h.opening.Unlock()
 	err = x.EndUnits(h.ctx, p.plan.InFlight)
 	h.opening.Lock()
-	return errors.Join(err, e.store.PutSummary(id, x.Run().Summarize()), e.owned.release(x))
+	return errors.Join(err, putSummary(e.store, x), e.owned.release(x))
 }
 
 // changeRefused says what is wrong with a change in words that say all, and keeps

@@ -233,7 +233,7 @@ func (h *host) adopt(ctx context.Context, id workflow.RunID, ask func(server.Run
 	}
 	err = h.marking(x, func() error { return change(x) })
 	if err != nil {
-		return errors.Join(err, h.session.store.PutSummary(id, x.Run().Summarize()), x.Close())
+		return errors.Join(err, putSummary(h.session.store, x), x.Close())
 	}
 	h.log.Info().Str("run", string(id)).Msg("the run is taken over")
 	h.drive(x)

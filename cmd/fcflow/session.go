@@ -195,7 +195,7 @@ func (e *session) execute(ctx context.Context, x *engine.Execution) error {
 	err := x.Drive(ctx)
 	stop()
 	kept.Wait()
-	return errors.Join(err, e.store.PutSummary(x.ID(), x.Run().Summarize()))
+	return errors.Join(err, putSummary(e.store, x))
 }
 
 // owned are the runs of this process, as package server wants them.

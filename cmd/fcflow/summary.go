@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fcflow/fcflow/engine"
+	"github.com/fcflow/fcflow/store"
 )
 
 const summaryEvery = time.Second
@@ -32,4 +33,14 @@ func (e *session) keepSummary(ctx context.Context, x *engine.Execution) {
 			return
 		}
 	}
+}
+
+// putSummary writes what lists show of a run that this process owns. What could not
+// be stored in its history is told nowhere else: a summary of its end would be
+// believed.
+func putSummary(st *store.Store, x *engine.Execution) error {
+	if !x.Stored() {
+		return nil
+	}
+	return st.PutSummary(x.ID(), x.Run().Summarize())
 }
