@@ -15,6 +15,7 @@ var refused = map[workflow.EventKind]string{
 	"run.opened":     "says what the system says of this process",
 	"unit.imported":  "is part of how a run is made, and says what an event of another run does",
 	"run.definition": "is a piece of the definition that was cut to size",
+	"run.files":      "is a piece of what is known of files that was cut to size",
 }
 
 // short are texts that cannot be long, and how long they can be.
@@ -34,7 +35,8 @@ var short = map[string]int{
 	// Together these are refused when the intention is recorded.
 	"submission.intent.work_dir": maxIntentText / 4 / 6, "submission.intent.control": maxIntentText / 4 / 6,
 	"submission.intent.remote_script": maxIntentText / 4 / 6, "submission.intent.account": maxIntentText / 4 / 6,
-	"run.replanned.inputs": 0, "run.replanned.files": 0, // refused as those of run.created are
+	"run.replanned.inputs": 0, // refused as those of run.created are
+	"run.replanned.files":  0, // many have events of their own
 }
 
 // TestEveryEventCanBeStored: an event of any kind can be stored, however long the

@@ -39,8 +39,9 @@ type Elsewhere interface {
 	Watch(id workflow.RunID, fire func()) (stop func())
 }
 
-// ErrChildRefused: a run cannot be made of what an attempt gives it.
-var ErrChildRefused = errors.New("the run of the other workflow cannot begin")
+// ErrChildRefused: a run cannot be made of what an attempt gives it, or the run that
+// it made cannot be read here. Neither passes.
+var ErrChildRefused = errors.New("the run of the other workflow cannot begin or go on")
 
 // ChildTopic is what an attempt waits for that has started a run.
 func ChildTopic(id workflow.RunID) string { return childTopic + string(id) }
@@ -158,6 +159,8 @@ func (x *Execution) findChild(ctx context.Context, c child, create bool) (*kid, 
 		return nil, &ChildRun{ID: id, Elsewhere: true}, nil
 	case errors.Is(err, workflow.ErrNotFound) && create:
 		cx, err = x.createChild(ctx, c)
+	case errors.Is(err, workflow.ErrCorrupt), errors.Is(err, workflow.ErrNewer):
+		err = fmt.Errorf("%w: %w", ErrChildRefused, err)
 	case err == nil:
 		cx, err = x.openChild(ctx, c, h)
 	}
@@ -179,7 +182,11 @@ func (x *Execution) createChild(ctx context.Context, c child) (*Execution, error
 			return nil, fmt.Errorf("%w: %w", ErrChildRefused, err)
 		}
 	}
-	return x.engine.Create(ctx, cfg.Store, c.workflow, c.created)
+	d, err := draw(c.workflow, c.created, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrChildRefused, err)
+	}
+	return x.engine.store(ctx, cfg.Store, d)
 }
 
 func (x *Execution) openChild(ctx context.Context, c child, h workflow.History) (_ *Execution, err error) {
@@ -189,13 +196,24 @@ func (x *Execution) openChild(ctx context.Context, c child, h workflow.History) 
 			err = errors.Join(err, h.Close())
 		}
 	}()
-	w := c.workflow
+	run, err := foldChild(ctx, cfg, h, c.workflow)
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrChildRefused, err)
+	}
+	return x.engine.Adopt(ctx, h, run, cfg.Owner, cfg.Version)
+}
+
+// foldChild reads a run that an attempt started. An error is of what is stored.
+func foldChild(ctx context.Context, cfg *Children, h workflow.History, w *workflow.Workflow) (run *workflow.Run, err error) {
 	if cfg.Load != nil {
 		if w, err = cfg.Load(ctx, h); err != nil {
 			return nil, err
 		}
 	}
-	return x.engine.Open(ctx, h, w, cfg.Owner, cfg.Version)
+	return Fold(ctx, w, h)
 }
 
 // driveChild executes a run beside its parent. When it cannot go on, neither can

@@ -94,6 +94,31 @@ func (e *Engine) Create(ctx context.Context, s workflow.Store, w *workflow.Workf
 
 // create makes a run that begins with what begin adds to it, in the same commit.
 func (e *Engine) create(ctx context.Context, s workflow.Store, w *workflow.Workflow, created workflow.RunCreated, begin *imports) (*Execution, error) {
+	d, err := draw(w, created, begin)
+	if err != nil {
+		return nil, err
+	}
+	return e.store(ctx, s, d)
+}
+
+// draft is a run that is not stored yet.
+type draft struct {
+	run   *workflow.Run
+	first []workflow.Event
+	blobs []workflow.Blob
+}
+
+// store makes a draft durable.
+func (e *Engine) store(ctx context.Context, s workflow.Store, d *draft) (*Execution, error) {
+	history, err := s.Create(ctx, d.run.ID, d.run.Workflow.Frozen(), d.first, d.blobs)
+	if err != nil {
+		return nil, err
+	}
+	return newExecution(e, d.run, history), nil
+}
+
+// draw drafts a run. An error is of what it is to be made of.
+func draw(w *workflow.Workflow, created workflow.RunCreated, begin *imports) (*draft, error) {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	if created.ID == "" {
 		created.ID = NewRunID(now)
@@ -105,8 +130,7 @@ func (e *Engine) create(ctx context.Context, s workflow.Store, w *workflow.Workf
 		return nil, fmt.Errorf("the inputs of the run take %d bytes, and at most %d are kept with it: give large values as files", n, workflow.MaxInputBytes)
 	}
 	created.Workflow = w.Name
-	frozen := w.Frozen()
-	created.Definition = workflow.NewBlob(frozen).Digest
+	created.Definition = workflow.NewBlob(w.Frozen()).Digest
 	if created.Parent == nil { // else its groups do not count
 		own, err := w.EvalMembership(&created, now)
 		if err != nil {
@@ -114,20 +138,26 @@ func (e *Engine) create(ctx context.Context, s workflow.Store, w *workflow.Workf
 		}
 		created.Concurrency = workflow.MergeMemberships(created.Concurrency, own)
 	}
-	first := []workflow.Event{{Seq: 1, At: now, Epoch: 1, Data: &created}}
-	run := workflow.NewRun(w)
-	if err := workflow.Apply(run, &first[0]); err != nil {
-		return nil, err
+	d := &draft{run: workflow.NewRun(w)}
+	files := created.CutFiles()
+	for _, p := range append([]workflow.Payload{&created}, files...) {
+		first := workflow.Event{Seq: d.run.Seq + 1, At: now, Epoch: 1, Data: p}
+		if err := workflow.Apply(d.run, &first); err != nil {
+			return nil, err
+		}
+		if text, err := first.MarshalJSON(); err != nil {
+			return nil, err
+		} else if len(text) > workflow.MaxEventBytes {
+			return nil, fmt.Errorf("what is recorded of the run at its start takes %d bytes, and at most %d are kept: give large values as files", len(text), workflow.MaxEventBytes)
+		}
+		d.first = append(d.first, first)
 	}
-	more, blobs, err := begin.into(run, now)
+	more, blobs, err := begin.into(d.run, now)
 	if err != nil {
 		return nil, err
 	}
-	history, err := s.Create(ctx, created.ID, frozen, append(first, more...), blobs)
-	if err != nil {
-		return nil, err
-	}
-	return newExecution(e, run, history), nil
+	d.first, d.blobs = append(d.first, more...), blobs
+	return d, nil
 }
 
 // Open takes a run over whose history this process has come to own: it folds

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/store/memory"
@@ -151,4 +153,59 @@ type reader func(ctx context.Context, from int64, f func(workflow.Event) error) 
 
 func (r reader) Read(ctx context.Context, from int64, f func(workflow.Event) error) error {
 	return r(ctx, from, f)
+}
+
+// unreadable is a store of which the runs that others started cannot be read.
+type unreadable struct {
+	workflow.Store
+	parent workflow.RunID
+	err    error
+}
+
+func (s unreadable) Open(ctx context.Context, id workflow.RunID) (workflow.History, error) {
+	if id != s.parent {
+		return nil, fmt.Errorf("run %s: %w", id, s.err)
+	}
+	return s.Store.Open(ctx, id)
+}
+
+// TestSubWorkflowUnreadable: a run whose history cannot be read any more fails its
+// step, which nothing else would end; a cancel ends it, too.
+func TestSubWorkflowUnreadable(t *testing.T) {
+	t.Parallel()
+	for _, wrong := range []error{workflow.ErrCorrupt, workflow.ErrNewer} {
+		for _, cancelled := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%v cancelled %v", wrong, cancelled), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					n := newNest(t, map[string]string{
+						"main.yaml": "steps:\n  - { id: a, uses: workflow, with: { file: nap.yaml } }\n",
+						"nap.yaml":  napping,
+					})
+					x := n.create("main.yaml")
+					ctx, stop := context.WithTimeout(t.Context(), 10*time.Minute)
+					defer stop()
+					if err := x.Drive(ctx); !errors.Is(err, context.DeadlineExceeded) {
+						t.Fatal(err)
+					}
+					n.store = unreadable{n.store, x.ID(), wrong}
+					x = n.reopen(x)
+					if cancelled {
+						if err := x.LeaveCancel(t.Context(), "me"); err != nil {
+							t.Fatal(err)
+						}
+					}
+					ctx, stop = context.WithTimeout(t.Context(), time.Hour)
+					defer stop()
+					if err := x.Drive(ctx); err != nil {
+						t.Fatal(err)
+					}
+					u := unit(t, x.Run(), "a")
+					if ends(x.Run()) != "a=failed(child)" || !strings.Contains(u.Message, wrong.Error()) {
+						t.Errorf("%s: %s", ends(x.Run()), u.Message)
+					}
+				})
+			})
+		}
+	}
 }

@@ -15,6 +15,7 @@ import (
 // TestEventSamples until it has one.
 var samples = map[EventKind]string{
 	"run.created":          `{"id":"01","workflow":"w","definition":"d","nonce":"n","trigger":"manual","parent":{"run":"00","step":"p","instance":"i","attempt":2},"rerun_of":"00","inputs":{"n":3},"files":{"f":{"path":"/f","size_bytes":1,"modified_at":"2026-01-02T03:04:05Z"}},"dir":"/d","output_dir":"/o","profile":{"url":"https://x","insecure":true},"concurrency":[{"group":"icon","limit":1,"on_conflict":"queue"}],"by":"me@here","version":"1"}`,
+	"run.files":            `{"files":{"f[0]":{"path":"/f","size_bytes":1,"modified_at":"2026-01-02T03:04:05Z","sha256":"d"}}}`,
 	"run.opened":           `{"owner":{"host":"h","boot_id":"b","pid":1,"started_at":"2026-01-02T03:04:05Z","epoch":2,"socket":"/s"},"version":"1"}`,
 	"run.started":          ``,
 	"run.bound":            `{"system":"daint","user":"me","remote_dir":"/r","version":"2.5.6","scheduler":"slurm","scheduler_version":"22.05","fence":"claim","submit_dir":"/home/me"}`,

@@ -9,6 +9,7 @@ import (
 // and one type with its apply.
 var payloads = map[EventKind]func() Payload{
 	"run.created":          func() Payload { return new(RunCreated) },
+	"run.files":            func() Payload { return new(RunFiles) },
 	"run.opened":           func() Payload { return new(RunOpened) },
 	"run.started":          func() Payload { return new(RunStarted) },
 	"run.bound":            func() Payload { return new(RunBound) },
@@ -61,7 +62,8 @@ type RunCreated struct {
 	Parent      *ParentRef                 `json:"parent,omitempty"`
 	ScheduledAt time.Time                  `json:"scheduled_at,omitzero"`
 	Inputs      map[string]json.RawMessage `json:"inputs,omitempty"`
-	Files       map[string]FileFacts       `json:"files,omitempty"`
+	// Files are those that inputs name. Many are in [RunFiles] instead.
+	Files map[string]FileFacts `json:"files,omitempty"`
 	// Dir is the directory of the workflow file, OutputDir where downloads go.
 	Dir       string  `json:"dir"`
 	OutputDir string  `json:"output_dir"`

@@ -25,7 +25,8 @@ type RunReplanned struct {
 	// Definition is the SHA-256 of the text that the pieces before it make.
 	Definition string                     `json:"definition"`
 	Inputs     map[string]json.RawMessage `json:"inputs,omitempty"`
-	Files      map[string]FileFacts       `json:"files,omitempty"`
+	// Files are those that inputs name. Many are in [RunFiles] instead.
+	Files map[string]FileFacts `json:"files,omitempty"`
 	// Dir is the directory of the workflow file.
 	Dir string `json:"dir"`
 	By  string `json:"by"`

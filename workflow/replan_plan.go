@@ -103,7 +103,8 @@ func Replan(run, scratch *Run, w *Workflow, o ReplanOptions) (*Replanning, error
 			return nil, err
 		}
 	}
-	for _, part := range append(definitionParts(frozen), &o.Replanned) {
+	events := append(definitionParts(frozen), &o.Replanned)
+	for _, part := range append(events, cutFiles(&o.Replanned.Files)...) {
 		if err := p.add("", part); err != nil {
 			return nil, err
 		}

@@ -390,7 +390,7 @@ func TestWaitsForAPerson(t *testing.T) {
 func TestEveryFactIsTold(t *testing.T) {
 	t.Parallel()
 	silent := map[workflow.EventKind]bool{
-		"run.created": true, "run.started": true, "run.bound": true, "run.finished": true, "run.reopened": true, "run.definition": true, "step.items": true, "step.expanded": true, // of the run, not of a step
+		"run.created": true, "run.files": true, "run.started": true, "run.bound": true, "run.finished": true, "run.reopened": true, "run.definition": true, "step.items": true, "step.expanded": true, // of the run, not of a step
 		"backoff.ended": true, "attempt.woken": true, "attempt.checkpoint": true, // follow from what was told
 	}
 	w, problems := workflow.Load("flow.yaml", []byte(flow), steps.Catalogue(), workflow.CheckOptions{})
