@@ -88,6 +88,9 @@ func (s *Server) log(w http.ResponseWriter, r *http.Request, q LogQuery) error {
 		if err := stream.write(string(part.Text)); err != nil {
 			return nil // the reader has gone
 		}
+		if part.All {
+			return nil
+		}
 		q.From = part.Next
 		if part, err = s.host.Log(r.Context(), runID(r), q); err != nil {
 			panic(http.ErrAbortHandler) // the status is sent: cutting the answer is the only way to tell
@@ -97,6 +100,7 @@ func (s *Server) log(w http.ResponseWriter, r *http.Request, q LogQuery) error {
 }
 
 func (s *Server) followLog(w http.ResponseWriter, r *http.Request, q LogQuery) error {
+	q.Follow = true
 	part, err := s.host.Log(r.Context(), runID(r), q)
 	if err != nil {
 		return err

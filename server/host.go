@@ -146,13 +146,15 @@ type LogQuery struct {
 	Attempt int    // 0 = the newest
 	Stream  string // stdout or stderr
 	From    int64  // byte
+	Follow  bool   // the same is asked again and again: what is on a system is read at a pace
 }
 
 // LogPart is a part of what an attempt printed.
 type LogPart struct {
 	Text []byte
 	Next int64
-	Over bool // nothing follows: the attempt has ended and all is read
+	All  bool // the text goes to where the log ends now
+	Over bool // nothing is printed any more: the attempt has ended
 }
 
 // StartRequest asks for a run of a workflow that the server knows by name, or of

@@ -141,7 +141,7 @@ func (d *diary) Script(context.Context, workflow.RunID, string, int) ([]byte, er
 func (d *diary) Log(_ context.Context, _ workflow.RunID, q LogQuery) (LogPart, error) {
 	d.note("log")
 	text := "secret-of-the-run"[min(int(q.From), 17):]
-	return LogPart{[]byte(text), 17, true}, nil
+	return LogPart{Text: []byte(text), Next: 17, Over: true}, nil
 }
 
 func (d *diary) Results(context.Context, workflow.RunID, string) (any, error) {

@@ -354,7 +354,7 @@ func (s *Server) enter() (leave func(), err error) {
 	leave = func() { s.streams.Add(-1) }
 	if s.streams.Add(1) > maxStreams {
 		leave()
-		return nil, fmt.Errorf("%w: %d streams are open", errBusy, maxStreams)
+		return nil, fmt.Errorf("%w: %d streams are open", ErrBusy, maxStreams)
 	}
 	return leave, nil
 }

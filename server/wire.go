@@ -96,9 +96,11 @@ var (
 	errToken      = errors.New("a token is needed")
 	errForbidden  = errors.New("not allowed")
 	errMethod     = errors.New("not a method of this address")
-	errBusy       = errors.New("too many readers")
 	errKind       = errors.New("the body must be application/json")
 )
+
+// ErrBusy: there are too many who read; later there may not be.
+var ErrBusy = errors.New("too many readers")
 
 // ErrStopping: a server stops, and begins nothing more.
 var ErrStopping = errors.New("the server is stopping")
@@ -135,7 +137,7 @@ func codes() []struct {
 		{errToken, "token", http.StatusUnauthorized},
 		{errForbidden, "forbidden", http.StatusForbidden},
 		{errMethod, "method", http.StatusMethodNotAllowed},
-		{errBusy, "busy", http.StatusServiceUnavailable},
+		{ErrBusy, "busy", http.StatusServiceUnavailable},
 		{errKind, "media_type", http.StatusUnsupportedMediaType},
 		{ErrStopping, "stopping", http.StatusServiceUnavailable},
 		{workflow.ErrNotFound, "not_found", http.StatusNotFound},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/firecrest"
@@ -37,23 +39,36 @@ func (h *host) Log(ctx context.Context, id workflow.RunID, q server.LogQuery) (s
 		return server.LogPart{}, err
 	}
 	text, known, err := h.localLog(id, ref, t.Attempt, q)
+	part.All = len(text) < logChunk
 	if err == nil && !known {
 		text, err = h.farLog(ctx, profile, &t, q, part.Over)
+		part.All = true // that is not read in pieces
 	}
 	if err != nil {
 		return part, err
 	}
-	text = wholeLines(text, part.Over)
+	text = wholeLines(text, part.Over && part.All)
 	part.Next += int64(len(text))
 	part.Text = []byte(h.session.app.streams.Secrets.Redact(string(text)))
 	return part, nil
 }
 
 // wholeLines cuts a text after its last line, so that no secret is cut in two,
-// unless nothing follows or the line is very long.
-func wholeLines(text []byte, over bool) []byte {
-	if end := strings.LastIndexByte(string(text), '\n'); !over && len(text) < logChunk || over && len(text) >= logChunk && end >= 0 {
+// unless nothing follows. A line that is very long is cut between characters.
+func wholeLines(text []byte, last bool) []byte {
+	if last {
+		return text
+	}
+	if end := bytes.LastIndexByte(text, '\n'); end >= 0 || len(text) < logChunk {
 		return text[:end+1]
+	}
+	for n := 1; n < utf8.UTFMax; n++ {
+		if start := len(text) - n; utf8.RuneStart(text[start]) {
+			if !utf8.FullRune(text[start:]) {
+				return text[:start]
+			}
+			break
+		}
 	}
 	return text
 }
@@ -89,26 +104,35 @@ func (h *host) localLog(id workflow.RunID, u workflow.UnitRef, attempt int, q se
 // farLogs hold back questions to a system about one file.
 type farLogs struct {
 	mu   sync.Mutex
-	free map[string]time.Time // by system and path
+	free map[look]time.Time
 }
 
-// may reports whether a file may be asked for now, and if so, that it was.
-func (f *farLogs) may(key string, pause time.Duration) bool {
+// look is what has a pace of its own: those who follow a file share the looks at it,
+// and so do those who want it now, who are not to go without because somebody follows.
+type look struct {
+	system, path string
+	follow       bool
+}
+
+// may reports how long it is until a file may be asked for; if that is now, it notes
+// that it was.
+func (f *farLogs) may(l look, pause time.Duration) (wait time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now()
-	if now.Before(f.free[key]) {
-		return false
+	if wait = f.free[l].Sub(now); wait > 0 {
+		return wait
 	}
 	if f.free == nil || len(f.free) > 1000 {
-		f.free = map[string]time.Time{}
+		f.free = map[look]time.Time{}
 	}
-	f.free[key] = now.Add(pause)
-	return true
+	f.free[l] = now.Add(pause)
+	return 0
 }
 
 // farLog reads what a job has written on its system, at the pace of the profile
-// while the job goes on.
+// while the job goes on: who follows it gets nothing meanwhile, who wants it now is
+// told when to ask.
 func (h *host) farLog(ctx context.Context, p workflow.Profile, t *workflow.AttemptView, q server.LogQuery, over bool) ([]byte, error) {
 	if t.Job == nil || t.System == "" {
 		return nil, nil
@@ -131,8 +155,14 @@ func (h *host) farLog(ctx context.Context, p workflow.Profile, t *workflow.Attem
 	if p.Sandbox == "" {
 		pause = max(pause, gentlePause)
 	}
-	if !over && !h.far.may(t.System+"\n"+path, pause) {
-		return nil, nil
+	if !over {
+		switch wait := h.far.may(look{t.System, path, q.Follow}, pause); {
+		case wait > 0 && q.Follow:
+			return nil, nil
+		case wait > 0:
+			return nil, fmt.Errorf("%w: the output of job %s was just read on %s, where that is done every %s at most: ask again in %s",
+				server.ErrBusy, t.JobID, t.System, pause, max(wait.Round(time.Second), time.Second))
+		}
 	}
 	content, err := v.client.Filesystem.Tail(ctx, t.System, path, &firecrest.PartOptions{Bytes: q.From + 1, Skip: true})
 	if err != nil {
