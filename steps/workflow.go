@@ -30,9 +30,10 @@ together with this file; its outputs are outputs of the step, beside ` + "`run_i
 the text that the file had when the run of this workflow was created. While it lasts, the step
 waits and takes no slot.
 
-It is cancelled with this run. If it fails, somebody cancels it, or its history cannot be read any
-more, the step fails with ` + "`child`" + `. Another attempt of the step is another run. Its steps run on the system of this workflow's
-defaults, unless it names its own; its concurrency group does not count.`,
+It is cancelled with this run. If it fails, somebody cancels it, or its history cannot be read
+any more, the step fails with ` + "`child`" + `. Another attempt of the step is another run. Its steps
+run on the system of this workflow's defaults, unless it names its own; its concurrency group does
+not count.`,
 		SubWorkflow: true,
 		Idempotent:  true,
 		Resumable:   true,

@@ -219,9 +219,19 @@ func TestOtherHost(t *testing.T) {
 	if err := s.ReadEvents(t.Context(), id, 1, collect(&events)); err != nil || len(events) != 3 {
 		t.Errorf("read: %d events, %v", len(events), err)
 	}
-	h, err := open(t, dir, store.Options{TakeOver: true}).Open(t.Context(), id)
+	taking := open(t, dir, store.Options{}).TakingOver()
+	if owner, alive, err := taking.Owner(t.Context(), id); err != nil || alive || owner != gone {
+		t.Errorf("taking over: owner %+v, alive %v, %v", owner, alive, err)
+	}
+	h, err := taking.Open(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, alive, err := taking.Owner(t.Context(), id); err != nil || !alive {
+		t.Errorf("taking over what is held: alive %v, %v", alive, err)
+	}
+	if _, err := taking.Open(t.Context(), id); !errors.Is(err, workflow.ErrOwned) {
+		t.Errorf("taking over what is held: %v", err)
 	}
 	if owner, _, err := s.Owner(t.Context(), id); err != nil || owner.PID != os.Getpid() {
 		t.Errorf("owner %+v, %v", owner, err)

@@ -44,7 +44,7 @@ func (s *Store) owner(id workflow.RunID) (owner workflow.Owner, alive bool, err 
 	if err := json.Unmarshal(text, &owner); err != nil {
 		return workflow.Owner{}, held, nil // a name is a courtesy; the lock decides
 	}
-	return owner, held || owner.Host != s.options.Owner.Host, nil
+	return owner, held || owner.Host != s.options.Owner.Host && !s.takeOver, nil
 }
 
 // held asks the lock of a run's history for its holder.
@@ -84,7 +84,7 @@ func (s *Store) mayTake(ctx context.Context, id workflow.RunID) error {
 	if err != nil {
 		return err
 	}
-	if owner.Host == "" || owner.Host == s.options.Owner.Host || s.options.TakeOver {
+	if owner.Host == "" || owner.Host == s.options.Owner.Host || s.takeOver {
 		return nil
 	}
 	return fmt.Errorf("%w (if that process is dead, --take-over takes the run)", s.owned(id))

@@ -46,9 +46,6 @@ type Options struct {
 	// Owner is written beside each run this process owns. Empty fields except
 	// Socket are filled in; Epoch is that of the run.
 	Owner workflow.Owner
-	// TakeOver opens and deletes runs whose last owner was on another host and
-	// did not let go. Set it only when that process is known to be dead.
-	TakeOver bool
 	// Fold makes the summary of a run from its workflow text and events, for
 	// runs whose owner died before it wrote one. Without it such runs are listed
 	// as their last summary shows them.
@@ -58,9 +55,10 @@ type Options struct {
 // Store implements [workflow.Store] on a state directory. It is safe for
 // concurrent use, by many processes too, and holds nothing open.
 type Store struct {
-	runs    string
-	options Options
-	warning string
+	runs     string
+	options  Options
+	warning  string
+	takeOver bool
 }
 
 // Paths are the places of a run on disk. The directories exist.
@@ -126,6 +124,15 @@ func (s *Store) testLocks() error {
 	}
 	defer unlock()
 	return testLocks(s.temp())
+}
+
+// TakingOver is the store for somebody who knows that a process on another host is
+// dead: runs whose last owner was on another one, and did not let go, are nobody's.
+// One whose lock is held stays its owner's all the same.
+func (s *Store) TakingOver() *Store {
+	taking := *s
+	taking.takeOver = true
+	return &taking
 }
 
 // Warning is what a person should know about the state directory; usually "".

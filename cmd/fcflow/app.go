@@ -33,6 +33,7 @@ type app struct {
 	flags     map[string]*string // of settings, by flag name
 	given     func(flag string) bool
 	verbose   bool
+	takesOver bool // --take-over: a run whose process was on another host is nobody's
 	serving   bool // what happens is news for whoever looks after a server
 	logFormat choice
 
@@ -102,13 +103,18 @@ func (a *app) openStore(s *settings.Settings, o store.Options) (*store.Store, er
 	return st, nil
 }
 
-// readStore is openStore for commands that only read.
+// readStore is openStore for commands that only read, or look at a run before they
+// take it.
 func (a *app) readStore() (*store.Store, error) {
 	s, err := a.settings("")
 	if err != nil {
 		return nil, err
 	}
-	return a.openStore(s, store.Options{})
+	st, err := a.openStore(s, store.Options{})
+	if err == nil && a.takesOver {
+		st = st.TakingOver()
+	}
+	return st, err
 }
 
 // logger is for operators: quiet unless something is odd or --verbose is given.

@@ -29,6 +29,7 @@ over for that. Cancelling a run that has ended does nothing.`,
 		ValidArgsFunction: a.completeRuns(unfinished),
 	}
 	c.Flags().BoolVar(&o.noWait, "no-wait", false, "return as soon as the request is durable")
+	a.addTakeOver(c)
 	return a.command(c, func(c *cobra.Command, args []string) error {
 		o.run = args[0]
 		return runCancel(c.Context(), a, o)

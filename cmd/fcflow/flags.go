@@ -86,6 +86,11 @@ func addSandbox(c *cobra.Command, dir *string) {
 	c.Flags().Lookup("sandbox").NoOptDefVal = here
 }
 
+// addTakeOver declares --take-over.
+func (a *app) addTakeOver(c *cobra.Command) {
+	c.Flags().BoolVar(&a.takesOver, "take-over", false, "take the run from a process on another host that is known to be dead")
+}
+
 // completeFlag registers a completion; that can only fail for a flag that does
 // not exist.
 func completeFlag(c *cobra.Command, name string, f cobra.CompletionFunc) {

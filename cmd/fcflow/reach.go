@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/server"
@@ -23,7 +22,11 @@ func (a *app) reach(ctx context.Context, st *store.Store, id workflow.RunID, ver
 	case live == nil, live.client == nil && live.owner.Host == st.Self().Host:
 		return here()
 	case live.client == nil:
-		return withHint(fmt.Errorf("run %s: %s: %w", id, live.who(), workflow.ErrOwned), "%s it on %s", verb, live.owner.Host)
+		taking := "resume" // from then on it is a run of this host
+		if verb == "cancel" {
+			taking = verb
+		}
+		return a.outOfReach(st, id, live, verb+" it", taking+" "+a.refer(id))
 	}
 	defer live.close()
 	err = there(live.client)

@@ -26,6 +26,21 @@ func (l *liveRun) who() string {
 	return fmt.Sprintf("process %d on %s", l.owner.PID, l.owner.Host)
 }
 
+// outOfReach is the error of a command that wants a run which lives where it cannot be
+// asked. do says what can be done on its host; taking is the command that, with
+// --take-over, takes the run if the process is dead.
+func (a *app) outOfReach(st *store.Store, id workflow.RunID, live *liveRun, do, taking string) error {
+	err := fmt.Errorf("run %s: %s: %w", id, live.who(), workflow.ErrOwned)
+	host := live.owner.Host
+	switch {
+	case host == "" || host == st.Self().Host:
+		return withHint(err, "%s", do)
+	case a.takesOver:
+		return withHint(err, "it holds the lock of the run, so it is not dead; %s on %s", do, host)
+	}
+	return withHint(err, "%s on %s; if that process is dead: fcflow %s --take-over", do, host, taking)
+}
+
 func (l *liveRun) close() {
 	if l.client != nil {
 		l.client.Close()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/internal/console"
+	"github.com/fcflow/fcflow/server"
 	"github.com/fcflow/fcflow/store"
 	"github.com/fcflow/fcflow/workflow"
 )
@@ -44,7 +45,13 @@ do not count. All else is done, and what the workflow has no more is dropped. Th
 is shown, and written beside the run, before anything starts. What is under way and
 would change is in the way; --cancel-running ends it first.
 
-A run of "fcflow serve" goes on there: the server is asked, and the run is watched.`,
+A run of "fcflow serve" goes on there: the server is asked, and the run is watched.
+
+A run whose process was on another host, and did not let go of it, is not touched: the
+locks of a network file system may not reach from there. --take-over takes it, and it
+goes on here. Do that only if you know that the process is dead: that its host is down
+or was started anew, or that "ps" shows it there no more. If it lives, both drive the
+run until one of them cannot record what it did, and stops.`,
 		Example: `  fcflow resume last
   fcflow resume --all
   fcflow resume last --workflow sweep.yaml --dry-run`,
@@ -60,11 +67,15 @@ A run of "fcflow serve" goes on there: the server is asked, and the run is watch
 	completeFlag(c, "input", cobra.NoFileCompletions)
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "with --workflow, show the plan and do nothing")
 	c.Flags().BoolVar(&o.cancelRunning, "cancel-running", false, "with --workflow, end what is under way and not as the new workflow has it")
+	a.addTakeOver(c)
 	addExitOnAttention(c, &o.exitOnAttention)
 	o.output.add(c)
 	return a.command(c, func(c *cobra.Command, args []string) error {
 		if err := o.check(args); err != nil {
 			return err
+		}
+		if o.all && a.takesOver {
+			return fmt.Errorf("%w: --take-over is for one run, whose process is known to be dead", errUsage)
 		}
 		if o.all {
 			return runResumeAll(c.Context(), a, o)
@@ -115,7 +126,10 @@ func runResume(ctx context.Context, a *app, o resumeOptions) error {
 	if err != nil {
 		return err
 	}
-	c, err := a.serverOf(ctx, id, live)
+	var c *server.Client
+	if live != nil || !a.takesOver { // else it goes on here: a server takes no run from another host
+		c, err = a.serverOf(ctx, id, live)
+	}
 	if c != nil {
 		defer c.Close()
 		return a.resumeThere(ctx, st, c, id, o)
@@ -123,6 +137,8 @@ func runResume(ctx context.Context, a *app, o resumeOptions) error {
 	switch {
 	case err != nil:
 		return err
+	case live != nil && live.client == nil && live.owner.Host != st.Self().Host:
+		return a.outOfReach(st, id, live, "watch it", "resume "+a.refer(id))
 	case live != nil:
 		return withHint(fmt.Errorf("run %s: %s: %w", id, live.who(), workflow.ErrOwned), "%s", o.whileDriven(a.refer(id)))
 	case o.workflow != "":
@@ -169,9 +185,16 @@ func (a *app) takeOver(ctx context.Context, id workflow.RunID, quiet bool) (*ses
 	if err != nil {
 		return nil, nil, err
 	}
+	before, _, err := e.store.Owner(ctx, id)
+	if err != nil {
+		return nil, nil, errors.Join(err, e.close())
+	}
 	x, err := e.reopen(ctx, id)
 	if err != nil {
 		return nil, nil, errors.Join(err, e.close())
+	}
+	if before.Host != "" && before.Host != e.store.Self().Host {
+		e.progress.say(console.Say(fmt.Sprintf("taken from process %d on %s", before.PID, before.Host)))
 	}
 	return e, x, nil
 }

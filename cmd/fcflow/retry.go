@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -48,6 +47,7 @@ A run that has ended begins a new round, which this command drives to its end as
 		ValidArgsFunction: a.completeRunAndUnits,
 	}
 	c.Flags().BoolVar(&o.force, "force", false, "do again what succeeded, too")
+	a.addTakeOver(c)
 	addExitOnAttention(c, &o.exitOnAttention)
 	o.output.add(c)
 	return a.command(c, func(c *cobra.Command, args []string) error {
@@ -91,7 +91,7 @@ func runRetry(ctx context.Context, a *app, o retryOptions) error {
 	case live == nil:
 		return a.retryHere(ctx, id, choice, o, said)
 	case live.client == nil:
-		return withHint(fmt.Errorf("run %s: %s: %w", id, live.who(), workflow.ErrOwned), "retry it on %s", live.owner.Host)
+		return a.outOfReach(st, id, live, "retry it", "retry "+a.refer(id))
 	}
 	defer live.close()
 	err = live.client.Retry(ctx, id, choice)

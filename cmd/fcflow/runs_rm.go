@@ -44,6 +44,7 @@ the run stays.`,
 	}
 	c.Flags().BoolVar(&o.remote, "remote", false, "delete the remote directories of the runs, too")
 	c.Flags().BoolVar(&o.force, "force", false, "delete also runs that are not over, whatever becomes of their jobs")
+	a.addTakeOver(c)
 	return a.command(c, func(c *cobra.Command, args []string) error {
 		o.runs = args
 		return runRunsRm(c.Context(), a, o)
@@ -83,6 +84,9 @@ func (a *app) remove(ctx context.Context, st *store.Store, id workflow.RunID, o 
 	}
 	if live != nil {
 		live.close()
+		if live.client == nil {
+			return a.outOfReach(st, id, live, "cancel it first: fcflow cancel "+a.refer(id), "runs rm "+a.refer(id))
+		}
 		return withHint(fmt.Errorf("run %s: %s: %w", id, live.who(), workflow.ErrOwned), "cancel it first: fcflow cancel %s", a.refer(id))
 	}
 	summary, err := st.Summary(ctx, id)

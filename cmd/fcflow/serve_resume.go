@@ -95,8 +95,7 @@ func (h *host) nobodyElse(ctx context.Context, id workflow.RunID) error {
 	if self := h.session.store.Self(); live.owner.PID == self.PID && live.owner.BootID == self.BootID {
 		return &worded{fmt.Sprintf("run %s: this server is just taking it over: try again", id), workflow.ErrOwned}
 	}
-	return withHint(fmt.Errorf("run %s: %s: %w", id, live.who(), workflow.ErrOwned),
-		"stop that process, its jobs go on, and try again")
+	return h.session.app.outOfReach(h.session.store, id, live, "stop that process, its jobs go on, and try again", "resume "+h.session.app.refer(id))
 }
 
 func overAlready(id workflow.RunID, state workflow.RunState) error {

@@ -66,7 +66,11 @@ func (a *app) openHosting(s *settings.Settings, quiet bool, host func(*session) 
 		owner.Socket = listener.Addr().String()
 	}
 	if e.store, err = a.openStore(s, store.Options{Owner: owner}); err == nil {
-		e.runs, err = crashing(a.getenv, e.store)
+		runs := e.store
+		if a.takesOver { // what is owned: the run that was named, and those that its steps have started
+			runs = runs.TakingOver()
+		}
+		e.runs, err = crashing(a.getenv, runs)
 	}
 	if err != nil {
 		if listener != nil {
