@@ -240,6 +240,7 @@ type attemptRecorder struct {
 	token  string
 }
 
+// record makes payloads of the attempt durable before it returns.
 func (r *attemptRecorder) record(ctx context.Context, payloads []workflow.Payload, blobs []workflow.Blob) error {
 	if f := r.x.engine.cfg.Turn; f != nil {
 		f(r.token)
@@ -257,6 +258,7 @@ func (r *attemptRecorder) record(ctx context.Context, payloads []workflow.Payloa
 	})
 }
 
+// inspect calls f with the folded run, which it must not keep.
 func (r *attemptRecorder) inspect(ctx context.Context, f func(*workflow.Run)) error {
 	// An attempt that is being told to stop still has to learn what it is to stop.
 	return r.x.ask(context.WithoutCancel(ctx), func() { f(r.x.run) })

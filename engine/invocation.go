@@ -53,21 +53,7 @@ type Invocation struct {
 	unflushed   []workflow.Payload
 	blobs       []workflow.Blob
 	requests    requests
-	owner       recorder
-}
-
-// recorder is the owner of the run as an Invocation sees it.
-type recorder interface {
-	// record makes payloads of the attempt durable before it returns.
-	record(ctx context.Context, payloads []workflow.Payload, blobs []workflow.Blob) error
-	blob(digest string) ([]byte, error)
-	logPath(name string) (string, error)
-	privatePath(token, name string) (string, error)
-	// inspect calls f with the folded run, which it must not keep.
-	inspect(ctx context.Context, f func(*workflow.Run)) error
-	startChild(ctx context.Context, c child) (*ChildRun, error)
-	stopChild(ctx context.Context, c child) (*ChildRun, error)
-	progress(Progress)
+	owner       *attemptRecorder
 }
 
 // Stopping reports whether the attempt is to end what it began.
