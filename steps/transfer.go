@@ -25,11 +25,8 @@ const (
 	replace    = "replace"
 )
 
-// How a transfer was verified.
-const (
-	verifiedDigest = datatransfer.VerifiedDigest
-	verifiedSize   = datatransfer.VerifiedSize
-)
+// verifiedDigest: a transfer was verified by more than the size.
+const verifiedDigest = datatransfer.VerifiedDigest
 
 // verifyJob, for verify, has a batch job compute the digest.
 const verifyJob = "job"

@@ -73,15 +73,6 @@ type Replanning struct {
 // Idle reports whether nothing is done or dropped.
 func (p *Replanning) Idle() bool { return len(p.Units) == 0 && !p.OutputsChange }
 
-// ToDo counts the instances that are done.
-func (p *Replanning) ToDo() int {
-	n := 0
-	for _, s := range p.Steps {
-		n += s.Again + s.New + s.Open
-	}
-	return n
-}
-
 // Replan says what going on with w comes to. run and scratch are two foldings of
 // one history; both are changed, and of no use afterwards. It fails with
 // [ErrConflict] if the run cannot go on with w.

@@ -3,9 +3,8 @@ package workflow
 import "strings"
 
 const (
-	openExpression    = "${{"
-	closeExpression   = "}}"
-	escapedExpression = "$${{" // prints ${{
+	openExpression  = "${{"
+	closeExpression = "}}"
 )
 
 // piece is a part of a text before it has a place: literal text, or the inside
@@ -29,7 +28,7 @@ func split(text string) (pieces []piece, unclosed int) {
 			break
 		}
 		open += from
-		if open > from && text[open-1] == '$' {
+		if open > from && text[open-1] == '$' { // $${{ prints ${{
 			literal.WriteString(text[from:open-1] + openExpression)
 			from = open + len(openExpression)
 			continue

@@ -121,23 +121,6 @@ func (a *app) completeUnits(ctx context.Context, ref string) ([]string, cobra.Sh
 	return names, none
 }
 
-// completeStepsOfRun offers the steps of the run on the command line.
-func (a *app) completeStepsOfRun(c *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
-	if len(args) == 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	a.given = func(flag string) bool { return c.Flags().Changed(flag) }
-	units, directive := a.completeUnits(c.Context(), args[0])
-	var names []string
-	for _, u := range units {
-		name, _, _ := strings.Cut(u, "\t")
-		if name, _, _ = strings.Cut(name, "/"); !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return withPrefix(names, text), directive
-}
-
 // completeRunAndUnit offers runs, and for the second argument steps of the run.
 func (a *app) completeRunAndUnit(keep func(store.Listed) bool) cobra.CompletionFunc {
 	return func(c *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {

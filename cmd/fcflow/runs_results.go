@@ -49,7 +49,7 @@ attempts, as the scheduler last told.`,
 		ValidArgsFunction: a.completeRuns(nil),
 	}
 	c.Flags().StringVar(&o.step, "step", "", "only the table of this `STEP`")
-	completeFlag(c, "step", a.completeStepsOfRun)
+	completeFlag(c, "step", a.completeSteps)
 	c.Flags().StringVar(&o.sort, "sort", "", "sort by `COLUMN`, as CSV names it; with - before it the largest come first")
 	c.Flags().BoolVar(&o.failed, "failed", false, "only rows in which something failed")
 	addChoice(c, &o.output, "output", "what to print: text for people, csv and json for programs")

@@ -54,11 +54,9 @@ type job struct {
 	diedAt    time.Time     // when its node did, and it was requeued
 	looksDead time.Duration // how long it is shown as ended then
 
-	paid     bool // its payload was started
-	payloads int
-	done     bool // its payload came to its own end
-	result   int  // and this was its exit code
-	doneAt   time.Time
+	paid   bool // its payload was started
+	done   bool // its payload came to its own end
+	result int  // and this was its exit code
 }
 
 func (j *job) terminal() bool { return j.state != pending && j.state != running }
@@ -159,7 +157,6 @@ func (b *batch) start(j *job) {
 		return
 	}
 	j.paid = true
-	j.payloads++
 	w.ledger = append(w.ledger, Start{w.now(), j.token, j.id})
 	w.note("  job %s STARTS the payload of %s", j.id, j.name)
 	w.judgeStart(j)
@@ -211,7 +208,7 @@ func (b *batch) exit(j *job, with string) {
 	if j.done {
 		return
 	}
-	j.done, j.result, j.doneAt = true, code, time.Now()
+	j.done, j.result = true, code
 	b.world.epilogue(j, code)
 	b.world.note("  job %s: its payload ends with %d", j.id, code)
 	state := completed
