@@ -121,8 +121,11 @@ type guarded struct {
 
 func (h *host) listen(o serveOptions) (*guarded, error) {
 	if o.listen == "off" {
+		if err := h.announce(""); err != nil { // before it is said, for whoever waits for that
+			return nil, err
+		}
 		h.log.Info().Msg("serving commands of this machine only")
-		return nil, h.announce("")
+		return nil, nil
 	}
 	if err := checkListen(o); err != nil {
 		return nil, err
