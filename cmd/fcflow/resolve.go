@@ -174,11 +174,11 @@ func (a *app) resolveHere(ctx context.Context, f *effect, noWait bool) error {
 		}
 	}
 	if err := x.LeaveWord(ctx, f.unit, f.word); err != nil {
-		return errors.Join(err, e.close())
+		return errors.Join(err, x.Close(), e.close())
 	}
 	e.progress.say(console.Say("recorded: " + f.said()))
-	if noWait {
-		err := e.close()
+	if noWait { // nothing has driven it: the session does not know of it
+		err := errors.Join(x.Close(), e.close())
 		a.note("it takes effect when somebody drives the run: fcflow resume %s", a.refer(f.run))
 		return err
 	}

@@ -124,7 +124,7 @@ func (a *app) retryHere(ctx context.Context, id workflow.RunID, choice workflow.
 	}
 	e.attention.wanted = o.exitOnAttention
 	if err := e.begin(x, func() error { return x.Reset(ctx, choice) }); err != nil {
-		return errors.Join(err, e.close())
+		return errors.Join(err, x.Close(), e.close())
 	}
 	e.progress.say(console.Say(said))
 	if o.output.format() == formatName {
