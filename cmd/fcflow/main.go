@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -42,7 +43,20 @@ func run(args []string, streams *console.Streams) (code int) {
 	if err != nil && !a.started {
 		err = usageError(command, args, err)
 	}
-	return a.report(command, err)
+	return a.report(command, settled(ctx, err, streams.Out))
+}
+
+// settled is the end of a command together with what no command looks at itself:
+// whether it ended because it was interrupted, and whether all of its output was
+// written. A reader who has seen enough and left, as head does, is no failure.
+func settled(ctx context.Context, err error, out *console.Stream) error {
+	if cause := context.Cause(ctx); errors.Is(err, context.Canceled) && !errors.Is(err, errInterrupted) && errors.Is(cause, errInterrupted) {
+		err = cause
+	}
+	if failed := out.Err(); failed != nil && !errors.Is(failed, syscall.EPIPE) {
+		err = errors.Join(err, failed)
+	}
+	return err
 }
 
 // leaveNoCore keeps the memory of the process, which holds tokens and secrets, out

@@ -156,7 +156,7 @@ func (a *app) printReplan(view *server.Plan, f format) error {
 	default:
 		a.sayReplan(a.streams.Out, view)
 	}
-	return a.streams.Out.Err()
+	return nil
 }
 
 // sayReplan shows a plan to people: a line for each step.

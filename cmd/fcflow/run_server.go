@@ -136,7 +136,7 @@ func (a *app) printHandedOver(id workflow.RunID, f format) error {
 	case formatName:
 		a.streams.Out.Printf("%s\n", id)
 	}
-	return a.streams.Out.Err()
+	return nil
 }
 
 // over reports whether there is nothing more to see of a run.

@@ -54,19 +54,29 @@ func runRunsEvents(ctx context.Context, a *app, o runsEventsOptions) error {
 	next := int64(1)
 	print := func(e workflow.Event) error {
 		next = e.Seq + 1
-		return errors.Join(show(e), a.streams.Out.Err())
+		if err := show(e); err != nil {
+			return err
+		}
+		if a.streams.Out.Err() != nil { // nobody can read what comes
+			return errEnough
+		}
+		return nil
 	}
 	live, err := a.alive(ctx, st, id)
 	if err != nil {
 		return err
 	}
-	if live == nil || live.client == nil {
-		return a.events(st, id).Read(ctx, 1, print)
+	here := live == nil || live.client == nil
+	if !here {
+		defer live.close()
+		err = live.client.Events(ctx, id, next, o.follow, print)
+		here = errors.Is(err, server.ErrGone)
 	}
-	defer live.close()
-	err = live.client.Events(ctx, id, next, o.follow, print)
-	if errors.Is(err, server.ErrGone) {
-		return a.events(st, id).Read(ctx, next, print)
+	if here {
+		err = a.events(st, id).Read(ctx, next, print)
+	}
+	if errors.Is(err, errEnough) {
+		return nil
 	}
 	return err
 }

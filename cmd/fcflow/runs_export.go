@@ -93,7 +93,7 @@ func runRunsExport(ctx context.Context, a *app, o runsExportOptions) error {
 		return err
 	}
 	a.streams.Out.Println(console.Say(o.to))
-	return a.streams.Out.Err()
+	return nil
 }
 
 // export writes a crate to a place where nothing is yet.

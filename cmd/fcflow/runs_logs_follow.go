@@ -76,7 +76,7 @@ func (f *logFollower) loop(ctx context.Context, s *runStream) error {
 		for i := range units {
 			err = errors.Join(err, f.update(ctx, &units[i]))
 		}
-		if err = errors.Join(err, f.app.streams.Out.Err()); err != nil {
+		if err != nil || f.app.streams.Out.Err() != nil { // nobody can read what comes
 			return err
 		}
 		if over {

@@ -95,7 +95,7 @@ func runRunsWhy(ctx context.Context, a *app, o runsWhyOptions) error {
 		return a.streams.Out.JSON(x)
 	}
 	a.printWhy(&x, time.Now())
-	return a.streams.Out.Err()
+	return nil
 }
 
 // helps are the commands that can make an instance go on.

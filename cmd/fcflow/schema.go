@@ -21,6 +21,6 @@ workflow reads: # yaml-language-server: $schema=workflow.schema.json`,
 			return err
 		}
 		a.streams.Out.Printf("%s", text)
-		return a.streams.Out.Err()
+		return nil
 	})
 }

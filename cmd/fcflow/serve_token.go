@@ -60,7 +60,7 @@ it is started again.`,
 			_ = json.Unmarshal(text, &at) // of another version: the default will do
 		}
 		a.streams.Out.Printf("%s#token=%s\n", at.URL, token)
-		return a.streams.Out.Err()
+		return nil
 	})
 }
 
