@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fcflow/fcflow/internal/console"
+	"github.com/fcflow/fcflow/store"
 	"github.com/fcflow/fcflow/workflow"
 )
 
@@ -23,7 +25,9 @@ func newCheckCommand(a *app) *cobra.Command {
 		Use:   "check RUN|--all",
 		Short: "Check that the history of a run is whole",
 		Long: `Reads every event of a run, checks it against its checksum, and computes the
-state of the run from them. Nothing is changed.`,
+state of the run from them. Nothing is changed. The owner of a run is asked for them;
+where it cannot be asked from here, the run is not checked, and with --all that is no
+error.`,
 		Example:           "  fcflow check last\n  fcflow check --all",
 		Args:              oneRunOr("all"),
 		ValidArgsFunction: a.completeRuns(nil),
@@ -44,7 +48,9 @@ type checkedRun struct {
 	OK    bool              `json:"ok"`
 	State workflow.RunState `json:"state,omitempty"`
 	Seq   int64             `json:"seq"`
-	Error string            `json:"error,omitempty"`
+	// NotChecked: a process drives the run that cannot be asked from here. Error has it.
+	NotChecked bool   `json:"not_checked,omitempty"`
+	Error      string `json:"error,omitempty"`
 }
 
 func runCheck(ctx context.Context, a *app, o checkOptions) error {
@@ -62,6 +68,10 @@ func runCheck(ctx context.Context, a *app, o checkOptions) error {
 	if err != nil {
 		return err
 	}
+	return a.checkRuns(ctx, st, ids, o)
+}
+
+func (a *app) checkRuns(ctx context.Context, st *store.Store, ids []workflow.RunID, o checkOptions) error {
 	var errs []error
 	checked := make([]checkedRun, 0, len(ids))
 	for _, id := range ids {
@@ -70,7 +80,17 @@ func runCheck(ctx context.Context, a *app, o checkOptions) error {
 		if run != nil {
 			c.State, c.Seq = run.State, run.Seq
 		}
-		if err != nil {
+		switch {
+		case ctx.Err() != nil: // which says nothing of this run, nor of those that are left
+			return errors.Join(append(errs, context.Cause(ctx))...)
+		case o.all && errors.Is(err, workflow.ErrNotFound):
+			continue // deleted meanwhile
+		case errors.Is(err, workflow.ErrOwned):
+			c.OK, c.NotChecked, c.Error = false, true, err.Error()
+			if !o.all {
+				errs = append(errs, err)
+			}
+		case err != nil:
 			c.OK, c.Error = false, err.Error()
 			errs = append(errs, err)
 		}
@@ -85,11 +105,14 @@ func runCheck(ctx context.Context, a *app, o checkOptions) error {
 
 func (a *app) printChecked(c checkedRun, f format) {
 	switch {
-	case f == formatName && !c.OK:
+	case f == formatName && !c.OK && !c.NotChecked:
 		a.streams.Out.Printf("%s\n", c.ID)
 	case f != formatText:
 	case c.OK:
 		a.streams.Out.Println(console.Say(fmt.Sprintf("%s  ", c.ID)), console.State(string(c.State)), console.Say(fmt.Sprintf("  %s", count(int(c.Seq), "event"))))
+	case c.NotChecked:
+		why := strings.TrimSuffix(strings.TrimPrefix(c.Error, fmt.Sprintf("run %s: ", c.ID)), ": "+workflow.ErrOwned.Error())
+		a.streams.Out.Println(console.Say(fmt.Sprintf("%s  ", c.ID)), console.Text{S: "? not checked", Style: console.Yellow}, console.Say(", driven elsewhere: "+why))
 	default:
 		a.streams.Out.Println(console.Say(fmt.Sprintf("%s  ", c.ID)), console.Text{S: "✗ damaged", Style: console.Red})
 	}
