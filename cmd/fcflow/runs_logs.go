@@ -1,22 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/fcflow/fcflow/engine"
-	"github.com/fcflow/fcflow/firecrest"
-	"github.com/fcflow/fcflow/internal/console"
-	"github.com/fcflow/fcflow/store"
 	"github.com/fcflow/fcflow/workflow"
 )
 
@@ -33,8 +24,9 @@ func newRunsLogsCommand(a *app) *cobra.Command {
 		Use:   "logs RUN [STEP[/KEY]]",
 		Short: "Print the output of jobs and local commands",
 		Long: `Prints what is kept here of the output of a run, step by step, or of one step: of
-all its instances, or of those whose key has a part. The output of a job that is not
-kept here is fetched from its system.
+all its instances, or of those whose key has a part. With a STEP, the output of a job
+that is not kept here is fetched from its system. What cannot be read is told where it
+would stand, and all else is printed.
 
 With --follow it goes on with what is printed meanwhile, later attempts included,
 until the step, or the run, has ended. What jobs print is asked for at the pace of
@@ -69,7 +61,7 @@ func runRunsLogs(ctx context.Context, a *app, o runsLogsOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	p := logPrinter{app: a, store: st, view: &view.RunView, tail: o.tail}
+	p := logPrinter{app: a, store: st, view: &view.RunView, tail: o.tail, keptOnly: o.step == ""}
 	defer func() { err = errors.Join(err, p.close()) }()
 	if o.follow {
 		followed, err := p.followLogs(ctx, o.step)
@@ -96,9 +88,16 @@ func runRunsLogs(ctx context.Context, a *app, o runsLogsOptions) (err error) {
 		if err := p.print(ctx, u, attempt); err != nil {
 			return err
 		}
+		if a.streams.Out.Err() != nil { // nobody can read what comes
+			break
+		}
 	}
+	p.noteFar(o.attempt)
 	elsewhere := a.noteImported(units, o.step)
-	if p.printed > 0 || elsewhere == len(units) && elsewhere > 0 {
+	if len(p.missing) > 0 {
+		return p.missed()
+	}
+	if p.printed > 0 || len(p.far) > 0 || elsewhere == len(units) && elsewhere > 0 {
 		return nil
 	}
 	a.note("no output is kept of that")
@@ -143,133 +142,4 @@ func chosenAttempt(u *workflow.UnitView, n int) (workflow.AttemptView, bool) {
 		}
 	}
 	return workflow.AttemptView{}, false
-}
-
-// logPrinter prints outputs one after another.
-type logPrinter struct {
-	app     *app
-	store   *store.Store
-	view    *workflow.RunView
-	tail    int
-	printed int
-	tries   int      // of each request; 0 = as usual
-	service *service // connected when the first output is not kept here
-}
-
-func (p *logPrinter) close() error {
-	if p.service == nil {
-		return nil
-	}
-	return p.service.close()
-}
-
-// print prints the files that an attempt left, or fetches what its job wrote.
-func (p *logPrinter) print(ctx context.Context, u *workflow.UnitView, t workflow.AttemptView) error {
-	prefix := engine.LogName(unitRef(u), t.Attempt, "")
-	files, err := filepath.Glob(filepath.Join(p.store.Paths(p.view.ID).Logs, prefix+"*"))
-	if err != nil {
-		return err
-	}
-	for _, file := range files {
-		if err := p.printFile(u, t, file, strings.TrimPrefix(filepath.Base(file), prefix)); err != nil {
-			return err
-		}
-	}
-	if len(files) > 0 || t.Job == nil || t.System == "" {
-		return nil
-	}
-	for _, path := range jobFiles(&t) {
-		if err := p.fetch(ctx, u, t, path); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// jobFiles are the files that the job of an attempt prints to.
-func jobFiles(t *workflow.AttemptView) []string {
-	paths := []string{t.Job.Stdout}
-	if t.Job.Stderr != t.Job.Stdout {
-		paths = append(paths, t.Job.Stderr)
-	}
-	return slices.DeleteFunc(paths, func(path string) bool { return path == "" })
-}
-
-func (p *logPrinter) printFile(u *workflow.UnitView, t workflow.AttemptView, file, what string) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	p.heading(u, t, what)
-	return p.lines(f)
-}
-
-// fetch prints what a job wrote to a file on its system.
-func (p *logPrinter) fetch(ctx context.Context, u *workflow.UnitView, t workflow.AttemptView, path string) error {
-	if err := p.connect(ctx); err != nil {
-		return fmt.Errorf("output of job %s: %w", t.JobID, err)
-	}
-	opts := &firecrest.PartOptions{Lines: int64(max(p.tail, 1000))}
-	content, err := p.service.client.Filesystem.Tail(ctx, t.System, path, opts)
-	if err != nil {
-		return fmt.Errorf("output of job %s: %w", t.JobID, err)
-	}
-	p.heading(u, t, fmt.Sprintf("job %s on %s, %s", t.JobID, t.System, path))
-	return p.lines(strings.NewReader(content.Content))
-}
-
-func (p *logPrinter) connect(ctx context.Context) error {
-	if p.service != nil {
-		return nil
-	}
-	s, err := p.app.settings(p.view.Profile.Name)
-	if err != nil {
-		return err
-	}
-	if err := checkPinned(s, p.view.Profile); err != nil {
-		return err
-	}
-	p.app.maskSecrets(ctx, p.store, s, p.view)
-	p.service, err = p.app.connectWith(ctx, s, p.view.Profile, nil,
-		firecrest.WithObserver(logRequests(p.app.logger(), nil)), firecrest.WithRetry(firecrest.RetryPolicy{MaxAttempts: p.tries}))
-	return err
-}
-
-func (p *logPrinter) heading(u *workflow.UnitView, t workflow.AttemptView, what string) {
-	p.printed++
-	p.app.streams.Err.Println(console.Text{S: fmt.Sprintf("── %s, attempt %d, %s", unitRef(u), t.Attempt, what), Style: console.Bold})
-}
-
-// printedAtOnce is how much of a log is printed in one go.
-const printedAtOnce = 64 << 10
-
-// lines prints a text, or its last lines. What is printed at once ends with a
-// line, so that no secret is cut in two.
-func (p *logPrinter) lines(r io.Reader) error {
-	out := p.app.streams.Out
-	in := bufio.NewReader(r)
-	var last []string
-	size := 0
-	flush := func() {
-		out.Printf("%s", strings.Join(last, ""))
-		last, size = last[:0], 0
-	}
-	for {
-		line, err := in.ReadString('\n')
-		last, size = append(last, line), size+len(line)
-		switch {
-		case p.tail > 0 && len(last) > p.tail && line != "":
-			last = last[1:]
-		case p.tail == 0 && size >= printedAtOnce:
-			flush()
-		}
-		if err != nil {
-			flush()
-			if errors.Is(err, io.EOF) {
-				err = nil
-			}
-			return errors.Join(err, out.Err())
-		}
-	}
 }
