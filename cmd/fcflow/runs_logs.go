@@ -24,8 +24,8 @@ func newRunsLogsCommand(a *app) *cobra.Command {
 		Use:   "logs RUN [STEP[/KEY]]",
 		Short: "Print the output of jobs and local commands",
 		Long: `Prints what is kept here of the output of a run, step by step, or of one step: of
-all its instances, or of those whose key has a part. With a STEP, the output of a job
-that is not kept here is fetched from its system. What cannot be read is told where it
+all its instances, or of those whose key has a part. With a STEP, or of a run of at most
+ten instances, the output of a job that is not kept here is fetched from its system. What cannot be read is told where it
 would stand, and all else is printed.
 
 With --follow it goes on with what is printed meanwhile, later attempts included,
@@ -48,6 +48,10 @@ comes. Leaving with Ctrl-C does nothing to the run.`,
 	})
 }
 
+// fewOutputs is how many instances a run may have whose outputs are fetched although
+// nobody named a step: each may be a request.
+const fewOutputs = 10
+
 func runRunsLogs(ctx context.Context, a *app, o runsLogsOptions) (err error) {
 	st, err := a.readStore()
 	if err != nil {
@@ -61,7 +65,7 @@ func runRunsLogs(ctx context.Context, a *app, o runsLogsOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	p := logPrinter{app: a, store: st, view: &view.RunView, tail: o.tail, keptOnly: o.step == ""}
+	p := logPrinter{app: a, store: st, view: &view.RunView, tail: o.tail}
 	defer func() { err = errors.Join(err, p.close()) }()
 	if o.follow {
 		followed, err := p.followLogs(ctx, o.step)
@@ -77,6 +81,7 @@ func runRunsLogs(ctx context.Context, a *app, o runsLogsOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	p.keptOnly = o.step == "" && len(units) > fewOutputs
 	for _, u := range units {
 		attempt, found := chosenAttempt(u, o.attempt)
 		if !found {
