@@ -116,15 +116,14 @@ func (c *call) fetchFile(ctx context.Context, in downloadIn, from string, source
 	}
 	d.Root, d.To, d.Source = root, to, source
 	out := transferOut{Path: filepath.Join(c.Run.OutputDir, to), Files: 1}
-	if source != nil {
-		if d.Digest, err = c.remoteDigest(ctx, from, source.Size); err != nil {
-			return c.failed(ctx, err)
+	if source == nil {
+		if d.Digest, err = c.notedDigest(); err != nil {
+			return lost(err)
 		}
-		if d.Digest == "" && in.Verify == verifyJob { // before the file has its name
-			var ended *engine.Outcome
-			if d.Digest, ended = c.digestJob(ctx, in.transferIn, from); ended != nil {
-				return *ended
-			}
+	} else {
+		var ended *engine.Outcome
+		if d.Digest, ended = c.digestBefore(ctx, in.transferIn, from, source.Size); ended != nil {
+			return *ended
 		}
 		out.SizeBytes = source.Size
 		if skip, err := c.acceptLocal(root, to, in, d.Digest, &out); err != nil {

@@ -18,6 +18,38 @@ import (
 // digestKey is the checkpoint of the job that computes a digest.
 const digestKey = "digest"
 
+// digestState is what it holds. Once it is done, the job is of no more interest.
+type digestState struct {
+	jobFormState
+	SHA256 string `json:"sha256,omitempty"`
+}
+
+// digestBefore is the SHA-256 of a remote file, asked for before it is fetched;
+// "" if it cannot be had. A digest that verify insists on is noted: what begins to
+// fetch the file may be another entry.
+func (c *call) digestBefore(ctx context.Context, in transferIn, remote string, size int64) (string, *engine.Outcome) {
+	digest, err := c.remoteDigest(ctx, remote, size)
+	switch {
+	case err != nil:
+		return "", outcome(c.failed(ctx, err))
+	case in.Verify != verifyJob:
+		return digest, nil
+	case digest == "":
+		return c.digestJob(ctx, in, remote)
+	}
+	if err := c.Put(digestKey, digestState{jobFormState{Done: true}, digest}); err != nil {
+		return "", outcome(lost(err))
+	}
+	return digest, nil
+}
+
+// notedDigest is the digest that verify insists on; "" if none was noted.
+func (c *call) notedDigest() (string, error) {
+	var state digestState
+	_, err := c.Load(digestKey, &state)
+	return state.SHA256, err
+}
+
 // confirm has a job compute the digest of the remote file, if that is asked for
 // and was not to be had otherwise. It returns nil when the result is verified as
 // well as it can be, else how the attempt ends or goes on.
@@ -39,9 +71,12 @@ func (c *call) confirm(ctx context.Context, in transferIn, remote string, r *dat
 // digestJob computes the SHA-256 of a remote file in a batch job. A job that was
 // submitted twice only reads twice.
 func (c *call) digestJob(ctx context.Context, in transferIn, remote string) (string, *engine.Outcome) {
-	var state jobFormState
+	var state digestState
 	if _, err := c.Load(digestKey, &state); err != nil {
 		return "", outcome(lost(err))
+	}
+	if state.Done {
+		return state.SHA256, nil
 	}
 	result := path.Join(c.controlPart(), c.Token+".sha256")
 	if state.Job == nil {
@@ -67,6 +102,10 @@ func (c *call) digestJob(ctx context.Context, in transferIn, remote string) (str
 	}
 	if err == nil {
 		if digest := sumLine.FindString(content.Content); digest != "" {
+			state.SHA256, state.Done = digest, true
+			if err := c.keep(ctx, digestKey, state); err != nil {
+				return "", outcome(lost(err))
+			}
 			return digest, nil
 		}
 	}
