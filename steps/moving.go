@@ -59,28 +59,34 @@ func (m moving) enter(ctx context.Context, move func() engine.Outcome) engine.Ou
 // stop ends what the attempt has begun.
 func (m moving) stop(ctx context.Context) engine.Outcome {
 	m.tidyHere()
-	job, err := m.liveJob(m.call)
+	jobs, err := m.liveJobs(m.call)
 	if err != nil {
 		return lost(err)
 	}
-	return m.stopTransfer(ctx, job)
+	out := m.stopTransfer(ctx, nil)
+	for i := range jobs {
+		if out = m.stopTransfer(ctx, &jobs[i]); !out.Stopped() {
+			return out
+		}
+	}
+	return out
 }
 
 // endFailed ends an attempt that has failed when its job is over.
 func (m moving) endFailed(ctx context.Context, out engine.Outcome) engine.Outcome {
 	m.tidyHere()
-	job, err := m.liveJob(m.call)
+	jobs, err := m.liveJobs(m.call)
 	if err != nil {
 		return lost(err)
 	}
-	if job == nil {
+	if len(jobs) == 0 {
 		return out
 	}
 	cause, message, _ := out.Failed()
 	if err := m.keep(ctx, failedKey, failedTransfer{cause, message}); err != nil {
 		return lost(err)
 	}
-	if ended := m.endJob(ctx, *job); ended != nil {
+	if ended := m.endJobs(ctx, jobs); ended != nil {
 		return *ended
 	}
 	return out
@@ -92,11 +98,22 @@ func (m moving) endEarlier(ctx context.Context) *engine.Outcome {
 	if begun, err := m.begun(); begun || err != nil {
 		return m.failedOr(ctx, err)
 	}
-	job, err := m.liveJob(earlier{m.call})
-	if job == nil || err != nil {
+	jobs, err := m.liveJobs(earlier{m.call})
+	if err != nil {
 		return m.failedOr(ctx, err)
 	}
-	return m.endJob(ctx, *job)
+	return m.endJobs(ctx, jobs)
+}
+
+// endJobs has jobs end, one after the other. It returns nil when they have, else
+// what the attempt does until then.
+func (m moving) endJobs(ctx context.Context, jobs []firecrest.TransferJob) *engine.Outcome {
+	for _, job := range jobs {
+		if ended := m.endJob(ctx, job); ended != nil {
+			return ended
+		}
+	}
+	return nil
 }
 
 // endJob has a job end. It returns nil when it has, else what the attempt does
@@ -112,19 +129,25 @@ func (m moving) endJob(ctx context.Context, job firecrest.TransferJob) *engine.O
 	return &waiting
 }
 
-// liveJob is the job that may still do something, of the work that a journal
-// tells of: that of the operation begun last, else that of the transfer.
-func (m moving) liveJob(j datatransfer.Journal) (*firecrest.TransferJob, error) {
+// liveJobs are the jobs that may still do something, of the work that a journal
+// tells of. Of several attempts they may be more than one, of which only the last
+// goes on.
+func (m moving) liveJobs(j datatransfer.Journal) ([]firecrest.TransferJob, error) {
+	var jobs []firecrest.TransferJob
 	for _, name := range []string{digestKey, unpackKey, packKey} {
 		var state jobFormState
 		if _, err := j.Load(name, &state); err != nil {
 			return nil, err
 		}
 		if state.Job != nil && !state.Done {
-			return state.Job, nil
+			jobs = append(jobs, *state.Job)
 		}
 	}
-	return m.transferJob(j)
+	job, err := m.transferJob(j)
+	if job != nil {
+		jobs = append(jobs, *job)
+	}
+	return jobs, err
 }
 
 func (m moving) tidyHere() {
