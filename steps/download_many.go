@@ -113,7 +113,7 @@ func (c *call) beginFetch(ctx context.Context, in downloadIn, root *os.Root) (re
 // is small enough to be listed.
 func (c *call) count(ctx context.Context, dir string, b *remoteBundle) error {
 	entries, err := c.files().List(ctx, c.system(), dir, &firecrest.ListOptions{ShowHidden: true, Recursive: true})
-	if errors.Is(err, firecrest.ErrTooLarge) || errors.Is(err, firecrest.ErrTimeout) {
+	if tooMuch(err) {
 		return nil
 	}
 	for _, e := range entries {

@@ -130,9 +130,39 @@ func (c *call) remoteTree(ctx context.Context, dir string) (map[string]firecrest
 	return tree, err
 }
 
-// maxCompared bounds how many files are compared by digest before something is
-// skipped, one request each.
+// tooMuch reports whether an error says that a directory holds more than can be
+// listed.
+func tooMuch(err error) bool {
+	return errors.Is(err, firecrest.ErrTooLarge) || errors.Is(err, firecrest.ErrTimeout)
+}
+
+// maxCompared bounds how many files are looked at or compared by digest before
+// something is skipped, one request each.
 const maxCompared = 100
+
+// remoteTargets finds what lies where files are to go, by name, in a directory
+// that holds more than can be listed. Of links it does not learn the text.
+func (c *call) remoteTargets(ctx context.Context, dir string, files []datatransfer.LocalFile) (map[string]firecrest.FileEntry, error) {
+	if len(files) > maxCompared {
+		return nil, refuse("%s holds too much to be listed, and %d files are too many to be looked for there one by one; upload them to a directory of their own, or set on_exists: replace", dir, len(files))
+	}
+	tree := map[string]firecrest.FileEntry{}
+	for _, f := range files {
+		found, err := c.files().Stat(ctx, c.system(), path.Join(dir, f.Name), false)
+		switch {
+		case isNotFound(err):
+			continue
+		case err != nil:
+			return nil, err
+		}
+		entry := firecrest.FileEntry{Name: f.Name, Size: found.Size}
+		if found.IsDir() {
+			entry.Type = "d"
+		}
+		tree[f.Name] = entry
+	}
+	return tree, nil
+}
 
 // acceptTree judges what is in the target already: true if all of it will do.
 func (c *call) acceptTree(ctx context.Context, in uploadIn, dir string, files []datatransfer.LocalFile) (same bool, err error) {
@@ -141,6 +171,9 @@ func (c *call) acceptTree(ctx context.Context, in uploadIn, dir string, files []
 		return false, err
 	}
 	tree, err := c.remoteTree(ctx, dir)
+	if tooMuch(err) {
+		tree, err = c.remoteTargets(ctx, dir, files)
+	}
 	if err != nil || len(tree) == 0 {
 		return false, err
 	}
@@ -241,7 +274,7 @@ func (c *call) unpackThere(ctx context.Context, in uploadIn, b bundle) *engine.O
 // to be listed is believed to hold what its archive did.
 func (c *call) checkTree(ctx context.Context, dir string, files []datatransfer.LocalFile) error {
 	tree, err := c.remoteTree(ctx, dir)
-	if errors.Is(err, firecrest.ErrTooLarge) || errors.Is(err, firecrest.ErrTimeout) {
+	if tooMuch(err) {
 		c.Logger.Info().Str("path", dir).Msg("too large to be listed; its archive was verified")
 		return nil
 	}
