@@ -264,16 +264,8 @@ func (c *call) unpackHere(ctx context.Context, in downloadIn, root *os.Root, arc
 		}
 	}
 	p := placing{root: root, from: from, to: b.Dir, files: files}
-	began, err := c.beganEarlier()
-	if err != nil {
+	if out.Skipped, err = c.mayPlace(ctx, in.OnExists, p); err != nil {
 		return err
-	}
-	if in.OnExists != replace && !began {
-		same, err := p.conflicts(in.OnExists)
-		if err != nil {
-			return err
-		}
-		out.Skipped = same
 	}
 	return localError(p.place())
 }

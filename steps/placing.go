@@ -1,10 +1,13 @@
 package steps
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/fcflow/fcflow/firecrest/datatransfer"
 )
 
 // placing moves unpacked files to the directory that they belong in, below one
@@ -13,6 +16,36 @@ type placing struct {
 	root     *os.Root
 	from, to string
 	files    []unpackedFile
+}
+
+// placingKey is the checkpoint that says that files move to their place: what lies
+// there from then on is the attempt's own. It holds whether the same was there
+// before.
+const placingKey = "placing"
+
+// mayPlace judges what is in the way, once, and reports whether all of it is there
+// already.
+func (c *call) mayPlace(ctx context.Context, onExists string, p placing) (same bool, err error) {
+	placing, err := c.Load(placingKey, &same)
+	if err != nil {
+		return false, &datatransfer.JournalError{Err: err}
+	}
+	if placing {
+		return same, nil
+	}
+	began, err := c.beganEarlier()
+	if err != nil {
+		return false, err
+	}
+	if onExists != replace && !began {
+		if same, err = p.conflicts(onExists); err != nil {
+			return false, err
+		}
+	}
+	if err := c.keep(ctx, placingKey, same); err != nil {
+		return false, &datatransfer.JournalError{Err: err}
+	}
+	return same, nil
 }
 
 // conflicts looks at what is there already. It reports whether all of it will do,

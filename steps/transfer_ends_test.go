@@ -1,6 +1,8 @@
 package steps
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -297,4 +299,59 @@ func TestVanishedInput(t *testing.T) {
 		t.Errorf("%s", states(r))
 	}
 	s.liveJobs()
+}
+
+// dying is a history whose owner dies before it can say how an attempt ended.
+type dying struct{ workflow.History }
+
+var errDied = errors.New("the process is gone")
+
+func (d dying) Append(ctx context.Context, after int64, events []workflow.Event, blobs ...workflow.Blob) error {
+	for _, e := range events {
+		if _, over := e.Data.(*workflow.AttemptFinished); over {
+			return errDied
+		}
+	}
+	return d.History.Append(ctx, after, events, blobs...)
+}
+
+// TestDiedAfterPlacing: what an attempt had moved to its place when its process
+// died is not in its own way.
+func TestDiedAfterPlacing(t *testing.T) {
+	t.Parallel()
+	for _, from := range []string{"data", "data/*.txt"} {
+		t.Run(from, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			home := filepath.Dir(filepath.Dir(s.onSystem("data/a.txt", "a")))
+			x := s.create(s.load("- { id: x, uses: download, with: { from: \"" + from + "\", workdir: " + home + ", to: out/data, on_exists: fail } }"))
+			if err := x.Close(); err != nil {
+				t.Fatal(err)
+			}
+			h, err := s.store.Open(t.Context(), x.ID())
+			if err != nil {
+				t.Fatal(err)
+			}
+			x, err = s.engine().Open(t.Context(), dying{h}, x.Run().Workflow, workflow.Owner{Host: "test"}, "test")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := x.Drive(t.Context()); !errors.Is(err, errDied) {
+				t.Fatal(err)
+			}
+			_ = x.Close() // a dead process closes nothing well
+			placed := filepath.Join(s.output, "out", "data", "a.txt")
+			if _, err := os.Stat(placed); err != nil {
+				t.Fatalf("the attempt ended early: %v", err)
+			}
+			r := s.drive(s.reopen(x))
+			if got := s.outputs(r, "x"); got["skipped"] != false {
+				t.Errorf("%v", got)
+			}
+			if n := len(unit(t, r, "x").Attempts); n != 1 {
+				t.Errorf("%d attempts", n)
+			}
+			s.noTraces()
+		})
+	}
 }

@@ -420,7 +420,7 @@ func TestInterruptedAnywhere(t *testing.T) {
 		{"directory", "s3", `
 			- { id: there, uses: upload, with: { from: data, method: s3 } }
 			- { id: moved, uses: mv, with: { source: "${{ steps.there.outputs.path }}", target: moved } }
-			- { id: back, uses: download, with: { from: "${{ steps.moved.outputs.target }}", to: ./, method: s3 } }`},
+			- { id: back, uses: download, with: { from: "${{ steps.moved.outputs.target }}", to: ./, method: s3, on_exists: fail } }`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
