@@ -29,7 +29,7 @@ func download() stepType {
 		Summary: "Copies files of a system here",
 		Doc: "A file that fits goes through the service in one request, a larger one by the way the system has: over an object store in ranges, " +
 			"side by side and each repeated by itself, by a stream from a batch job, or by magic wormhole. A directory or pattern is packed on the " +
-			"system and comes as one archive; nothing is ever written outside the target.\n\n" +
+			"system and comes as one archive; nothing is ever written outside the target. A directory that holds a pipe, or a link that leads out of it, is refused.\n\n" +
 			"A file appears under its name when it is complete, on disk, its size matches and, wherever the server can compute it, its SHA-256. " +
 			"An interrupted download goes on with the ranges that are missing. While it waits for a batch job of the service the step takes no slot.\n\n" +
 			nearObjects,

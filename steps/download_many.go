@@ -110,19 +110,31 @@ func (c *call) beginFetch(ctx context.Context, in downloadIn, root *os.Root) (re
 }
 
 // count notes how many files a directory has, and how large they are, where it
-// is small enough to be listed.
+// is small enough to be listed. It refuses what would be refused when all of it has
+// come.
 func (c *call) count(ctx context.Context, dir string, b *remoteBundle) error {
 	entries, err := c.files().List(ctx, c.system(), dir, &firecrest.ListOptions{ShowHidden: true, Recursive: true})
 	if tooMuch(err) {
 		return nil
 	}
+	if err != nil {
+		return err
+	}
+	b.Counted = true
 	for _, e := range entries {
-		if e.Type == "-" {
+		name := path.Join(path.Base(dir), e.Name) // in the archive
+		switch {
+		case e.Type == "-":
 			b.Files, b.Bytes = b.Files+1, b.Bytes+e.Size
+		case e.Type == "p":
+			return refuse("%s is a pipe, which cannot be fetched; download what lies beside it by a pattern", path.Join(dir, e.Name))
+		case e.IsLink() && e.LinkTarget != "":
+			if err := datatransfer.CheckLink(name, e.LinkTarget); err != nil {
+				return refuse("%v; it would lead nowhere here: download what it points to by itself, and what lies beside it by a pattern", err)
+			}
 		}
 	}
-	b.Counted = err == nil
-	return err
+	return nil
 }
 
 // maxPattern bounds the names that one command of the system can be given, in
@@ -277,7 +289,7 @@ func unpackInto(ctx context.Context, root *os.Root, archive string) error {
 	}
 	defer file.Close()
 	err = datatransfer.UnpackArchive(ctx, file, root, datatransfer.ArchiveLimits{})
-	if errors.Is(err, datatransfer.ErrArchive) {
+	if errors.Is(err, datatransfer.ErrArchive) && !errors.Is(err, datatransfer.ErrRefused) {
 		return fail(workflow.CauseTransfer, "%v", err)
 	}
 	return localError(err)

@@ -49,7 +49,7 @@ func packFile(ctx context.Context, out *tar.Writer, f LocalFile) error {
 		header.Typeflag, header.Name = tar.TypeDir, f.Name+"/"
 		return out.WriteHeader(header)
 	case mode&fs.ModeSymlink != 0:
-		if err := checkLink(f.Name, f.Link); err != nil {
+		if err := CheckLink(f.Name, f.Link); err != nil {
 			return err
 		}
 		header.Typeflag, header.Linkname = tar.TypeSymlink, f.Link
@@ -88,10 +88,10 @@ func checkName(name string) error {
 	return nil
 }
 
-// checkLink refuses a link that may lead out of the directory that names are
-// relative to. Behind its leading `..` it may only descend: else another link on
-// its way could bend it outside.
-func checkLink(name, text string) error {
+// CheckLink refuses a link that may lead out of the directory that names are
+// relative to, as [UnpackArchive] does. Behind its leading `..` it may only descend:
+// else another link on its way could bend it outside.
+func CheckLink(name, text string) error {
 	parts := slices.DeleteFunc(strings.Split(text, "/"), func(p string) bool { return p == "" || p == "." })
 	for len(parts) > 0 && parts[0] == ".." {
 		parts = parts[1:]

@@ -18,6 +18,10 @@ import (
 // ErrArchive says that an archive is damaged, or holds what is refused.
 var ErrArchive = errors.New("bad archive")
 
+// ErrRefused is the [ErrArchive] of one that holds what is refused: another copy of
+// it would be refused too.
+var ErrRefused = fmt.Errorf("%w: refused", ErrArchive)
+
 // ArchiveLimits bound what an archive may unpack to.
 type ArchiveLimits struct {
 	// Bytes is the size of all files together, 0 for 1 TiB.
@@ -32,7 +36,7 @@ type ArchiveLimits struct {
 // name, and directories are merged. What is in the files is on disk then; their
 // names may not be before their directories have been synced.
 //
-// It refuses, as [ErrArchive], absolute names, names with `..`, links out of
+// It refuses, as [ErrRefused], absolute names, names with `..`, links out of
 // root, devices and pipes, and more than the limits. What it wrote before it
 // noticed stays: give it a new directory, and rename that when it is complete.
 func UnpackArchive(ctx context.Context, r io.Reader, root *os.Root, limits ArchiveLimits) error {
@@ -111,7 +115,7 @@ func (u *unpacking) member(h *tar.Header) error {
 		return nil
 	}
 	if !filepath.IsLocal(h.Name) || strings.ContainsRune(h.Name, 0) {
-		return fmt.Errorf("%w: the name leads out of the directory", ErrArchive)
+		return fmt.Errorf("%w: the name leads out of the directory", ErrRefused)
 	}
 	h.Name = path.Clean(h.Name)
 	if err := u.count(); err != nil {
@@ -122,7 +126,7 @@ func (u *unpacking) member(h *tar.Header) error {
 		return u.directory(h.Name)
 	}
 	if h.Name == "." {
-		return fmt.Errorf("%w: a file in place of the directory", ErrArchive)
+		return fmt.Errorf("%w: a file in place of the directory", ErrRefused)
 	}
 	if err := u.directory(path.Dir(h.Name)); err != nil {
 		return err
@@ -131,20 +135,20 @@ func (u *unpacking) member(h *tar.Header) error {
 	case tar.TypeReg, tar.TypeGNUSparse:
 		return u.file(h)
 	case tar.TypeSymlink:
-		if err := checkLink(h.Name, h.Linkname); err != nil {
-			return fmt.Errorf("%w: %w", ErrArchive, err)
+		if err := CheckLink(h.Name, h.Linkname); err != nil {
+			return fmt.Errorf("%w: %w", ErrRefused, err)
 		}
 		u.links = append(u.links, h)
 		return nil
 	case tar.TypeLink:
 		return u.hardLink(h)
 	}
-	return fmt.Errorf("%w: neither a file nor a directory nor a link", ErrArchive)
+	return fmt.Errorf("%w: neither a file nor a directory nor a link", ErrRefused)
 }
 
 func (u *unpacking) count() error {
 	if u.left.Entries--; u.left.Entries < 0 {
-		return fmt.Errorf("%w: too many files", ErrArchive)
+		return fmt.Errorf("%w: too many files", ErrRefused)
 	}
 	return nil
 }
@@ -191,7 +195,7 @@ func (u *unpacking) makeRoom(name string) error {
 
 func (u *unpacking) file(h *tar.Header) error {
 	if u.left.Bytes -= h.Size; u.left.Bytes < 0 {
-		return fmt.Errorf("%w: too many bytes", ErrArchive)
+		return fmt.Errorf("%w: too many bytes", ErrRefused)
 	}
 	if err := u.makeRoom(h.Name); err != nil {
 		return err
@@ -216,11 +220,11 @@ func (u *unpacking) file(h *tar.Header) error {
 // hardLink links to a file that the archive held before.
 func (u *unpacking) hardLink(h *tar.Header) error {
 	if !filepath.IsLocal(h.Linkname) || strings.ContainsRune(h.Linkname, 0) {
-		return fmt.Errorf("%w: a link to %q, out of the directory", ErrArchive, h.Linkname)
+		return fmt.Errorf("%w: a link to %q, out of the directory", ErrRefused, h.Linkname)
 	}
 	to := path.Clean(h.Linkname)
 	if info, err := u.root.Lstat(to); err != nil || !info.Mode().IsRegular() {
-		return fmt.Errorf("%w: a link to %q, which is no file before it in the archive", ErrArchive, h.Linkname)
+		return fmt.Errorf("%w: a link to %q, which is no file before it in the archive", ErrRefused, h.Linkname)
 	}
 	if to == h.Name {
 		return nil

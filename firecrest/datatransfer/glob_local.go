@@ -93,7 +93,7 @@ func findDirectory(dir string) ([]LocalFile, error) {
 		switch mode := f.Info.Mode(); {
 		case mode&fs.ModeSymlink != 0:
 			if f.Link, err = root.Readlink(name); err == nil {
-				err = checkLink(name, f.Link)
+				err = CheckLink(name, f.Link)
 			}
 			if err != nil {
 				err = fmt.Errorf("%s: %w", dir, err)
