@@ -23,8 +23,8 @@ import (
 type outputIn struct {
 	From  string `json:"from" default:"stdout" doc:"File to read: stdout, or a remote path, relative to workdir. Its last 1 MiB is read."`
 	Regex string `json:"regex" doc:"Regular expression; its last match counts, of that the first group if there is one."`
-	JSON  string `json:"json" doc:"Path in a JSON document, such as energy.total[0]."`
-	CSV   string `json:"csv" doc:"Column of a CSV file with a header row; its last row counts."`
+	JSON  string `json:"json" doc:"Path in a JSON document, such as energy.total[0]. The file must be one document, of at most 1 MiB."`
+	CSV   string `json:"csv" doc:"Column of a CSV file with a header row, which may be of any size; its last row counts."`
 	Type  string `json:"type" enum:"string int float bool" default:"string" doc:"Type of the output."`
 }
 
@@ -94,9 +94,10 @@ func findField(list []workflow.Field, name string) (workflow.Field, bool) {
 	return workflow.Field{}, false
 }
 
-// readOutputs reads what a job declares, with one request for each file.
+// readOutputs reads what a job declares, with one request for each file, and one
+// more for the header of a large table.
 func (c *call) readOutputs(ctx context.Context, in jobIn, stdout, workdir string) (map[string]any, error) {
-	values, texts := map[string]any{}, map[string]string{}
+	values, texts, tables := map[string]any{}, map[string]string{}, map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(in.Outputs)) {
 		o := in.Outputs[name]
 		file := stdout
@@ -118,6 +119,16 @@ func (c *call) readOutputs(ctx context.Context, in jobIn, stdout, workdir string
 			text = content.Content
 			texts[file] = text
 		}
+		if o.CSV != "" && isCut(text) {
+			if text, ok = tables[file]; !ok {
+				header, err := c.files().Head(ctx, c.system(), file, &firecrest.PartOptions{Lines: 1})
+				if err != nil {
+					return nil, err
+				}
+				text = endOfTable(header.Content, texts[file])
+				tables[file] = text
+			}
+		}
 		value, err := o.extract(text)
 		if err != nil {
 			return nil, fail(workflow.CauseOutputMissing, "output %q, from %s: %v", name, file, err)
@@ -125,6 +136,16 @@ func (c *call) readOutputs(ctx context.Context, in jobIn, stdout, workdir string
 		values[name] = value
 	}
 	return values, nil
+}
+
+// isCut reports whether a text may be the end of a longer one. No file has more
+// bytes than its text, in which U+FFFD stands for what is no UTF-8.
+func isCut(text string) bool { return len(text) >= maxOutputFile }
+
+// endOfTable is a table of the header of one that is cut, and its last whole rows.
+func endOfTable(header, text string) string {
+	_, rows, _ := strings.Cut(text, "\n")
+	return strings.TrimRight(header, "\r\n") + "\n" + rows
 }
 
 // extract finds the value in a text.
@@ -222,8 +243,16 @@ func jsonValue(p, text string) (string, error) {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
 	var value any
-	if err := d.Decode(&value); err != nil {
+	err = d.Decode(&value)
+	if err != nil && !isCut(text) {
 		return "", fmt.Errorf("not JSON: %w", err)
+	}
+	var next any
+	switch more := d.Decode(&next); {
+	case isCut(text) && (err != nil || !errors.Is(more, io.EOF)): // what reads as a document may be a part of one
+		return "", errors.New("not one JSON document in the last 1 MiB, which is all that is read; have the job write the value into a file of its own")
+	case more == nil: // which of them is meant?
+		return "", errors.New("more than one JSON document; have the job write the one that counts into a file of its own, or find the last value with `regex`")
 	}
 	for _, step := range steps {
 		var ok bool

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/fcflow/fcflow/workflow"
 )
 
 func TestExtract(t *testing.T) {
@@ -35,6 +37,11 @@ func TestExtract(t *testing.T) {
 		{outputIn{JSON: "energy"}, document, nil, "not a text"},
 		{outputIn{JSON: "none"}, document, nil, "not a text"},
 		{outputIn{JSON: "a"}, "no JSON", nil, "not JSON"},
+		{outputIn{JSON: "e"}, "{\"e\":1}\n{\"e\":2}\n", nil, "more than one JSON document"},
+		{outputIn{JSON: "e"}, "{\"e\":1}\nsrun: done\n", "1", ""},
+		{outputIn{JSON: "e"}, strings.Repeat(" ", maxOutputFile) + `{"e":1}`, "1", ""},
+		{outputIn{JSON: "e"}, strings.Repeat(" ", maxOutputFile) + `{"e":1},"f":2}`, nil, "not one JSON document in the last 1 MiB"},
+		{outputIn{JSON: "e"}, strings.Repeat(" ", maxOutputFile) + `ue"}`, nil, "not one JSON document in the last 1 MiB"},
 		{outputIn{CSV: "energy", Type: "float"}, table, 20.0, ""},
 		{outputIn{CSV: "Energy"}, table, nil, "no column"},
 		{outputIn{CSV: "step"}, "step,energy\n", nil, "no rows"},
@@ -105,5 +112,37 @@ func TestJobOutputsFromFiles(t *testing.T) {
 	}
 	if got := s.outputs(r, "y")["stdout"]; got != "13 0.2" {
 		t.Errorf("y: %v", got)
+	}
+}
+
+// TestJobOutputsOfLargeTables: of a table that is too large to be read, the header
+// and the last row are read all the same.
+func TestJobOutputsOfLargeTables(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	r := s.run(`
+	- id: x
+	  uses: job
+	  with:
+	    workdir: run
+	    script: |
+	      #!/bin/bash
+	      { echo 'step, "total drift"'; seq -f '%.0f,0.5' 1 200000; echo '200001,0.25'; } > out.csv
+	      { echo step; head -c 1200000 /dev/zero | tr '\0' 1; } > row.csv
+	    outputs:
+	      drift: { from: out.csv, csv: total drift, type: float }
+	      step: { from: out.csv, csv: step, type: int }
+	- id: row
+	  uses: job
+	  needs: x
+	  with:
+	    workdir: run
+	    script: "#!/bin/bash"
+	    outputs: { step: { from: row.csv, csv: step } }`)
+	if got := s.outputs(r, "x"); got["drift"] != 0.25 || got["step"] != 200001.0 {
+		t.Errorf("%v", got)
+	}
+	if u := unit(t, r, "row"); u.Cause != workflow.CauseOutputMissing || !strings.Contains(u.Message, "no rows") {
+		t.Errorf("%s %s %s", u.State, u.Cause, u.Message)
 	}
 }
