@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/firecrest"
@@ -179,7 +181,7 @@ func (c *call) acceptTree(ctx context.Context, in uploadIn, dir string, files []
 	}
 	n, compared := 0, 0
 	for _, f := range files {
-		there, ok := tree[f.Name]
+		there, ok := found(tree, f.Name)
 		if !ok || f.Info.IsDir() && there.IsDir() || f.Link != "" && f.Link == there.LinkTarget {
 			continue
 		}
@@ -290,6 +292,39 @@ func (c *call) checkTree(ctx context.Context, dir string, files []datatransfer.L
 		}
 	}
 	return nil
+}
+
+// found is what a listing has of a name, in whatever form it shows it: characters
+// that do not print come as C writes them, and those beyond ASCII too where the
+// login node speaks no UTF-8.
+func found(tree map[string]firecrest.FileEntry, name string) (entry firecrest.FileEntry, ok bool) {
+	for _, form := range []string{name, escapedName(name, unicode.MaxRune), escapedName(name, unicode.MaxASCII)} {
+		if entry, ok = tree[form]; ok {
+			break
+		}
+	}
+	return entry, ok
+}
+
+// escapedName is a name as ls quotes it in C, where characters up to last print.
+func escapedName(name string, last rune) string {
+	var b strings.Builder
+	for i, r := range name {
+		size := utf8.RuneLen(r)
+		switch at := strings.IndexRune("\a\b\t\n\v\f\r", r); {
+		case at >= 0:
+			b.WriteString(`\` + "abtnvfr"[at:at+1])
+		case r == utf8.RuneError && !strings.HasPrefix(name[i:], string(r)): // a byte that is no text
+			fmt.Fprintf(&b, `\%03o`, name[i])
+		case r < ' ' || r == 0x7f || r > last:
+			for _, c := range []byte(name[i : i+size]) {
+				fmt.Fprintf(&b, `\%03o`, c)
+			}
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 // listsPlainly reports whether a name looks the same in every listing: the server

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/fcflow/fcflow/sandbox"
 	"github.com/fcflow/fcflow/workflow"
@@ -57,5 +58,28 @@ func TestIntoLargeDirectory(t *testing.T) {
 				t.Errorf("%q, %v", got, err)
 			}
 		})
+	}
+}
+
+// TestOddNames: a file whose name a listing shows in another form is in the way all
+// the same.
+func TestOddNames(t *testing.T) {
+	t.Parallel()
+	for name, forms := range map[string][2]string{
+		"käse.txt": {"käse.txt", `k\303\244se.txt`}, "a\tb\x01.txt": {`a\tb\001.txt`, `a\tb\001.txt`}, "\xff.txt": {`\377.txt`, `\377.txt`}, "a b": {"a b", "a b"},
+	} {
+		if got := [2]string{escapedName(name, unicode.MaxRune), escapedName(name, unicode.MaxASCII)}; got != forms {
+			t.Errorf("%q is listed as %q, want %q", name, got, forms)
+		}
+	}
+	s := newSite(t)
+	s.file("dir/tab\t.txt", "new")
+	target := s.onSystem("there/tab\t.txt", "old")
+	r := s.run("- { id: x, uses: upload, with: { from: dir, to: " + filepath.Dir(target) + " } }")
+	if u := unit(t, r, "x"); u.Cause != workflow.CauseRejected || !strings.Contains(u.Message, "exists and is not known to be the same") {
+		t.Errorf("%s %s", u.Cause, u.Message)
+	}
+	if got, err := os.ReadFile(target); err != nil || string(got) != "old" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
