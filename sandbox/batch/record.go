@@ -63,6 +63,9 @@ func newRecord(spec Spec, pbs bool, now time.Time) (*record, error) {
 	if rec.Spec.Name == "" {
 		rec.Spec.Name = name
 	}
+	if rec.Held { // needs no look at the queue
+		rec.Reason = "JobHeldUser"
+	}
 	if rec.Spec.Env == nil {
 		rec.Spec.Env = map[string]string{"F7T_version": "v2.0.0"}
 	} else {
