@@ -143,8 +143,10 @@ func (f *follower) follow(ctx context.Context, c *server.Client, id workflow.Run
 		return nil
 	}
 	err = c.Events(ctx, id, 1, true, see)
-	if id != f.root && errors.Is(err, server.ErrGone) { // its owner let go of it: the last of it is on disk
-		err = f.app.events(f.store, id).Read(ctx, run.Seq+1, see)
+	if errors.Is(err, server.ErrGone) { // its owner let go of it: the last of it is on disk
+		if left := f.app.events(f.store, id).Read(ctx, run.Seq+1, see); !errors.Is(left, workflow.ErrOwned) {
+			err = left
+		}
 	}
 	return run, err
 }
