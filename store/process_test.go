@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -44,10 +45,12 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
-// child is this binary, running as another process, and what it prints.
+// child is this binary, running as another process, and what it prints. Its standard
+// input is open until leave is closed, or it is waited for.
 type child struct {
 	*exec.Cmd
 	lines *bufio.Scanner
+	leave io.Closer
 }
 
 func start(t *testing.T, name, dir string) child {
@@ -59,11 +62,15 @@ func start(t *testing.T, name, dir string) child {
 	if err != nil {
 		t.Fatal(err)
 	}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	return child{cmd, bufio.NewScanner(out)}
+	return child{cmd, bufio.NewScanner(out), in}
 }
 
 // number reads the next line as a number; false at the end.
