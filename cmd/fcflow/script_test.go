@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -156,12 +158,19 @@ func absent(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: absent TEXT DIR")
 	}
-	ts.Check(filepath.WalkDir(ts.MkAbs(args[1]), func(path string, d os.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
+	root := ts.MkAbs(args[1])
+	ts.Check(filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && path != root: // removed meanwhile
+			return nil
+		case err != nil || !d.Type().IsRegular():
 			return err
 		}
 		text, err := os.ReadFile(path)
-		if err == nil && strings.Contains(string(text), args[0]) {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err == nil && strings.Contains(string(text), args[0]):
 			return fmt.Errorf("%s holds %q", path, args[0])
 		}
 		return err
