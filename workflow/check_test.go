@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -230,40 +229,34 @@ steps:
 	}
 }
 
-func TestLongCyclesAreCutShort(t *testing.T) {
-	t.Parallel()
+func TestLongCyclesAreCutShort(t *testing.T) { // not parallel: it measures
 	var steps []string
 	for i := range 5000 {
 		steps = append(steps, fmt.Sprintf("  - { id: s%d, uses: noop, needs: s%d }", i, (i+1)%5000))
 	}
-	start := time.Now()
-	_, problems := Load("test.yaml", []byte(sourceOf(steps...)), testCatalogue(), CheckOptions{})
+	source := []byte(sourceOf(steps...))
+	_, problems := Load("test.yaml", source, testCatalogue(), CheckOptions{})
 	if len(problems) != 1 || problems[0].Code != CodeCycle {
 		t.Fatalf("%d problems: %.300v", len(problems), problems)
 	}
 	if want := "steps wait for each other: s0 → s1 → s2 → s3 → s4 → s5 → s6 → s7 → s8 → s9 → s10 → … → s4999 → s0"; problems[0].Message != want {
 		t.Errorf("%s", problems[0].Message)
 	}
-	if d := time.Since(start); d > 20*time.Second {
-		t.Errorf("took %v", d)
-	}
+	checkLoad(t, source)
 }
 
 // Many mistakes must not cost more than many right steps.
-func TestManyMistakesStayCheap(t *testing.T) {
-	t.Parallel()
+func TestManyMistakesStayCheap(t *testing.T) { // not parallel: it measures
 	var steps []string
 	for i := range 5000 {
 		steps = append(steps, fmt.Sprintf("  - { id: s%d, uses: noop, needs: t%d, with: { text: '${{ steps.u%d.state }}' } }", i, i, i))
 	}
-	start := time.Now()
-	_, problems := Load("test.yaml", []byte(sourceOf(steps...)), testCatalogue(), CheckOptions{})
+	source := []byte(sourceOf(steps...))
+	_, problems := Load("test.yaml", source, testCatalogue(), CheckOptions{})
 	if len(problems) != maxProblems {
 		t.Errorf("%d problems, want %d", len(problems), maxProblems)
 	}
-	if d := time.Since(start); d > 20*time.Second {
-		t.Errorf("took %v", d)
-	}
+	checkLoad(t, source)
 }
 
 // manySteps is a chain of n steps with one expression each, in no more YAML
