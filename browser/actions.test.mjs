@@ -11,7 +11,7 @@ const test = story();
 let server, browser, me;
 
 before(async () => {
-  server = await serve({ workflows: flowFiles("gated.yaml", "asking.yaml", "unfenced.yaml", "doomed.yaml", "nightly.yaml") });
+  server = await serve({ workflows: flowFiles("gated.yaml", "asking.yaml", "unfenced.yaml", "doomed.yaml", "leap.yaml") });
   browser = await launch();
   me = await person(browser, server);
 });
@@ -203,16 +203,16 @@ test("a person says what became of a job", async () => {
 
 test("a schedule is run now", async () => {
   await me.press("3");
-  await me.button(/^Run now: nightly/);
+  await me.button(/^Run now: leap/);
   await me.answers("Run now");
   await me.run("succeeded");
-  assert.match(await me.text(".runhead h1"), /^nightly/);
-  assert.equal((await view(shown())).workflow, "nightly");
+  assert.match(await me.text(".runhead h1"), /^leap/);
+  assert.equal((await view(shown())).workflow, "leap");
 });
 
 test("a schedule is filled for days of the past", async () => {
   await me.press("3");
-  await me.button(/^Backfill nightly/);
+  await me.button(/^Backfill leap/);
   const dialog = me.page.getByRole("dialog");
   await dialog.getByText("The times are those of Europe/Zurich").waitFor();
   const span = async (from, to) => {
@@ -221,30 +221,30 @@ test("a schedule is filled for days of the past", async () => {
     await me.tabTo("dialog #ask-to");
     await typeTime(to);
   };
-  await span("03042026 1200AM", "03022026 1200AM");
+  await span("03012020 1200AM", "02012012 1200AM");
   await dialog.getByText(/it ends before it begins/).waitFor();
   assert.ok(await dialog.getByRole("button", { name: "Backfill" }).isDisabled());
   me.page.complaints = me.page.complaints.filter((c) => !/status of 400/.test(c)); // the browser itself says so
   await me.press("Escape");
 
-  await me.button(/^Backfill nightly/);
-  await span("03022026 1200AM", "03042026 1159PM");
+  await me.button(/^Backfill leap/);
+  await span("02012012 1200AM", "02292020 1159PM");
   await dialog.getByText("3 runs").waitFor();
-  assert.deepEqual(await dialog.getByRole("listitem").allTextContents(), ["2026-03-02 02:30", "2026-03-03 02:30", "2026-03-04 02:30"]);
-  assert.equal((await server.api("/v1/runs?workflow=nightly")).runs.length, 1, "looking ahead starts nothing");
+  assert.deepEqual(await dialog.getByRole("listitem").allTextContents(), ["2012-02-29 02:30", "2016-02-29 02:30", "2020-02-29 02:30"]);
+  assert.equal((await server.api("/v1/runs?workflow=leap")).runs.length, 1, "looking ahead starts nothing");
   await me.answers("Backfill");
   await me.sees("Past slots");
   await me.tabTo(".schedule summary");
   await me.press("Enter");
-  for (const day of ["02", "03", "04"]) await me.page.locator(`.slots time[datetime^="2026-03-${day}T01:30"]`).waitFor();
-  await until("the runs have succeeded", async () => (await server.api("/v1/runs?workflow=nightly&state=succeeded")).runs.length === 4);
+  for (const year of [2012, 2016, 2020]) await me.page.locator(`.slots time[datetime^="${year}-02-29T01:30"]`).waitFor();
+  await until("the runs have succeeded", async () => (await server.api("/v1/runs?workflow=leap&state=succeeded")).runs.length === 4);
   await me.clean("a schedule with past slots");
 
-  await me.button(/^Backfill nightly/);
-  await span("03032026 1200AM", "03052026 1200PM");
+  await me.button(/^Backfill leap/);
+  await span("02012016 1200AM", "03012024 1200PM");
   await dialog.getByText("1 run; 2 slots had one before").waitFor();
   await me.answers("Backfill");
-  await me.page.locator('.slots li:has(time[datetime^="2026-03-05T01:30"])').getByText("succeeded").waitFor(); // the list is open, and goes on
+  await me.page.locator('.slots li:has(time[datetime^="2024-02-29T01:30"])').getByText("succeeded").waitFor(); // the list is open, and goes on
 });
 
 test("a run that nobody drives is resumed", async () => {

@@ -11,7 +11,7 @@ const test = story();
 let server, browser, me, sweep, crowded;
 
 before(async () => {
-  server = await serve({ workflows: flowFiles("sweep.yaml", "crowded.yaml", "asking.yaml", "lengthy.yaml", "nightly.yaml", "staggered.yaml", "exact.yaml"), site: { systems: [{ name: "sandbox", limits: { max_jobs_per_user: 1 } }] } });
+  server = await serve({ workflows: flowFiles("sweep.yaml", "crowded.yaml", "asking.yaml", "lengthy.yaml", "leap.yaml", "staggered.yaml", "exact.yaml"), site: { systems: [{ name: "sandbox", limits: { max_jobs_per_user: 1 } }] } });
   browser = await launch();
   me = await person(browser, server);
 });
@@ -118,7 +118,7 @@ test("the list of runs is filtered by text, workflow and state", async () => {
 
 test("older runs are brought, and stay up to date", async () => {
   const asking = (await server.api("/v1/runs?workflow=asking")).runs[0].id;
-  for (let i = 0; i < 50; i++) await start("nightly");
+  for (let i = 0; i < 50; i++) await start("leap");
   const ids = () => me.page.locator("table.runs a.row").evaluateAll((all) => all.map((a) => a.hash.split("/").at(-1)));
   const shown = (n) => until(`${n} or more are shown, each once`, async () => {
     const all = (await server.api("/v1/runs?limit=500")).runs.map((r) => r.id);
@@ -131,7 +131,7 @@ test("older runs are brought, and stay up to date", async () => {
   await shown(53); // also when an answer is lost
   assert.equal(lost, 1);
   lose(/ERR_FAILED/);
-  for (let i = 0; i < 3; i++) await start("nightly");
+  for (let i = 0; i < 3; i++) await start("leap");
   await shown(56);
   await server.api(`/v1/runs/${asking}/approve`, { step: "sure", rejected: true });
   await row("asking").locator(".badge").getByText("failed").waitFor();

@@ -9,7 +9,7 @@ const step = story();
 let server, browser, page, press, clean, focused;
 
 before(async () => {
-  server = await serve({ workflows: flowFiles("pipeline.yaml", "nightly.yaml") });
+  server = await serve({ workflows: flowFiles("pipeline.yaml", "leap.yaml") });
   browser = await launch();
   ({ page, press, clean, focused } = await person(browser, server));
 });
@@ -199,15 +199,15 @@ step("a schedule is paused and resumed", async () => {
   await press("3");
   await page.waitForSelector(".schedule");
   await clean("schedules");
-  await tabTo(page, '.schedule button[aria-label^="Pause nightly"]');
+  await tabTo(page, '.schedule button[aria-label^="Pause leap"]');
   await press("Enter");
-  await page.waitForSelector('.schedule button[aria-label^="Resume nightly"]');
+  await page.waitForSelector('.schedule button[aria-label^="Resume leap"]');
   await clean("a paused schedule");
   const all = await server.api("/v1/schedules");
-  assert.ok((all.schedules ?? all).find((x) => x.workflow.startsWith("nightly")).paused);
-  await tabTo(page, '.schedule button[aria-label^="Resume nightly"]');
+  assert.ok((all.schedules ?? all).find((x) => x.workflow.startsWith("leap")).paused);
+  await tabTo(page, '.schedule button[aria-label^="Resume leap"]');
   await press("Enter");
-  await page.waitForSelector('.schedule button[aria-label^="Pause nightly"]');
+  await page.waitForSelector('.schedule button[aria-label^="Pause leap"]');
 });
 
 step("systems", async () => {
