@@ -238,19 +238,17 @@ func TestGoodRequests(t *testing.T) {
 	_, handler := guardedDiary()
 	for _, r := range routes(Forms{}) {
 		for _, token := range []string{fullToken, readToken} {
-			ctx, stop := context.WithTimeout(t.Context(), 50*time.Millisecond) // for the streams
+			ctx, w := passBy(t)
 			req := r.request(ctx)
 			req.Header.Set("Authorization", "bearer "+token)
 			req.Header.Set("Origin", "http://"+ownHost)
-			w := httptest.NewRecorder()
 			if token == fullToken || req.Method == http.MethodGet {
 				handler.ServeHTTP(w, req)
 				if w.Code != r.status && !strings.Contains(r.pattern, "/blobs/") {
 					t.Errorf("%s: status %d, want %d: %s", r.pattern, w.Code, r.status, w.Body)
 				}
-				checkHeader(t, r.pattern, w)
+				checkHeader(t, r.pattern, w.ResponseRecorder)
 			}
-			stop()
 		}
 	}
 }
