@@ -1,3 +1,5 @@
+import time
+
 import firecrest
 import pytest
 from firecrest.FirecrestException import JobTimeoutException
@@ -97,6 +99,9 @@ def test_waiting_has_a_limit(client, home):
 
 
 def test_new_job_may_be_unknown(client, sandbox, home):
+    asked = time.monotonic()
     job = client.submit("lag", str(home), script_str="#!/bin/sh\n")["jobId"]
-    assert sandbox.raw("GET", f"/compute/lag/jobs/{job}")[0] == 404
+    status = sandbox.raw("GET", f"/compute/lag/jobs/{job}")[0]
+    if status != 200 or time.monotonic() - asked < 1:  # else this machine is too slow to see it
+        assert status == 404
     assert client.wait_for_job("lag", job)[0]["status"]["state"] == "COMPLETED"
