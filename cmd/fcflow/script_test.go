@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -22,7 +23,18 @@ import (
 var update = flag.Bool("update", false, "rewrite the outputs that scripts expect")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"fcflow": main})
+	testscript.Main(m, map[string]func(){"fcflow": main, "wait-until": waitUntil})
+}
+
+// waitUntil is a program for scripts: it waits until a command of the shell succeeds,
+// but not for ever.
+func waitUntil() {
+	for deadline := time.Now().Add(patience); exec.Command("sh", "-c", os.Args[1]).Run() != nil; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			fmt.Fprintf(os.Stderr, "after %s still not: %s\n", patience, os.Args[1])
+			os.Exit(1)
+		}
+	}
 }
 
 // TestScripts tells each story of testdata/script with the real program, in
@@ -62,12 +74,16 @@ var masks = []struct {
 	{regexp.MustCompile(`\b\d+ requests?\b`), "N requests"},
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?\b`), "INSTANT"},
 	{regexp.MustCompile(`\b\d\d:\d\d:\d\d\b`), "TIME"},
-	{regexp.MustCompile(`\b(\d+\.\d|\d+)s\b`), "LONG"},
+	{regexp.MustCompile(`\b(\d+m)?(\d+\.\d|\d+)s\b`), "LONG"},
 	{regexp.MustCompile(`just now|\d+ (min|h) ago`), "AGO"},
 	{regexp.MustCompile(`\b(\w+)@[\w.-]+`), "USER@HOST"},
 	{regexp.MustCompile(`\b[a-z2-7]{20}\b`), "TOKEN"},
 	{regexp.MustCompile(`process \d+ on \S+`), "process PID on HOST"},
 	{regexp.MustCompile(`(?m)^TIME  (▶ running|… waiting) .* job \d+ on \w+( \w+( \(\w+\))?)?\n`), ""}, // how often it is seen is chance
+	// A column is as wide as what is masked in it was.
+	{regexp.MustCompile(`\b(LONG|AGO|TOOK|STARTED) +`), "$1  "},
+	{regexp.MustCompile(` +(\d+ instances|no instances)`), "  $1"},
+	{regexp.MustCompile(`(less than 0\.01|\d+\.\d+) node-hours`), "FEW node-hours"},
 	{regexp.MustCompile(` +(\n|$)`), "$1"},
 }
 
@@ -95,7 +111,8 @@ func mask(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
 }
 
-const patience = 30 * time.Second
+// patience is how long a script waits for something. Nothing should come near it.
+const patience = time.Minute
 
 // await FILE waits until a file exists.
 func await(ts *testscript.TestScript, neg bool, args []string) {
