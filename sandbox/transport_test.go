@@ -226,12 +226,15 @@ func TestFaults(t *testing.T) {
 func TestDelayEndsWithTheClient(t *testing.T) {
 	t.Parallel()
 	answered := make(chan int, 1)
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
 	r := newRig(t, func(c *Config) {
-		c.Fault = func(string, *http.Request) *Fault { return &Fault{Delay: time.Hour} }
+		c.Fault = func(string, *http.Request) *Fault {
+			leave()
+			return &Fault{Delay: time.Hour}
+		}
 		c.Observe = func(_ string, status int) { answered <- status }
 	})
-	ctx, leave := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer leave()
 	req := r.request("POST", "/filesystem/alps/ops/mkdir", members{"path": r.home + "/made"}).WithContext(ctx)
 	if resp, err := noRedirect.Do(req); err == nil {
 		resp.Body.Close()

@@ -125,9 +125,9 @@ func TestTooManyRequests(t *testing.T) {
 func TestNoAnswerInTime(t *testing.T) {
 	t.Parallel()
 	slow := gateway(504)
-	slow.Delay = 300 * time.Millisecond
+	slow.Delay = 1500 * time.Millisecond
 	f := newFaulty(t, map[string][]*sandbox.Fault{submitting: {slow}, telling: {slow, slow, slow}},
-		firecrest.WithRequestTimeout(100*time.Millisecond))
+		firecrest.WithRequestTimeout(500*time.Millisecond))
 	if _, err := f.submit(t, "slow"); firecrest.SubmitClassOf(err) != firecrest.SubmitAmbiguous || !errors.Is(err, firecrest.ErrTimeout) {
 		t.Errorf("got %v, want an ambiguous time-out", err)
 	}
