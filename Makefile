@@ -19,6 +19,7 @@ TIMES    ?= 5
 PERIOD   ?= 5
 EVERY    ?= 3s
 SLEEP    ?= 5
+SEED     ?= 1
 DIR      ?= build/screenshots
 export CHROMIUM ?= /usr/bin/chromium
 
@@ -53,8 +54,8 @@ verify: generate ## prove that generated files, go.mod, import rules and operati
 	$(GO) test -count=1 -run 'Operation' ./firecrest/... ./sandbox
 	$(GO) test -count=1 ./steps
 
-conformance: build ## run the official Python client, every method and command, on the sandbox
-	FCFLOW=$(BIN) conformance/run
+conformance: build ## run the official Python client, every method and command, on the sandbox; SEED=random makes up other requests for the API
+	FCFLOW=$(BIN) SEED=$(SEED) conformance/run
 
 fuzz: ## fuzz each target for FUZZTIME (30s), a time or a count such as 4000x
 	@for pkg in $$(go list ./...); do \
@@ -116,7 +117,7 @@ bench-ui: build browser/node_modules ## measure the web page with a run of 10,00
 
 browser/node_modules: browser/package-lock.json
 	@command -v $(CHROMIUM) >/dev/null || apt-get install -y chromium || { echo 'install Chromium, or say where it is: CHROMIUM=/path'; exit 1; }
-	cd browser && npm ci --ignore-scripts --no-audit --no-fund
+	cd browser && for pause in 10 30 0; do npm ci --ignore-scripts --no-audit --no-fund && exit; sleep $$pause; done; exit 1
 	@touch $@
 
 demo: build ## run the quickstart on the sandbox and look at what it fetched
