@@ -48,6 +48,31 @@ func TestConditions(t *testing.T) {
 	}
 }
 
+// A listing misses the directory, or what was removed from it meanwhile.
+func TestEntryGone(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		listed, message string
+		want            error
+	}{
+		{"/d", "ls: cannot access '/d': No such file or directory", ErrNotFound},
+		{"/d/", "ls: cannot access '/d/': No such file or directory", ErrNotFound},
+		{"/d/", "ls: cannot access /d/: No such file or directory", ErrNotFound},
+		{"/d/e", "ls: cannot access '/d/e': No such file or directory", ErrNotFound},
+		{"/d", "ls: cannot access ‘/d/’: No such file or directory", ErrNotFound},
+		{"/d", "ls: cannot access '/d/x': No such file or directory", ErrUnavailable},
+		{"/d/", "ls: cannot access '/d/x': No such file or directory", ErrUnavailable},
+		{"/d", "ls: cannot open directory '/d/x/y': No such file or directory", ErrUnavailable},
+		{"/", "ls: cannot access '/x': No such file or directory", ErrUnavailable},
+		{"", "cat: '/d/x': No such file or directory", ErrNotFound},
+	} {
+		failure := &Error{Status: 404, Message: test.message, ServerVersion: "2.5.6", listed: test.listed}
+		if !errors.Is(failure, test.want) || failure.Retryable() != (test.want == ErrUnavailable) {
+			t.Errorf("%q: %v; may be repeated: %v, want %v", test.listed, failure, failure.Retryable(), test.want)
+		}
+	}
+}
+
 // Only answers known word for word say that nothing happened.
 func TestNotExecuted(t *testing.T) {
 	t.Parallel()

@@ -41,7 +41,7 @@ var (
 	ErrUnsupported = errors.New("not supported")
 	// ErrUnavailable: the service, the scheduler, a file system or the
 	// connection is down (424, 502, 503, 504, no connection, or an answer that
-	// FirecREST did not write).
+	// FirecREST did not write), or a directory changed while it was listed.
 	ErrUnavailable = errors.New("unavailable")
 )
 
@@ -74,6 +74,7 @@ type Error struct {
 
 	sent       bool          // a connection was had: bytes may have left
 	local      bool          // our own doing: the caller's context, the body given
+	listed     string        // the path of a listing, whose entries may come and go
 	retryAfter time.Duration // what the server asked for, clamped
 	cause      error         // why there is no answer, or why it is unusable
 }
@@ -213,14 +214,24 @@ func (e *Error) serverCondition() error {
 		}
 		return ErrForbidden
 	case http.StatusNotFound:
-		if e.Message == "Not Found" { // of the path itself, not of what it names
+		switch {
+		case e.Message == "Not Found": // of the path itself, not of what it names
 			return ErrUnsupported
+		case e.entryGone():
+			return ErrUnavailable
 		}
 		return ErrNotFound
 	case http.StatusMethodNotAllowed, http.StatusPreconditionRequired, http.StatusNotImplemented:
 		return ErrUnsupported
 	}
 	return nil
+}
+
+// entryGone reports whether ls missed something inside the directory that it listed,
+// which was removed meanwhile. The directory is there, and can be listed again.
+func (e *Error) entryGone() bool {
+	_, rest, _ := strings.Cut(e.Message, strings.TrimSuffix(e.listed, "/")+"/")
+	return e.listed != "" && rest != "" && !strings.ContainsAny(rest[:1], `'":`) && !strings.HasPrefix(rest, "’")
 }
 
 // timedOut covers the timeout answers of all releases. Commands that were fed
@@ -262,6 +273,8 @@ func (e *Error) Retryable() bool {
 	case http.StatusFailedDependency, http.StatusTooManyRequests,
 		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
+	case http.StatusNotFound:
+		return e.FromServer() && e.entryGone()
 	case http.StatusInternalServerError:
 		return !e.FromServer() || e.jobQuery() || len(e.CausedBy) > 0 && !lasting.MatchString(e.Message)
 	}

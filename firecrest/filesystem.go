@@ -79,7 +79,8 @@ type ListOptions struct {
 // List returns the entries of a directory, or the one entry that a path to a
 // file is. There is no paging: a directory of some 40,000 entries is too large
 // for the default limit. Device nodes are left out by the server, and a newline
-// in a name comes as the two characters \n.
+// in a name comes as the two characters \n. If something is removed from it
+// meanwhile the listing fails, and is repeated.
 //
 // Errors: ErrNotFound, ErrTooLarge.
 //

@@ -84,6 +84,34 @@ func says(status int, message string) func() (*http.Response, error) {
 	return func() (*http.Response, error) { return answer(status, errorBody(message)), nil }
 }
 
+// A listing is repeated if something went that it was to show, unless that may be a
+// link that leads nowhere.
+func TestListingOfWhatChanges(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		options *ListOptions
+		message string
+		sent    int
+		want    error
+	}{
+		{nil, "ls: cannot access '/d/x': No such file or directory", 4, ErrUnavailable},
+		{&ListOptions{ShowHidden: true, Recursive: true}, "ls: cannot access '/d/x/y': No such file or directory", 4, ErrUnavailable},
+		{&ListOptions{Dereference: true}, "ls: cannot access '/d/x': No such file or directory", 1, ErrNotFound},
+		{nil, "ls: cannot access '/d': No such file or directory", 1, ErrNotFound},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			sent := 0
+			client := memoryClient(t, func(*http.Request) (*http.Response, error) {
+				sent++
+				return says(404, test.message)()
+			}, WithRetry(RetryPolicy{}))
+			if _, err := client.Filesystem.List(t.Context(), "alps", "/d", test.options); !errors.Is(err, test.want) || sent != test.sent {
+				t.Errorf("%+v: %v after %d requests, want %v after %d", test.options, err, sent, test.want, test.sent)
+			}
+		})
+	}
+}
+
 func TestJobQueriesAreRepeatedOnEvery500(t *testing.T) {
 	t.Parallel()
 	sent := 0

@@ -63,7 +63,16 @@ func (c *call) path() string {
 }
 
 func (c *call) fail(cause error) *Error {
-	return &Error{Operation: c.operation(), System: c.system, Job: JobID(c.jobID), Attempts: c.attempt, cause: cause}
+	return &Error{Operation: c.operation(), System: c.system, Job: JobID(c.jobID), Attempts: c.attempt, listed: c.listed(), cause: cause}
+}
+
+// listed is the path that the call lists, "" if it does something else. Where links are
+// followed, one that leads nowhere is missing for good.
+func (c *call) listed() string {
+	if c.template != opsTemplate+"ls" || c.query.Has("dereference") {
+		return ""
+	}
+	return c.query.Get("path")
 }
 
 // jsonBody returns a body that is v, encoded once.

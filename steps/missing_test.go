@@ -46,6 +46,28 @@ func TestLost(t *testing.T) {
 	}
 }
 
+// TestListingOfWhatChanges: another attempt removes something from the directory of the
+// claims while it is listed. That is no reason to believe that the directory is gone.
+func TestListingOfWhatChanges(t *testing.T) {
+	t.Parallel()
+	c := newSite(t).counted()
+	x := c.create(c.load(c.steps(false, "3")))
+	missed := 0
+	c.mu.Lock()
+	c.fault = func(op string, r *http.Request) *sandbox.Fault {
+		if !strings.HasSuffix(op, "ops/ls") || missed > 3 {
+			return nil
+		}
+		missed++
+		return signed(http.StatusNotFound, "ls: cannot access '"+r.URL.Query().Get("path")+"/another.secrets': No such file or directory")
+	}
+	c.mu.Unlock()
+	r := c.drive(x)
+	if u := unit(t, r, "x"); u.Cause != "exit(3)" || u.Attempt().End.Rule != workflow.RuleMarker || missed < 4 {
+		t.Errorf("after %d listings decided by %s\n%s", missed, u.Attempt().End.Rule, states(r))
+	}
+}
+
 // TestSilentBy: the exit marker of a job that nobody knows may have been left as
 // late as its limit, and some more, allows, and show that much later.
 func TestSilentBy(t *testing.T) {
