@@ -13,7 +13,7 @@ import (
 	"github.com/fcflow/fcflow/internal/program"
 )
 
-// patience is how long a process may take. None should come near it.
+// patience is how long a process may take that is waited for. None should come near it.
 const patience = 90 * time.Second
 
 // shared is a directory for this test process: for the program, and for the

@@ -1,38 +1,35 @@
 package crashtest
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // process is a running fcflow, in a process group of its own.
 type process struct {
-	cmd    *exec.Cmd
-	base   string // of the files with its output
-	cancel context.CancelFunc
-	once   sync.Once
-	err    error
+	cmd  *exec.Cmd
+	base string // of the files with its output
+	once sync.Once
+	err  error
 }
 
 // start starts fcflow with variables besides the usual ones.
 func (l *lab) start(variables []string, args ...string) *process {
 	l.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := &process{base: l.path(fmt.Sprintf("process-%d", len(l.processes))), cancel: cancel}
-	p.cmd = exec.CommandContext(ctx, l.bin, append([]string{"--state-dir", l.path("state")}, args...)...)
+	p := &process{base: l.path(fmt.Sprintf("process-%d", len(l.processes)))}
+	p.cmd = exec.Command(l.bin, append([]string{"--state-dir", l.path("state")}, args...)...)
 	p.cmd.Dir = l.dir
 	p.cmd.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + l.dir, "XDG_RUNTIME_DIR=" + shared, "TMPDIR=" + os.TempDir(),
 		"FCFLOW_COMMIT_LOG=" + l.path("commits"),
 	}, variables...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	p.cmd.Cancel = func() error { return syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) }
 	// Files, not pipes: nothing that a process leaves behind keeps Wait waiting.
 	for name, stream := range map[string]func(*os.File){
 		".out": func(f *os.File) { p.cmd.Stdout = f }, ".err": func(f *os.File) { p.cmd.Stderr = f },
@@ -45,18 +42,18 @@ func (l *lab) start(variables []string, args ...string) *process {
 		stream(f)
 	}
 	if err := p.cmd.Start(); err != nil {
-		cancel()
 		l.t.Fatal(err)
 	}
 	l.processes = append(l.processes, p)
 	return p
 }
 
-// wait waits for the end of the process.
+// wait waits for the end of the process. One that hangs prints where, and ends.
 func (p *process) wait() *os.ProcessState {
 	p.once.Do(func() {
+		hangs := time.AfterFunc(patience, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) })
+		defer hangs.Stop()
 		p.err = p.cmd.Wait()
-		p.cancel()
 	})
 	return p.cmd.ProcessState
 }

@@ -1,7 +1,6 @@
 package securitytest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -16,7 +15,7 @@ import (
 	"github.com/fcflow/fcflow/internal/program"
 )
 
-// patience is how long a process may take. None should come near it.
+// patience is how long a process may take that is waited for. None should come near it.
 const patience = 90 * time.Second
 
 // shared is a directory for this test process: for the program, and for sockets,
@@ -150,22 +149,20 @@ func (l *lab) eventually(what string, holds func() bool) {
 
 // process is a running fcflow, in a process group of its own.
 type process struct {
-	cmd    *exec.Cmd
-	base   string // of the files with its output
-	cancel context.CancelFunc
-	once   sync.Once
+	cmd  *exec.Cmd
+	base string // of the files with its output
+	once sync.Once
 }
 
 // start starts fcflow with variables besides those of the lab.
 func (l *lab) start(variables []string, args ...string) *process {
 	l.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := &process{base: l.path(fmt.Sprintf("output/%02d.", len(l.processes))), cancel: cancel}
-	p.cmd = exec.CommandContext(ctx, l.bin, args...)
+	p := &process{base: l.path(fmt.Sprintf("output/%02d.", len(l.processes)))}
+	p.cmd = exec.Command(l.bin, args...)
 	if l.umask != "" {
-		p.cmd = exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", "umask " + l.umask + `; exec "$0" "$@"`, l.bin}, args...)...)
+		p.cmd = exec.Command("/bin/sh", append([]string{"-c", "umask " + l.umask + `; exec "$0" "$@"`, l.bin}, args...)...)
 	}
 	p.cmd.Dir = l.path("work")
 	p.cmd.Env = append(append([]string{
@@ -173,7 +170,6 @@ func (l *lab) start(variables []string, args ...string) *process {
 		"XDG_RUNTIME_DIR=" + l.sockets, "FCFLOW_STATE_DIR=" + l.path("state"),
 	}, l.environment...), variables...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	p.cmd.Cancel = func() error { return syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) }
 	// Files, not pipes: nothing that a process leaves behind keeps Wait waiting, and
 	// what it printed is an artefact, too.
 	for name, stream := range map[string]func(*os.File){
@@ -187,17 +183,18 @@ func (l *lab) start(variables []string, args ...string) *process {
 		stream(f)
 	}
 	if err := p.cmd.Start(); err != nil {
-		cancel()
 		l.t.Fatal(err)
 	}
 	l.processes = append(l.processes, p)
 	return p
 }
 
+// wait waits for the end of the process. One that hangs prints where, and ends.
 func (p *process) wait() {
 	p.once.Do(func() {
+		hangs := time.AfterFunc(patience, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) })
+		defer hangs.Stop()
 		_ = p.cmd.Wait() // the state says it
-		p.cancel()
 	})
 }
 
