@@ -52,8 +52,10 @@ func (l *lab) start(variables []string, args ...string) *process {
 func (p *process) wait() *os.ProcessState {
 	p.once.Do(func() {
 		hangs := time.AfterFunc(patience, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) })
-		defer hangs.Stop()
 		p.err = p.cmd.Wait()
+		if !hangs.Stop() {
+			_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // what it has started
+		}
 	})
 	return p.cmd.ProcessState
 }

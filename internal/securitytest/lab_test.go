@@ -193,8 +193,10 @@ func (l *lab) start(variables []string, args ...string) *process {
 func (p *process) wait() {
 	p.once.Do(func() {
 		hangs := time.AfterFunc(patience, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) })
-		defer hangs.Stop()
 		_ = p.cmd.Wait() // the state says it
+		if !hangs.Stop() {
+			_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // what it has started
+		}
 	})
 }
 
