@@ -67,7 +67,7 @@ func (a *app) cancelThere(ctx context.Context, st *store.Store, c *server.Client
 		a.note("run %s is being cancelled", shortID(id))
 		return nil
 	}
-	switch err := waitForEnd(ctx, c, id); {
+	switch err := a.followEvents(ctx, st, c, id, 1, func(workflow.Event) error { return nil }); {
 	case errors.Is(err, errInterrupted):
 		a.note("run %s is being cancelled all the same; watch it: fcflow runs watch %s", shortID(id), a.refer(id))
 		return &ended{err}

@@ -115,12 +115,12 @@ func runResolve(ctx context.Context, a *app, o resolveOptions) error {
 // over for that.
 func (a *app) passWord(ctx context.Context, st *store.Store, f *effect, noWait bool) error {
 	return a.reach(ctx, st, f.run, "resolve",
-		func(c *server.Client) error { return a.resolveThere(ctx, c, f, noWait) },
+		func(c *server.Client) error { return a.resolveThere(ctx, st, c, f, noWait) },
 		func() error { return a.resolveHere(ctx, f, noWait) })
 }
 
 // resolveThere tells the owner, and watches what follows.
-func (a *app) resolveThere(ctx context.Context, c *server.Client, f *effect, noWait bool) error {
+func (a *app) resolveThere(ctx context.Context, st *store.Store, c *server.Client, f *effect, noWait bool) error {
 	view, err := c.View(ctx, f.run)
 	if err != nil {
 		return err
@@ -132,7 +132,7 @@ func (a *app) resolveThere(ctx context.Context, c *server.Client, f *effect, noW
 	if noWait {
 		return nil
 	}
-	err = c.Events(ctx, f.run, view.Seq+1, true, func(e workflow.Event) error {
+	err = a.followEvents(ctx, st, c, f.run, view.Seq+1, func(e workflow.Event) error {
 		if f.note(e); f.done() {
 			return errEnough
 		}

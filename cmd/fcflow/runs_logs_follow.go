@@ -10,6 +10,7 @@ import (
 
 	"github.com/fcflow/fcflow/firecrest"
 	"github.com/fcflow/fcflow/server"
+	"github.com/fcflow/fcflow/store"
 	"github.com/fcflow/fcflow/workflow"
 )
 
@@ -55,7 +56,7 @@ func (p *logPrinter) followLogs(ctx context.Context, step string) (bool, error) 
 	ctx, stop := context.WithCancel(ctx)
 	s := newRunStream(run, f.chosen)
 	var streaming sync.WaitGroup
-	streaming.Go(func() { s.follow(ctx, live.client) })
+	streaming.Go(func() { s.follow(ctx, p.app, p.store, live.client) })
 	err = f.loop(ctx, s)
 	stop()
 	streaming.Wait()
@@ -211,8 +212,8 @@ func (s *runStream) note(units []*workflow.Unit) {
 	}
 }
 
-func (s *runStream) follow(ctx context.Context, c *server.Client) {
-	err := c.Events(ctx, s.run.ID, s.run.Seq+1, true, func(e workflow.Event) error {
+func (s *runStream) follow(ctx context.Context, a *app, st *store.Store, c *server.Client) {
+	err := a.followEvents(ctx, st, c, s.run.ID, s.run.Seq+1, func(e workflow.Event) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if err := workflow.Apply(s.run, &e); err != nil {

@@ -142,13 +142,7 @@ func (f *follower) follow(ctx context.Context, c *server.Client, id workflow.Run
 		}
 		return nil
 	}
-	err = c.Events(ctx, id, 1, true, see)
-	if errors.Is(err, server.ErrGone) { // its owner let go of it: the last of it is on disk
-		if left := f.app.events(f.store, id).Read(ctx, run.Seq+1, see); !errors.Is(left, workflow.ErrOwned) {
-			err = left
-		}
-	}
-	return run, err
+	return run, f.app.followEvents(ctx, f.store, c, id, 1, see)
 }
 
 // introduce says which run is shown, and what it waits for if it has not started.
@@ -196,7 +190,23 @@ func (f *follower) child(ctx context.Context, id workflow.RunID) {
 	})
 }
 
-// waitForEnd follows a run without showing it.
-func waitForEnd(ctx context.Context, c *server.Client, id workflow.RunID) error {
-	return c.Events(ctx, id, 1, true, func(workflow.Event) error { return nil })
+// followEvents calls f with each event of a live run from a sequence number on until the
+// run has ended; [server.ErrGone] if its owner stops before that. What the owner has
+// stored, and not sent before it let go of the run, is read from the disk.
+func (a *app) followEvents(ctx context.Context, st *store.Store, c *server.Client, id workflow.RunID, from int64, f func(workflow.Event) error) error {
+	ended := false
+	see := func(e workflow.Event) error {
+		from = e.Seq + 1
+		_, ended = e.Data.(*workflow.RunFinished)
+		return f(e)
+	}
+	gone := c.Events(ctx, id, from, true, see)
+	if !errors.Is(gone, server.ErrGone) {
+		return gone
+	}
+	err := st.ReadEvents(ctx, id, from, see)
+	if err == nil && !ended || errors.Is(err, workflow.ErrOwned) {
+		return gone
+	}
+	return err
 }
