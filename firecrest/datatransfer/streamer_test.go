@@ -262,13 +262,6 @@ func TestSendStreamFails(t *testing.T) {
 			},
 			nil, []string{"1011", "PermissionError"},
 		},
-		"closed in good order before the end": {
-			func(ctx context.Context, conn *websocket.Conn) {
-				readMessages(ctx, conn, 2)
-				_ = conn.Close(websocket.StatusNormalClosure, "")
-			},
-			ErrTruncated, nil,
-		},
 		"connection cut": {
 			func(ctx context.Context, conn *websocket.Conn) { readMessages(ctx, conn, 2) },
 			ErrTruncated, nil,
@@ -297,6 +290,30 @@ func TestSendStreamFails(t *testing.T) {
 			checkError(t, err, c.want, c.texts)
 		})
 	}
+}
+
+// held has nothing, and says so when it is closed.
+type held chan struct{}
+
+func (h held) Read([]byte) (int, error) {
+	<-h
+	return 0, io.EOF
+}
+
+// TestSendStreamEndsEarly: the job closes in good order, and there is more to send.
+func TestSendStreamEndsEarly(t *testing.T) {
+	t.Parallel()
+	closed := make(held)
+	job := streamJob(t, func(ctx context.Context, conn *websocket.Conn) {
+		defer close(closed)
+		readMessages(ctx, conn, 2)
+		_ = conn.Close(websocket.StatusNormalClosure, "")
+	})
+	defer job.Close()
+	chunk := strings.Repeat("x", streamChunk)
+	content := io.MultiReader(strings.NewReader(chunk), closed, strings.NewReader(chunk))
+	_, err := SendStream(t.Context(), coordinates(t, job.Listener.Addr(), 0), content, 2*streamChunk, noProgress)
+	checkError(t, err, ErrTruncated, nil)
 }
 
 func checkError(t *testing.T, err, want error, texts []string) {
