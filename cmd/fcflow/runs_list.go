@@ -28,8 +28,11 @@ func newRunsListCommand(a *app) *cobra.Command {
 	}
 	o := runsListOptions{state: choice{choices: append(states, "interrupted", needsPerson)}, output: newOutput()}
 	c := &cobra.Command{
-		Use:     "list",
-		Short:   "List runs, newest first",
+		Use:   "list",
+		Short: "List runs, newest first",
+		Long: `Lists runs in the order of their ids, which begin with a time: that at which the run
+was made, or that of the slot for which a schedule made it. A run of a backfill hence
+stands where its slot was.`,
 		Example: "  fcflow runs list --state failed --workflow sweep\n  fcflow runs list --output json",
 	}
 	c.Flags().IntVar(&o.limit, "limit", 50, "the newest `N` runs; 0 lists all")

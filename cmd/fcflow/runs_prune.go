@@ -43,10 +43,10 @@ func newRunsPruneCommand(a *app) *cobra.Command {
 		Use:   "prune",
 		Short: "Delete old runs that went well",
 		Long: `Deletes runs that succeeded or were cancelled: those that ended longer ago than
---older-than, but for the newest --keep of each workflow; with both, a run goes
-only if both let it go. Without the two, the "retention" of each workflow says it,
-as it stands in the definition that its newest run keeps; runs of a workflow that
-has none stay.
+--older-than, but for the --keep of each workflow that ended last; with both, a run
+goes only if both let it go. Without the two, the "retention" of each workflow says
+it, as it stands in the definition that the run made last keeps; runs of a workflow
+that has none stay.
 
 Runs that failed or are not over stay, and so do remote directories and downloaded
 files. Runs that steps of others have started go with these. Look at what would go
@@ -54,7 +54,7 @@ with --dry-run.`,
 		Example: "  fcflow runs prune --dry-run\n  fcflow runs prune --older-than 90d --dry-run\n  fcflow runs prune --keep 100 --workflow nightly",
 	}
 	c.Flags().Var(&o.olderThan, "older-than", "runs that ended longer ago than this, such as 36h or 90d")
-	c.Flags().IntVar(&o.keep, "keep", 0, "keep the newest `N` of these runs of each workflow")
+	c.Flags().IntVar(&o.keep, "keep", 0, "keep the `N` of these runs of each workflow that ended last")
 	c.Flags().StringVar(&o.workflow, "workflow", "", "only runs of the workflow of this `NAME`")
 	completeFlag(c, "workflow", a.completeWorkflows)
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "say what would be deleted, and delete nothing")

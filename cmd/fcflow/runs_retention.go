@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/fcflow/fcflow/store"
@@ -11,41 +13,48 @@ import (
 
 // expired lists the runs that may go, newest first: of the workflow of that name,
 // or of all. rule says by name what is kept of a workflow; nil keeps everything.
+//
+// The newest are those that ended last: the id of a run that a schedule began has
+// the time of its slot, which for a backfill is long ago.
 func expired(ctx context.Context, st *store.Store, name string, rule func(string) *workflow.Retention, now time.Time) ([]store.Listed, error) {
-	kept := map[string]int{} // by workflow
 	runs, _, err := st.Recent(ctx, 0, func(l store.Listed) bool {
-		if !prunable(l) || name != "" && l.Workflow != name {
-			return false
-		}
+		return prunable(l) && (name == "" || l.Workflow == name)
+	})
+	slices.SortStableFunc(runs, func(a, b store.Listed) int { return b.EndedAt.Compare(a.EndedAt) })
+	kept := map[string]int{} // by workflow
+	return slices.DeleteFunc(runs, func(l store.Listed) bool {
 		r := rule(l.Workflow)
 		if r == nil {
-			return false
+			return true
 		}
-		if kept[l.Workflow]++; kept[l.Workflow] <= r.Runs {
-			return false
-		}
-		return now.Sub(l.EndedAt) > r.Age
-	})
-	return runs, err
+		kept[l.Workflow]++
+		return kept[l.Workflow] <= r.Runs || now.Sub(l.EndedAt) <= r.Age
+	}), err
 }
 
 // retentions reads what workflows say of their runs, each from the definition of
-// its newest run, whatever became of that. Runs of sub-workflows do not count: they
-// go with their parents.
+// the run that was made last, whatever became of that. Runs of sub-workflows do not
+// count: they go with their parents.
 func (a *app) retentions(ctx context.Context, st *store.Store, name string) (func(string) *workflow.Retention, error) {
-	known := map[string]*workflow.Retention{}
+	newest := map[string]workflow.Summary{} // by workflow
 	_, _, err := st.Recent(ctx, 0, func(l store.Listed) bool {
-		_, newer := known[l.Workflow]
-		if newer || l.Workflow == "" || l.Trigger == workflow.TriggerParent || name != "" && l.Workflow != name {
+		if l.Workflow == "" || l.Trigger == workflow.TriggerParent || name != "" && l.Workflow != name {
 			return false
 		}
-		r, err := retentionOf(ctx, st, l.ID)
-		if err != nil {
-			a.note("runs of %s stay: the definition of run %s: %v", l.Workflow, shortID(l.ID), err)
+		if s, ok := newest[l.Workflow]; !ok || l.CreatedAt.After(s.CreatedAt) {
+			newest[l.Workflow] = l.Summary
 		}
-		known[l.Workflow] = r
 		return false
 	})
+	known := map[string]*workflow.Retention{}
+	for _, name := range slices.Sorted(maps.Keys(newest)) {
+		s := newest[name]
+		r, err := retentionOf(ctx, st, s.ID)
+		if err != nil {
+			a.note("runs of %s stay: the definition of run %s: %v", name, shortID(s.ID), err)
+		}
+		known[name] = r
+	}
 	return func(name string) *workflow.Retention { return known[name] }, err
 }
 
