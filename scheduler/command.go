@@ -182,7 +182,7 @@ func (s *Scheduler) ended(e *entry, b *batch, id workflow.RunID, state workflow.
 	delete(s.open, id)
 	b.state(e)
 	if r := e.recordOf(id); r != nil {
-		r.State, r.Pending = state, false
+		r.State, r.Pending, r.Reason = state, false, ""
 		b.record(e, r)
 	}
 	switch state {
@@ -192,6 +192,7 @@ func (s *Scheduler) ended(e *entry, b *batch, id workflow.RunID, state workflow.
 		e.state.Failures++
 		if after := e.state.Definition.PauseAfter; after > 0 && e.state.Failures >= after && e.state.Pause == nil {
 			s.pause(e, b, "fcflow", fmt.Sprintf("the last %d runs failed", e.state.Failures))
+			s.options.Logger.Warn().Str("schedule", e.key.String()).Int("failures", e.state.Failures).Msg("the schedule is paused: its last runs failed")
 		}
 	}
 }

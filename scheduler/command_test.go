@@ -1,11 +1,15 @@
 package scheduler
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"github.com/fcflow/fcflow/workflow"
 )
@@ -37,6 +41,9 @@ func TestPauseAndResume(t *testing.T) {
 		}
 		sleep(time.Hour)
 		tells(t, s, f, "1 01:00:00 run by schedule", "1 02:00:00 to 1 04:00:00, 3 times skipped", "1 05:00:00 run by schedule")
+		if records, err := s.Slots(keyOf(f)); err != nil || records[1].Reason != "paused by anna: maintenance" {
+			t.Errorf("skipped: %+v, %v", records, err)
+		}
 		if err := s.Pause(t.Context(), Key{"w", "never"}, "", ""); !errors.Is(err, workflow.ErrNotFound) {
 			t.Errorf("paused what is not there: %v", err)
 		}
@@ -106,6 +113,8 @@ func TestPauseAfterFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, f := newWorld(t), hourly("w", workflow.Schedule{PauseAfter: 3})
 		w.busy = true
+		var log bytes.Buffer
+		w.logger = zerolog.New(&log)
 		s, stop := w.run(f)
 		defer stop()
 		for _, state := range []workflow.RunState{
@@ -129,6 +138,9 @@ func TestPauseAfterFailures(t *testing.T) {
 		}
 		if v := s.List()[0]; v.Paused == nil || v.Failures != 3 || v.Last.State != workflow.RunFailed {
 			t.Errorf("not paused: %+v", v)
+		}
+		if got := log.String(); !strings.Contains(got, `"level":"warn","schedule":"w/default","failures":3,"message":"the schedule is paused`) {
+			t.Errorf("the log says %s", got)
 		}
 		if err := s.Resume(t.Context(), keyOf(f)); err != nil {
 			t.Fatal(err)

@@ -64,7 +64,7 @@ func (s *Scheduler) decideNew(e *entry, b *batch, until time.Time) {
 	if p := e.state.Pause; p != nil {
 		paused := later(from, earlier(p.At.Add(-e.jitter), until))
 		e.addSpan(b, from, paused, workflow.SlotMissed, reasonDown)
-		e.addSpan(b, paused, until, workflow.SlotSkipped, "paused by "+p.By)
+		e.addSpan(b, paused, until, workflow.SlotSkipped, p.String())
 		return
 	}
 	onTime := later(from, until.Add(-lateness))

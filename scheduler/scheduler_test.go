@@ -330,8 +330,17 @@ func TestFailedStart(t *testing.T) {
 		tells(t, s, never, "1 01:00:00 missed")
 		tells(t, s, later, "1 01:00:00 run by schedule")
 		records, err := s.Slots(keyOf(lost))
-		if err != nil || !records[0].Pending {
-			t.Errorf("%v, %v", records, err)
+		const reason = "its run could not be started: disk full"
+		if err != nil || !records[0].Pending || records[0].Reason != reason {
+			t.Errorf("%+v, %v", records, err)
+		}
+		for _, v := range s.List() {
+			if v.Workflow == "lost" && len(v.Running) != 0 {
+				t.Errorf("goes on without having begun: %v", v.Running)
+			}
+		}
+		if records, err = s.Slots(keyOf(later)); err != nil || records[0].Pending || records[0].Reason != "" {
+			t.Errorf("started at last: %+v, %v", records, err)
 		}
 		sleep(time.Hour)
 		if got := story(t, s, keyOf(lost))[0]; got != "1 01:00:00 missed" {

@@ -71,7 +71,7 @@ func (s *Scheduler) forsake(ctx context.Context, e *entry) error {
 		}
 		switch _, err := s.starter.State(ctx, r.Run); {
 		case err == nil:
-			r.Pending = false
+			r.Pending, r.Reason = false, ""
 			b.record(e, r)
 		case errors.Is(err, workflow.ErrNotFound):
 			s.miss(e, b, r, "nothing was running after it was decided to start its run")
@@ -101,7 +101,8 @@ func (s *Scheduler) start(ctx context.Context, start Start) error {
 	return s.starter.Start(ctx, start)
 }
 
-// started records how it went to start a run: it reports whether that is settled.
+// started records how it went to start a run: it reports whether that is settled. Until
+// then the record says what was wrong the last time.
 func (s *Scheduler) started(ctx context.Context, e *entry, id workflow.RunID, err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,26 +111,33 @@ func (s *Scheduler) started(ctx context.Context, e *entry, id workflow.RunID, er
 		return true
 	}
 	b := s.batch()
+	reason := fmt.Sprintf("its run could not be started: %v", err)
 	if err != nil && !errors.Is(err, ErrCannotStart) {
 		if ctx.Err() != nil {
 			return false
 		}
 		s.options.Logger.Warn().Err(err).Str("schedule", e.key.String()).Time("slot", r.Slot).Msg("the run is not started yet")
-		if b.now.Sub(later(r.At, s.began)) < startPatience {
-			return false
+		again := b.now.Sub(later(r.At, s.began)) < startPatience
+		if !again {
+			// It may be there all the same: then this is the outcome.
+			_, unsure := s.starter.State(ctx, id)
+			if again = unsure != nil && !errors.Is(unsure, workflow.ErrNotFound); unsure == nil {
+				err = nil
+			}
 		}
-		// It may be there all the same: then this is the outcome.
-		switch _, unsure := s.starter.State(ctx, id); {
-		case unsure == nil:
-			err = nil
-		case !errors.Is(unsure, workflow.ErrNotFound):
+		if again {
+			if r.Reason != reason {
+				r.Reason = reason
+				b.record(e, r)
+			}
+			_ = s.commit(ctx, b) // if the book fails, nothing is started any more
 			return false
 		}
 	}
 	if err != nil {
-		s.miss(e, b, r, fmt.Sprintf("its run could not be started: %v", err))
+		s.miss(e, b, r, reason)
 	} else {
-		r.Pending = false
+		r.Pending, r.Reason = false, ""
 		b.record(e, r)
 	}
 	return s.commit(ctx, b) == nil

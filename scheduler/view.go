@@ -12,7 +12,11 @@ import (
 // view shows a schedule, and when it is due next, if it may be.
 func (e *entry) view(now time.Time, due bool) workflow.ScheduleView {
 	v := describe(e.key.Workflow, e.schedule)
-	v.Active, v.Failures, v.Running = e.workflow != nil, e.state.Failures, slices.Clone(e.state.Open)
+	v.Active, v.Failures = e.workflow != nil, e.state.Failures
+	v.Running = slices.DeleteFunc(slices.Clone(e.state.Open), func(id workflow.RunID) bool {
+		r := e.recordOf(id)
+		return r != nil && r.Pending
+	})
 	if p := e.state.Pause; p != nil {
 		paused := *p
 		v.Paused = &paused

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/fcflow/fcflow/store/memory"
 	"github.com/fcflow/fcflow/workflow"
 )
@@ -27,8 +29,9 @@ type world struct {
 	wrong func(Start) error
 	busy  bool
 	// step is called before and after each thing that lasts; its error is a crash.
-	step func() error
-	skew time.Duration // of the clock
+	step   func() error
+	skew   time.Duration // of the clock
+	logger zerolog.Logger
 	// fixed is what the clock shows, if it stands still.
 	fixed time.Time
 }
@@ -136,7 +139,7 @@ func (w *world) open(workflows ...*workflow.Workflow) (*Scheduler, func()) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	s, err := New(w.t.Context(), crashingBook{book, w}, w, Options{Now: w.now})
+	s, err := New(w.t.Context(), crashingBook{book, w}, w, Options{Now: w.now, Logger: w.logger})
 	if err == nil {
 		err = s.Set(w.t.Context(), workflows)
 	}

@@ -24,7 +24,8 @@ type SlotRecord struct {
 	Reason  string      `json:"reason,omitempty"`
 	Run     RunID       `json:"run,omitempty"`
 	BeganBy Trigger     `json:"began_by,omitempty"`
-	// Pending: it is decided that the run is started, and not known that it was.
+	// Pending: it is decided that the run is started, and not known that it was. Reason
+	// then says why it could not be yet; it is tried again.
 	Pending bool `json:"pending,omitempty"`
 	// State is how the run ended, as soon as it has.
 	State RunState `json:"state,omitempty"`
@@ -40,6 +41,15 @@ type SchedulePause struct {
 	By  string    `json:"by"`
 	At  time.Time `json:"at"`
 	Why string    `json:"why,omitempty"`
+}
+
+// String says who paused it and why: "paused by anna: maintenance".
+func (p *SchedulePause) String() string {
+	text := "paused by " + p.By
+	if p.Why != "" {
+		text += ": " + p.Why
+	}
+	return text
 }
 
 // ScheduleView is a schedule as listings show it. Its JSON form is a contract
@@ -59,6 +69,8 @@ type ScheduleView struct {
 	PauseAfter int    `json:"pause_after,omitempty"`
 	// Active: a file has the schedule. Otherwise the book remembers it.
 	Active bool `json:"active"`
+	// FileError is what is wrong with the file now, whose version before is in use.
+	FileError string `json:"file_error,omitempty"`
 	// Next is the next slot, NextLocal the same on the clock of the time zone;
 	// StartsAt is Next with the jitter.
 	Next      time.Time      `json:"next,omitzero"`
@@ -67,7 +79,7 @@ type ScheduleView struct {
 	Last      *SlotRecord    `json:"last,omitempty"`
 	Paused    *SchedulePause `json:"paused,omitempty"`
 	Failures  int            `json:"failures"`
-	// Running are the runs of the schedule that have not ended.
+	// Running are the runs of the schedule that were started and have not ended.
 	Running []RunID `json:"running,omitempty"`
 }
 
