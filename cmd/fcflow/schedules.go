@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fcflow/fcflow/internal/console"
+	"github.com/fcflow/fcflow/scheduler"
 	"github.com/fcflow/fcflow/workflow"
 )
 
@@ -58,7 +59,7 @@ func runSchedulesList(ctx context.Context, a *app, o output) error {
 	for i := range all {
 		v := &all[i]
 		rows = append(rows, []console.Text{
-			console.Say(scheduleName(v)), console.Say(v.Cron), nextText(v), lastText(v.Last), noteText(v, served),
+			console.Say(scheduleName(v)), console.Say(v.Cron), nextText(v), lastText(v), noteText(v, served),
 		})
 	}
 	a.streams.Out.Table([]string{"SCHEDULE", "CRON", "NEXT", "LAST", ""}, rows)
@@ -82,7 +83,9 @@ func nextText(v *workflow.ScheduleView) console.Text {
 	return console.Say(text)
 }
 
-func lastText(r *workflow.SlotRecord) console.Text {
+// lastText says what became of the last slot, on the clock that nextText has.
+func lastText(v *workflow.ScheduleView) console.Text {
+	r := v.Last
 	if r == nil {
 		return console.Text{S: "–", Style: console.Dim}
 	}
@@ -91,6 +94,8 @@ func lastText(r *workflow.SlotRecord) console.Text {
 		at, text = r.To, fmt.Sprintf("%s (%d)", r.Outcome, r.N)
 	}
 	switch {
+	case r.Pending:
+		text, style = "not started yet", console.Yellow
 	case r.Run != "":
 		text = shortID(r.Run)
 		if r.State != "" {
@@ -99,11 +104,16 @@ func lastText(r *workflow.SlotRecord) console.Text {
 	default:
 		style = console.Yellow
 	}
-	layout := "2006-01-02 15:04Z"
-	if at.Second() != 0 {
-		layout = "2006-01-02 15:04:05Z"
+	return console.Text{S: scheduler.Local(at, zoneOf(v)) + " " + text, Style: style}
+}
+
+// zoneOf is whose clock a schedule goes by.
+func zoneOf(v *workflow.ScheduleView) *time.Location {
+	zone, err := time.LoadLocation(v.Timezone)
+	if err != nil { // that of a server which knows more zones
+		return time.UTC
 	}
-	return console.Text{S: at.UTC().Format(layout) + " " + text, Style: style}
+	return zone
 }
 
 // noteText says what a person should know of a schedule.
@@ -111,10 +121,12 @@ func noteText(v *workflow.ScheduleView, served bool) console.Text {
 	switch {
 	case served && !v.Active:
 		return console.Text{S: "no workflow file has it now", Style: console.Yellow}
-	case v.Paused != nil && v.Paused.Why != "":
-		return console.Say(fmt.Sprintf("paused by %s: %s", v.Paused.By, v.Paused.Why))
 	case v.Paused != nil:
-		return console.Say("paused by " + v.Paused.By)
+		return console.Say(v.Paused.String())
+	case v.Last != nil && v.Last.Pending && v.Last.Reason != "":
+		return console.Text{S: v.Last.Reason, Style: console.Yellow}
+	case v.FileError != "":
+		return console.Text{S: "its file has a mistake, and the version before counts: " + firstLine(v.FileError), Style: console.Yellow}
 	case v.Failures > 0:
 		return console.Text{S: count(v.Failures, "failure") + " in a row", Style: console.Red}
 	case v.Last != nil && v.Last.Reason != "":

@@ -133,7 +133,7 @@ func runBackfill(ctx context.Context, a *app, o backfillOptions) error {
 		if err != nil {
 			return err
 		}
-		return a.printBackfilled(o, filled, served)
+		return a.printBackfilled(o, v, filled, served)
 	})
 }
 
@@ -155,7 +155,7 @@ func (o backfillOptions) span(v *workflow.ScheduleView) (from, to time.Time, err
 	return from, to, nil
 }
 
-func (a *app) printBackfilled(o backfillOptions, filled workflow.Backfilled, served bool) error {
+func (a *app) printBackfilled(o backfillOptions, v *workflow.ScheduleView, filled workflow.Backfilled, served bool) error {
 	switch o.output.format() {
 	case formatJSON:
 		return a.streams.Out.JSON(filled)
@@ -168,11 +168,14 @@ func (a *app) printBackfilled(o backfillOptions, filled workflow.Backfilled, ser
 		return nil
 	}
 	var rows [][]console.Text
+	zone := zoneOf(v)
 	for _, r := range filled.Runs {
-		rows = append(rows, []console.Text{console.Say(r.Slot.Format(time.RFC3339)), console.Say(string(r.Run) + r.Reason)})
+		rows = append(rows, []console.Text{
+			console.Say(scheduler.Local(r.Slot, zone)), console.Say(r.Slot.Format(time.RFC3339)), console.Say(string(r.Run) + r.Reason),
+		})
 	}
 	if len(rows) > 0 {
-		a.streams.Out.Table([]string{"SLOT", "RUN"}, rows)
+		a.streams.Out.Table([]string{"LOCAL TIME", "UTC", "RUN"}, rows)
 	}
 	if filled.Already > 0 {
 		a.note("%s had a run before", count(filled.Already, "slot"))

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fcflow/fcflow/internal/console"
 	"github.com/fcflow/fcflow/scheduler"
@@ -142,6 +143,10 @@ func TestSchedulesWithoutServer(t *testing.T) {
 	if v := list()[0]; v.Paused != nil {
 		t.Errorf("still paused: %+v", v)
 	}
+	text, _, err = command(t, dir, "schedules", "backfill", "nightly", "--from", "2026-03-25", "--to", "2026-03-25")
+	if err != nil || !strings.Contains(text, "\n2026-03-25 02:30:00 CET  2026-03-25T01:30:00Z  ") {
+		t.Errorf("filled: %v\n%s", err, text)
+	}
 	fill := []string{"schedules", "backfill", "nightly", "--from", "2026-03-28", "--to", "2026-03-29", "--output", "name"}
 	first, _, err := command(t, dir, fill...)
 	if err != nil || strings.Count(first, "\n") != 2 {
@@ -157,6 +162,35 @@ func TestSchedulesWithoutServer(t *testing.T) {
 	} {
 		if _, _, err := command(t, dir, append([]string{"schedules"}, args...)...); outcomeOf(err).code != code {
 			t.Errorf("%v: %v, want %s", args, err, code)
+		}
+	}
+}
+
+// TestScheduleRow: the last slot is told on the clock of the schedule, and a run that is
+// not there yet by what it waits for, not by its id.
+func TestScheduleRow(t *testing.T) {
+	t.Parallel()
+	slot := time.Date(2026, 3, 29, 1, 0, 0, 0, time.UTC)
+	run := workflow.SlotRecord{Slot: slot, Outcome: workflow.SlotRun, Run: "01K0AAAAAAAAAAAAAAAAABCDEF"}
+	ended, pending := run, run
+	ended.State = workflow.RunFailed
+	pending.Pending, pending.Reason = true, "its run could not be started: no secret"
+	for _, c := range []struct {
+		v          workflow.ScheduleView
+		last, note string
+	}{
+		{workflow.ScheduleView{Last: &run}, "2026-03-29 03:00:00 CEST ABCDEF", ""},
+		{workflow.ScheduleView{Last: &ended, Failures: 2}, "2026-03-29 03:00:00 CEST ABCDEF failed", "2 failures in a row"},
+		{workflow.ScheduleView{Last: &pending, Failures: 2}, "2026-03-29 03:00:00 CEST not started yet", pending.Reason},
+		{
+			workflow.ScheduleView{Last: &workflow.SlotRecord{Slot: slot.Add(-time.Hour), To: slot, N: 2, Outcome: workflow.SlotSkipped, Reason: "paused by anna: maintenance"}},
+			"2026-03-29 03:00:00 CEST skipped (2)", "paused by anna: maintenance",
+		},
+		{workflow.ScheduleView{FileError: "line 3: no\nline 4: no"}, "–", "its file has a mistake, and the version before counts: line 3: no"},
+	} {
+		c.v.Active, c.v.Timezone = true, "Europe/Zurich"
+		if last, note := lastText(&c.v).S, noteText(&c.v, true).S; last != c.last || note != c.note {
+			t.Errorf("%q, %q; want %q, %q", last, note, c.last, c.note)
 		}
 	}
 }

@@ -26,6 +26,7 @@ type host struct {
 	dir       string // of the server, in the state directory
 	log       zerolog.Logger
 	shelf     *shelf
+	broken    map[string]bool // files of which it was told that they have a mistake
 	book      workflow.Book
 	scheduler *scheduler.Scheduler
 	news      server.News

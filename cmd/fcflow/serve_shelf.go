@@ -260,15 +260,21 @@ func (s *shelf) find(name string) (*shelved, error) {
 // reloaded hands the workflows to the scheduler and tells who listens.
 func (h *host) reloaded(ctx context.Context) {
 	var good []*workflow.Workflow
+	broken := map[string]bool{}
 	for _, b := range h.shelf.all() {
 		if b.workflow != nil {
 			good = append(good, b.workflow)
 		}
-		if b.wrong != "" {
+		switch {
+		case b.wrong != "":
+			broken[b.file] = true
 			h.log.Warn().Str("file", b.file).Str("error", firstLine(b.wrong)).Bool("last_good_version", b.workflow != nil).Msg("a workflow file has a mistake")
+		case h.broken[b.file]:
+			h.log.Info().Str("file", b.file).Msg("the workflow file is in order again")
 		}
 		h.news.Tell(changeOf(b))
 	}
+	h.broken = broken
 	if err := h.scheduler.Set(ctx, good); err != nil {
 		h.log.Error().Err(err).Msg("schedules")
 	}

@@ -98,6 +98,7 @@ func (h *host) info(b *shelved) server.WorkflowInfo {
 	}
 	for _, v := range h.scheduler.List() {
 		if v.Workflow == w.Name {
+			v.FileError = b.wrong
 			info.Schedules = append(info.Schedules, v)
 		}
 	}
@@ -106,7 +107,17 @@ func (h *host) info(b *shelved) server.WorkflowInfo {
 
 // Schedules implements [server.Host].
 func (h *host) Schedules(context.Context) ([]workflow.ScheduleView, error) {
-	return h.scheduler.List(), nil
+	wrong := map[string]string{} // by workflow
+	for _, b := range h.shelf.all() {
+		if b.workflow != nil {
+			wrong[b.name()] = b.wrong
+		}
+	}
+	all := h.scheduler.List()
+	for i := range all {
+		all[i].FileError = wrong[all[i].Workflow]
+	}
+	return all, nil
 }
 
 // Slots implements [server.Host].

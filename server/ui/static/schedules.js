@@ -72,6 +72,7 @@ function item(x, act, slots, look) {
       pair("Last", last(x.last)),
       x.running?.length > 0 && pair("Running", x.running.slice(0, 3).map((id) => [h("a", { key: id, href: link("runs", id) }, short(id)), " "])),
       pair("Rules", rules(x)),
+      x.file_error && pair("File", badge("unknown", "has a mistake; the version before counts")),
       x.failures > 0 && pair("Failures", badge("failed", `${x.failures} in a row`))),
     x.last && h("details", { ontoggle: (e) => look(x, e.target.open) },
       h("summary", null, "Past slots"),
@@ -108,7 +109,7 @@ const OUTCOMES = { skipped: "skipped", missed: "cancelled" };
 function last(l) {
   if (!l) return h("span", { class: "quiet" }, "none yet");
   const many = l.n > 1 && ` ${l.n} slots`;
-  return [l.state ? badge(l.state) : badge(l.outcome === "run" ? "running" : OUTCOMES[l.outcome] ?? "unknown", [l.outcome === "run" ? (l.pending ? "starting" : "running") : l.outcome, many]), " ", when(l.slot), l.run && [" ", h("a", { href: link("runs", l.run) }, short(l.run))], l.reason && h("div", { class: "sub" }, l.reason)];
+  return [l.state ? badge(l.state) : l.pending ? badge("waiting", "not started yet") : badge(l.outcome === "run" ? "running" : OUTCOMES[l.outcome] ?? "unknown", [l.outcome === "run" ? "running" : l.outcome, many]), " ", when(l.slot), l.run && !l.pending && [" ", h("a", { href: link("runs", l.run) }, short(l.run))], l.reason && h("div", { class: "sub" }, l.reason)];
 }
 
 function runNow(x) {
