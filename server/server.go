@@ -385,7 +385,7 @@ func readBody(r *http.Request, v any) error {
 	var members map[string]json.RawMessage
 	err = cmp.Or(json.Unmarshal(text, &members), in.Decode(v))
 	if wrong := new(json.UnmarshalTypeError); errors.As(err, &wrong) && wrong.Field != "" {
-		return badRequest("body: %s has the wrong type, %s: /v1/openapi.json has the right one", wrong.Field, wrong.Value)
+		return badRequest("body: %s: %s where %s is wanted; /v1/openapi.json has the form", wrong.Field, withArticle(wrong.Value), formOf(wrong.Type))
 	}
 	if err != nil {
 		return badRequest("body: %s", strings.TrimPrefix(err.Error(), "json: "))

@@ -529,9 +529,16 @@ func TestBadRequests(t *testing.T) {
 // TestWrongType: who sends a value of another type reads which, in words of JSON.
 func TestWrongType(t *testing.T) {
 	t.Parallel()
-	err := readBody(httptest.NewRequest("POST", "/", strings.NewReader(`{"units":["a"]}`)), &workflow.UnitsReset{})
-	if err == nil || plain(err) != "body: units has the wrong type, string: /v1/openapi.json has the right one" {
-		t.Error(err)
+	for body, want := range map[string]string{
+		`{"units":["a"]}`:            "units: a string where an object is wanted",
+		`{"units":{"step":"a"}}`:     "units: an object where an array is wanted",
+		`{"units":[{"step":["a"]}]}`: "units.step: an array where a string is wanted",
+		`{"force":1}`:                "force: a number where true or false is wanted",
+	} {
+		err := readBody(httptest.NewRequest("POST", "/", strings.NewReader(body)), &workflow.UnitsReset{})
+		if err == nil || plain(err) != "body: "+want+"; /v1/openapi.json has the form" {
+			t.Errorf("%s: %v", body, err)
+		}
 	}
 }
 

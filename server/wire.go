@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 
 	"github.com/fcflow/fcflow/workflow"
@@ -80,6 +81,33 @@ func (r *resolveRequest) check() error {
 		return badRequest("body: job_id goes with as: %s, and only with it", workflow.ResolvedJob)
 	}
 	return checkName(r.By, "who knows")
+}
+
+// formOf is what JSON calls the values that a type is read from.
+func formOf(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return formOf(t.Elem())
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.Slice, reflect.Array:
+		return "an array"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.String:
+		return "a string"
+	case reflect.Float64:
+		return "a number"
+	}
+	return "a whole number"
+}
+
+// withArticle is for the words of [json.UnmarshalTypeError], such as array.
+func withArticle(word string) string {
+	if strings.HasPrefix(word, "array") || strings.HasPrefix(word, "object") {
+		return "an " + word
+	}
+	return "a " + word
 }
 
 // failure is the body of an answer that is an error.
