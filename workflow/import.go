@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -37,6 +38,9 @@ func (p *UnitImported) apply(r *Run, e *Event) error {
 		return fmt.Errorf("unknown unit %s", ref)
 	}
 	u.Imported, u.Cause, u.Message, u.Outputs = p, p.Cause, p.Message, p.Outputs
+	if !slices.Contains(r.sources, p.Run) {
+		r.sources = append(r.sources, p.Run)
+	}
 	if err := r.move(u, onImported, p.State, e.At); err != nil {
 		return err
 	}

@@ -56,6 +56,7 @@ type Run struct {
 	jobs        map[string]int // by system: units that hold a place in its queue
 	inputs      map[string]any // decoded once
 	failedSteps []string       // in order of failure
+	sources     []RunID        // in which imported units were done
 	badMain     bool
 	badFinally  bool
 	cancelled   bool // a unit of `steps` is cancelled

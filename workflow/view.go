@@ -17,13 +17,16 @@ type Summary struct {
 	Message  string   `json:"message,omitempty"`
 	Trigger  Trigger  `json:"trigger"`
 	// Parent is the attempt of another run that started this one.
-	Parent    *ParentRef `json:"parent,omitempty"`
-	By        string     `json:"by,omitempty"`
-	CreatedAt time.Time  `json:"created_at"`
-	StartedAt time.Time  `json:"started_at,omitzero"`
-	EndedAt   time.Time  `json:"ended_at,omitzero"`
-	Seq       int64      `json:"seq"`
-	Epoch     int64      `json:"epoch"`
+	Parent *ParentRef `json:"parent,omitempty"`
+	// ImportedFrom are the runs in which instances were done that this one began with:
+	// paths in their outputs lead there.
+	ImportedFrom []RunID   `json:"imported_from,omitempty"`
+	By           string    `json:"by,omitempty"`
+	CreatedAt    time.Time `json:"created_at"`
+	StartedAt    time.Time `json:"started_at,omitzero"`
+	EndedAt      time.Time `json:"ended_at,omitzero"`
+	Seq          int64     `json:"seq"`
+	Epoch        int64     `json:"epoch"`
 	// Round is how often the run was begun, if more than once.
 	Round int           `json:"round,omitempty"`
 	Units map[State]int `json:"units"`
@@ -47,7 +50,7 @@ const listedFailures = 5
 func (r *Run) Summarize() Summary {
 	s := Summary{
 		ID: r.ID, Workflow: r.Workflow.Name, State: r.State, Cause: r.Cause, Message: r.Message,
-		Trigger: r.Created.Trigger, Parent: r.Created.Parent, By: r.Created.By,
+		Trigger: r.Created.Trigger, Parent: r.Created.Parent, ImportedFrom: slices.Clone(r.sources), By: r.Created.By,
 		CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, EndedAt: r.EndedAt,
 		Seq: r.Seq, Epoch: r.Epoch, Units: map[State]int{}, Concurrency: r.Created.Concurrency,
 		FailedSteps: slices.Clone(r.failedSteps[:min(len(r.failedSteps), listedFailures)]),

@@ -65,3 +65,17 @@ func TestSummaryOfFailures(t *testing.T) {
 		t.Error("a summary shares its list with the run")
 	}
 }
+
+// TestSummaryOfImports: the summary names each run once that units were done in.
+func TestSummaryOfImports(t *testing.T) {
+	t.Parallel()
+	steps := []*Step{{ID: "a"}, {ID: "b", Index: 1}, {ID: "c", Index: 2}}
+	h := &history{t: t, run: NewRun(&Workflow{Name: "w", Steps: steps, FinallyTimeout: time.Minute})}
+	h.must("", 0, &RunCreated{ID: "r", Nonce: "n"})
+	for i, from := range []RunID{"old", "older", "old"} {
+		h.must(steps[i].ID, 0, &UnitImported{Run: from, State: Succeeded})
+	}
+	if got := h.run.Summarize().ImportedFrom; !slices.Equal(got, []RunID{"old", "older"}) {
+		t.Errorf("imported from %q", got)
+	}
+}

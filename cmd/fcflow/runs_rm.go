@@ -33,7 +33,8 @@ it is deleted only with --force, which says what they are. "fcflow cancel" ends 
 
 --remote deletes the run's remote directories first, with everything that its jobs
 have left there. It refuses a directory that is not below remote_root, is not named
-after the run, or is claimed for another one.
+after the run, or is claimed for another one. If a run that is not over began with
+what was done in this one, paths in its outputs lead there: --force deletes it.
 
 The runs that steps of a run have started go first, and if one of them cannot go,
 the run stays.`,
@@ -43,7 +44,7 @@ the run stays.`,
 		return a.completeRuns(nil)(c, nil, text)
 	}
 	c.Flags().BoolVar(&o.remote, "remote", false, "delete the remote directories of the runs, too")
-	c.Flags().BoolVar(&o.force, "force", false, "delete also runs that are not over, whatever becomes of their jobs")
+	c.Flags().BoolVar(&o.force, "force", false, "delete also runs that are not over, or that others work with, whatever becomes of their jobs")
 	a.addTakeOver(c)
 	return a.command(c, func(c *cobra.Command, args []string) error {
 		o.runs = args
@@ -66,6 +67,9 @@ func runRunsRm(ctx context.Context, a *app, o runsRmOptions) error {
 			ids = append(ids, id)
 		}
 	}
+	if err := a.spare(ctx, st, ids, o); err != nil {
+		return err
+	}
 	var errs []error
 	for _, id := range ids {
 		if ctx.Err() != nil {
@@ -74,6 +78,25 @@ func runRunsRm(ctx context.Context, a *app, o runsRmOptions) error {
 		errs = append(errs, a.remove(ctx, st, id, o))
 	}
 	return errors.Join(errs...)
+}
+
+// spare names the runs that were made of those to be deleted and stay, and refuses to
+// delete the remote directories that one of them still works with.
+func (a *app) spare(ctx context.Context, st *store.Store, ids []workflow.RunID, o runsRmOptions) error {
+	made, _, err := st.Recent(ctx, 0, func(l store.Listed) bool {
+		return !slices.Contains(ids, l.ID) && slices.ContainsFunc(ids, func(id workflow.RunID) bool { return slices.Contains(l.ImportedFrom, id) })
+	})
+	if err != nil {
+		return err
+	}
+	for _, l := range made {
+		if o.remote && !o.force && !l.State.Terminal() {
+			return withHint(fmt.Errorf("run %s of %s is not over, and works with what is in a directory to be deleted: %w", l.ID, l.Workflow, workflow.ErrConflict),
+				"wait for its end, or delete it all the same: --force")
+		}
+		a.note("run %s of %s began with what was done in a run that is deleted", shortID(l.ID), l.Workflow)
+	}
+	return nil
 }
 
 // remove deletes a run.

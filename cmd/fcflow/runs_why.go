@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/fcflow/fcflow/internal/console"
 	"github.com/fcflow/fcflow/internal/why"
+	"github.com/fcflow/fcflow/store"
 	"github.com/fcflow/fcflow/workflow"
 )
 
@@ -90,7 +92,7 @@ func runRunsWhy(ctx context.Context, a *app, o runsWhyOptions) error {
 		}
 	}
 	x := explained{Chain: witness.Explain(run, u), Live: driven && !run.State.Terminal(), Interrupted: !driven && !run.State.Terminal()}
-	x.Next = a.helps(&x)
+	x.Next = a.helps(&x, isThere(ctx, st, x.Imported))
 	if o.output.value == string(formatJSON) {
 		return a.streams.Out.JSON(x)
 	}
@@ -98,8 +100,15 @@ func runRunsWhy(ctx context.Context, a *app, o runsWhyOptions) error {
 	return nil
 }
 
-// helps are the commands that can make an instance go on.
-func (a *app) helps(x *explained) []string {
+// isThere reports whether a run has not been deleted.
+func isThere(ctx context.Context, st *store.Store, id workflow.RunID) bool {
+	_, err := st.Summary(ctx, id)
+	return !errors.Is(err, workflow.ErrNotFound)
+}
+
+// helps are the commands that can make an instance go on, or tell more of it. source:
+// the run that it was imported from is still there.
+func (a *app) helps(x *explained, source bool) []string {
 	var next []string
 	ref := shellQuote(workflow.UnitRef{Step: x.Step, Instance: x.Instance}.String())
 	if x.Waiting != nil && x.Waiting.Unknown {
@@ -116,7 +125,7 @@ func (a *app) helps(x *explained) []string {
 	if x.Root != nil {
 		next = append(next, fmt.Sprintf("fcflow runs why %s %s", a.refer(x.Run), shellQuote(x.Root.String())))
 	}
-	if x.Imported != "" {
+	if x.Imported != "" && source {
 		next = append(next, fmt.Sprintf("fcflow runs why %s %s", a.refer(x.Imported), ref))
 	}
 	if n := len(x.Attempts); n > 0 && x.State == workflow.Failed && x.Attempts[n-1].JobID != "" {

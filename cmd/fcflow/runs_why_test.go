@@ -35,7 +35,7 @@ func TestPrintWhy(t *testing.T) {
 		}},
 		Waiting: &why.Waiting{Reason: workflow.WaitAttention, Since: at, Text: "say so", Unknown: true},
 	}, Live: true}
-	x.Next = a.helps(x)
+	x.Next = a.helps(x, true)
 	a.printWhy(x, at.Add(time.Minute))
 	want := `simulate/dt=30  … waiting
   2026-03-02

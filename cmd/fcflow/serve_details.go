@@ -119,7 +119,7 @@ func (h *host) Why(ctx context.Context, id workflow.RunID, name string) (any, er
 	if err != nil {
 		return nil, err
 	}
-	x.Next = h.session.app.helps(&x)
+	x.Next = h.session.app.helps(&x, isThere(ctx, h.session.store, x.Imported))
 	return x, nil
 }
 
