@@ -99,6 +99,14 @@ func (r *shownRun) child(id workflow.RunID) *shownRun {
 	return nil
 }
 
+// eachBelow calls f with the runs that its steps have started, and what these have.
+func (r *shownRun) eachBelow(f func(*shownRun)) {
+	for i := range r.Children {
+		f(&r.Children[i])
+		r.Children[i].eachBelow(f)
+	}
+}
+
 // addChildren adds the runs that steps of a run have started, and what these have.
 // One that is not there, any more or yet, is left out.
 func (a *app) addChildren(ctx context.Context, st *store.Store, run *shownRun) error {

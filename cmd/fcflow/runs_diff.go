@@ -27,14 +27,15 @@ func newRunsDiffCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "diff A B",
 		Short: "Compare two runs",
-		Long: `Says in what run B differs from run A: the workflow, its inputs with size and time
+		Long: `Says in what run B differs from run A: the workflow, its inputs with size and digest
 of files, where it worked and by which versions, and of each instance its state and
 cause, what its last attempt was given, and its outputs. Instances are matched by
 step and key.
 
-What differs between any two runs is no difference: their ids and directories, the
-tokens and ids of their jobs. Durations, node-hours and numbers of attempts are
-shown, but are no difference either, nor are comments and layout of the file.
+What differs between any two runs is no difference: their ids and directories, those
+of the runs that their steps started, the tokens and ids of their jobs, and when a
+person approved. Durations, node-hours and numbers of attempts are shown, but are no
+difference either, nor are comments and layout of the file.
 
 The exit code is 0. With --exit-code it is 11 if the runs differ.`,
 		Example: "  fcflow runs diff K3X9QZ last\n  fcflow runs diff --exit-code K3X9QZ last --output json",
@@ -103,6 +104,12 @@ func (a *app) side(ctx context.Context, st *store.Store, id workflow.RunID) (*co
 		s.Now = time.Now()
 	}
 	s.View, s.Created, s.Frozen = run.Describe(), run.Created, run.Workflow.Frozen()
+	top := shown(s.View, false, live)
+	if err := a.addChildren(ctx, st, &top); err != nil {
+		return nil, err
+	}
+	s.Children = map[workflow.RunID]*workflow.RunView{}
+	top.eachBelow(func(r *shownRun) { s.Children[r.ID] = &r.RunView })
 	values := kept{}
 	values.add(run.Outputs, &s.View.Outputs)
 	values.addInputs(run, s.View.Steps)

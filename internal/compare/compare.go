@@ -19,9 +19,11 @@ import (
 // Side is one of the runs. The outputs of its views, and the inputs of their last
 // attempts, must be complete.
 type Side struct {
-	View    workflow.RunView
-	Created workflow.RunCreated
-	Frozen  []byte
+	View workflow.RunView
+	// Children are the runs that its steps have started, and what these have.
+	Children map[workflow.RunID]*workflow.RunView
+	Created  workflow.RunCreated
+	Frozen   []byte
 	// Versions are those of the programs that have driven the run.
 	Versions []string
 	// Now is zero if nobody drives the run.
@@ -152,7 +154,8 @@ func definition(a, b *Side) *Definition {
 }
 
 // inputs compares what the runs were given. Of a file that is what was known of it
-// when the run was created.
+// when the run was created: its size and its digest, or its time if one run has no
+// digest.
 func inputs(a, b *workflow.RunCreated) []Change {
 	var all []Change
 	for _, name := range union(a.Inputs, b.Inputs) {
@@ -163,7 +166,9 @@ func inputs(a, b *workflow.RunCreated) []Change {
 		fb, inB := b.Files[name]
 		if inA && inB {
 			all = append(all, changed(name+".size_bytes", fa.SizeBytes, fb.SizeBytes)...)
-			if !fa.ModifiedAt.Equal(fb.ModifiedAt) {
+			if fa.SHA256 != "" && fb.SHA256 != "" {
+				all = append(all, changed(name+".sha256", fa.SHA256, fb.SHA256)...)
+			} else if !fa.ModifiedAt.Equal(fb.ModifiedAt) {
 				all = append(all, changed(name+".modified_at", fa.ModifiedAt, fb.ModifiedAt)...)
 			}
 		}

@@ -56,8 +56,23 @@ func side(number int) *compare.Side {
 			StartedAt: began, EndedAt: began.Add(time.Second), With: json.RawMessage(fmt.Sprintf(`{"job_id":"%d"}`, 100*number)),
 		}},
 	}
+	childID, below := workflow.RunID(fmt.Sprintf("%026d", 70+number)), unit(5, "")
+	child := workflow.UnitView{
+		Step: "child", State: workflow.Succeeded,
+		Outputs: json.RawMessage(fmt.Sprintf(`{"run_id":%q,"restart":"/scratch/ada/fcflow/one/%s/restart.nc","job_id":%q,"file":"%s.out.7"}`,
+			childID, childID, below.Attempts[0].JobID, below.Attempts[0].Token)),
+		Attempts: []workflow.AttemptView{{StartedAt: began, EndedAt: began.Add(time.Second), Child: childID}},
+	}
+	sure := workflow.UnitView{
+		Step: "sure", State: workflow.Succeeded,
+		Outputs:  json.RawMessage(fmt.Sprintf(`{"at":%q,"by":"ada@login","note":"fine"}`, began.Format(time.RFC3339))),
+		Attempts: []workflow.AttemptView{{StartedAt: began, EndedAt: began.Add(time.Second)}},
+	}
 	return &compare.Side{
 		Frozen: []byte(frozen), Versions: []string{"v1"},
+		Children: map[workflow.RunID]*workflow.RunView{
+			childID: {Steps: []workflow.StepView{{ID: "simulate", Uses: "job", Instances: []workflow.UnitView{below}}}},
+		},
 		Created: workflow.RunCreated{
 			Inputs:  map[string]json.RawMessage{"mesh": json.RawMessage(`"/home/ada/mesh.nc"`), "levels": json.RawMessage(`[40,60]`)},
 			Files:   map[string]workflow.FileFacts{"mesh": {Path: "/home/ada/mesh.nc", SizeBytes: 10, ModifiedAt: time.Unix(5, 0)}},
@@ -70,6 +85,11 @@ func side(number int) *compare.Side {
 			Steps: []workflow.StepView{
 				{ID: "simulate", Uses: "job", Instances: []workflow.UnitView{unit(0, "dt=30"), unit(1, "dt=60")}},
 				{ID: "fetch", Uses: "download", Instances: []workflow.UnitView{fetch}},
+				{ID: "child", Uses: "workflow", Instances: []workflow.UnitView{child}},
+				{ID: "sure", Uses: "approve", Instances: []workflow.UnitView{sure}},
+				{ID: "sum", Uses: "run", Instances: []workflow.UnitView{{
+					Step: "sum", State: workflow.Succeeded, Outputs: json.RawMessage(`{"at":"Zermatt","elapsed":"5s","run_id":"7"}`),
+				}}},
 			},
 		},
 	}
@@ -126,6 +146,10 @@ func TestDifferences(t *testing.T) {
 		"simulate/dt=60 with.resources.nodes": func(s *compare.Side) { replace(&simulate(s).Attempts[0].With, `"nodes":2`, `"nodes":4`) },
 		"simulate/dt=60 with.env.IDS[0]":      func(s *compare.Side) { replace(&simulate(s).Attempts[0].With, `"a"`, `"b"`) },
 		"fetch/dt=30 with.job_id":             func(s *compare.Side) { replace(&s.View.Steps[1].Instances[0].Attempts[0].With, `00"`, `01"`) },
+		"child outputs.restart":               func(s *compare.Side) { replace(&s.View.Steps[2].Instances[0].Outputs, "restart.nc", "start.nc") },
+		"sure outputs.by":                     func(s *compare.Side) { replace(&s.View.Steps[3].Instances[0].Outputs, "ada", "bob") },
+		"sum outputs.at":                      func(s *compare.Side) { replace(&s.View.Steps[4].Instances[0].Outputs, "Zermatt", "Davos") },
+		"sum outputs.elapsed":                 func(s *compare.Side) { replace(&s.View.Steps[4].Instances[0].Outputs, "5s", "6s") },
 		"simulate/dt=90 only": func(s *compare.Side) {
 			s.View.Steps[0].Instances = append(s.View.Steps[0].Instances, workflow.UnitView{Step: "simulate", Instance: "dt=90"})
 		},
@@ -202,6 +226,30 @@ func TestFilesBelow(t *testing.T) {
 	a.Frozen, b.Frozen = with("name: one\ntimeout: 1h\n"), with("name: one\ntimeout: 2h\n")
 	if diff := cmp.Diff([]string{"sub/one.yaml timeout"}, compare.Runs(a, b).Definition.Changed); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestFileDigests: of a file with a digest in both runs that counts, and not when it
+// was last written.
+func TestFileDigests(t *testing.T) {
+	t.Parallel()
+	mesh := func(digest string, at int64) *compare.Side {
+		s := side(1)
+		s.Created.Files["mesh"] = workflow.FileFacts{SizeBytes: 10, SHA256: digest, ModifiedAt: time.Unix(at, 0)}
+		return s
+	}
+	for _, c := range []struct {
+		a, b *compare.Side
+		want []string
+	}{
+		{mesh("aa", 5), mesh("aa", 6), nil},
+		{mesh("aa", 5), mesh("bb", 5), []string{"inputs mesh.sha256"}},
+		{mesh("aa", 5), mesh("", 5), nil},
+		{mesh("aa", 5), mesh("", 6), []string{"inputs mesh.modified_at"}},
+	} {
+		if diff := cmp.Diff(c.want, names(compare.Runs(c.a, c.b))); diff != "" {
+			t.Errorf("%+v and %+v:\n%s", c.a.Created.Files, c.b.Created.Files, diff)
+		}
 	}
 }
 

@@ -47,7 +47,8 @@ func (d *Difference) step(x, y *workflow.StepView, a, b *Side, na, nb *normal) {
 				continue
 			}
 			delete(others, u.Instance)
-			if changes := unitChanges(u, other, na, nb); len(changes) > 0 {
+			changes := unitChanges(u, other, timeOutput[x.Uses], timeOutput[y.Uses], na, nb)
+			if len(changes) > 0 {
 				d.Instances = append(d.Instances, Instance{
 					Step: u.Step, Instance: u.Instance, Changes: changes, A: costOf(u, a), B: costOf(other, b),
 				})
@@ -64,12 +65,16 @@ func (d *Difference) step(x, y *workflow.StepView, a, b *Side, na, nb *normal) {
 	d.Steps = append(d.Steps, total)
 }
 
+// timeOutput names the output that is another one in each run, by step type: how
+// long a job ran, and when a person answered.
+var timeOutput = map[string]string{"job": "elapsed", "wait_for_job": "elapsed", "approve": "at"}
+
 // unitChanges is in what an instance differs: what became of it, what its last
-// attempt was given, and its outputs.
-func unitChanges(x, y *workflow.UnitView, na, nb *normal) []Change {
+// attempt was given, and its outputs but for those of its time.
+func unitChanges(x, y *workflow.UnitView, timeX, timeY string, na, nb *normal) []Change {
 	changes := append(changed("state", x.State, y.State), changed("cause", x.Cause, y.Cause)...)
 	changes = append(changes, differences("with", lastWith(x), lastWith(y), na, nb)...)
-	return append(changes, differences("outputs", timeless(x.Outputs), timeless(y.Outputs), na, nb)...)
+	return append(changes, differences("outputs", without(timeX, x.Outputs), without(timeY, y.Outputs), na, nb)...)
 }
 
 func lastWith(u *workflow.UnitView) json.RawMessage {
@@ -79,16 +84,16 @@ func lastWith(u *workflow.UnitView) json.RawMessage {
 	return u.With
 }
 
-// timeless are outputs without how long a job ran.
-func timeless(outputs json.RawMessage) json.RawMessage {
+// without leaves an output out of those of a unit.
+func without(name string, outputs json.RawMessage) json.RawMessage {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(outputs, &members) != nil {
 		return outputs
 	}
-	if _, ok := members["elapsed"]; !ok {
+	if _, ok := members[name]; !ok {
 		return outputs
 	}
-	delete(members, "elapsed")
+	delete(members, name)
 	text, err := json.Marshal(members)
 	if err != nil {
 		return outputs

@@ -12,7 +12,7 @@ import (
 
 // normal takes out of values what differs between any two runs.
 type normal struct {
-	names  *strings.Replacer // of the run and its directories
+	names  *strings.Replacer // of the run, its directories and the runs that its steps started
 	tokens map[string]bool
 	jobs   map[string]string // ids of submitted jobs → their instances
 }
@@ -30,19 +30,31 @@ func newNormal(s *Side) *normal {
 	}
 	add(s.View.OutputDir, "<output_dir>")
 	add(string(s.View.ID), "<run>")
+	n.learn(&s.View, "", s.Children, add)
 	n.names = strings.NewReplacer(pairs...)
-	for i := range s.View.Steps {
-		for j := range s.View.Steps[i].Instances {
-			u := &s.View.Steps[i].Instances[j]
+	return n
+}
+
+// learn notes the jobs and the runs that steps of a run have started, and those of
+// these runs.
+func (n *normal) learn(v *workflow.RunView, above string, children map[workflow.RunID]*workflow.RunView, add func(text, name string)) {
+	for i := range v.Steps {
+		for j := range v.Steps[i].Instances {
+			u := &v.Steps[i].Instances[j]
+			unit := above + workflow.UnitRef{Step: u.Step, Instance: u.Instance}.String()
 			for k := range u.Attempts {
-				if t := &u.Attempts[k]; t.Token != "" {
+				t := &u.Attempts[k]
+				if t.Token != "" {
 					n.tokens[t.Token] = true
-					n.jobs[t.JobID] = fmt.Sprintf("<job of %s>", workflow.UnitRef{Step: u.Step, Instance: u.Instance})
+					n.jobs[t.JobID] = fmt.Sprintf("<job of %s>", unit)
+				}
+				add(string(t.Child), fmt.Sprintf("<run of %s>", unit))
+				if child := children[t.Child]; child != nil {
+					n.learn(child, unit+" › ", children, add)
 				}
 			}
 		}
 	}
-	return n
 }
 
 // token finds tokens, with the id of the job where a file is named after both.
