@@ -36,10 +36,8 @@ func (t *Table) Columns() []Column {
 	columns := []Column{{Name: "instance", Own: true, cell: func(r *Row) string { return r.Instance }}}
 	taken := reserved()
 	for _, name := range t.Parameters {
-		columns = append(columns, Column{
-			Name: free(taken, name, "_parameter"), Brief: true, cell: func(r *Row) string { return cellText(r.Parameters[name]) },
-		})
-		taken = append(taken, name)
+		c := Column{Name: free(taken, name, "_parameter"), Brief: true, cell: func(r *Row) string { return cellText(r.Parameters[name]) }}
+		columns, taken = append(columns, c), append(taken, c.Name)
 	}
 	for i, s := range t.sources {
 		prefix := ""
@@ -61,19 +59,31 @@ func (s *source) columns(taken []string) []Column {
 	for i := range columns {
 		columns[i].Brief = columns[i].Brief && (s.root == s.step || columns[i].Name != "attempts")
 	}
-	for i, f := range s.outputs {
-		if f.Name == "job_id" {
-			continue // is there already
-		}
-		c := outputColumn(f, s.briefOutput(i))
-		c.Name = free(taken, c.Name, "_output")
-		columns = append(columns, c)
-	}
+	columns = append(columns, s.outputColumns(taken)...)
 	for _, c := range costColumns() {
 		c.Brief = c.Brief && (s.root == s.step || s.job())
 		columns = append(columns, c)
 	}
 	return columns
+}
+
+// outputColumns are those of the outputs of a step. Those of the step type choose
+// their names first: they are the same whatever the workflow declares.
+func (s *source) outputColumns(taken []string) []Column {
+	taken = slices.Clone(taken)
+	choose := func(from, to int) (columns []Column) {
+		for i := from; i < to; i++ {
+			if s.outputs[i].Name == "job_id" {
+				continue // is there already
+			}
+			c := outputColumn(s.outputs[i], s.briefOutput(i))
+			c.Name = free(taken, c.Name, "_output")
+			columns, taken = append(columns, c), append(taken, c.Name)
+		}
+		return columns
+	}
+	own := choose(s.declared, len(s.outputs))
+	return append(choose(0, s.declared), own...)
 }
 
 // reserved are the names that no parameter and no output has.
@@ -86,8 +96,8 @@ func reserved() []string {
 }
 
 func free(taken []string, name, suffix string) string {
-	if slices.Contains(taken, name) {
-		return name + suffix
+	for slices.Contains(taken, name) {
+		name += suffix
 	}
 	return name
 }

@@ -191,6 +191,37 @@ func TestHeaderIsStable(t *testing.T) {
 	}
 }
 
+// TestColumnNames: no two columns have one name, whatever parameters and outputs are
+// called; those of the step type keep theirs.
+func TestColumnNames(t *testing.T) {
+	t.Parallel()
+	w := load(t, `version: 1
+name: sweep
+defaults: { system: daint }
+steps:
+  - id: simulate
+    uses: job
+    matrix: { state: [1], state_parameter: [1], energy: [1] }
+    with:
+      script: "#!/bin/sh\n"
+      outputs:
+        elapsed_seconds: { from: stdout, regex: 'a=(\S+)', type: float }
+        energy_output: { from: stdout, regex: 'b=(\S+)', type: float }
+        energy: { from: stdout, regex: 'c=(\S+)', type: float }
+`)
+	tables := results.Tables(w, []workflow.StepView{{ID: "simulate", Uses: "job"}}, "", time.Time{})
+	var names []string
+	for _, c := range tables[0].Columns() {
+		names = append(names, c.Name)
+	}
+	want := []string{"instance", "state_parameter", "state_parameter_parameter", "energy", "state", "cause", "attempts", "job_id",
+		"elapsed_seconds_output", "energy_output", "energy_output_output",
+		"state_output", "exit_code", "workdir", "stdout", "elapsed_seconds", "nodes", "started_at", "ended_at", "seconds", "node_hours"}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestOneStep(t *testing.T) {
 	t.Parallel()
 	w := load(t, sweep)
