@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fcflow/fcflow/engine"
@@ -51,39 +52,41 @@ func (e *session) driveChild(ctx context.Context, x *engine.Execution) error {
 	return e.execute(ctx, x)
 }
 
-// startedBy lists the runs there are that steps of a run have started.
-func (a *app) startedBy(ctx context.Context, st *store.Store, id workflow.RunID) ([]workflow.RunID, error) {
-	run, err := a.stored(ctx, st, id)
-	if err != nil {
-		return nil, err
-	}
-	var ids []workflow.RunID
-	for _, s := range run.Describe().Steps {
-		for _, u := range s.Instances {
-			for _, t := range u.Attempts {
-				if t.Child == "" {
-					continue
-				}
-				switch _, err := st.Summary(ctx, t.Child); {
-				case err == nil:
-					ids = append(ids, t.Child)
-				case !errors.Is(err, workflow.ErrNotFound):
-					return nil, err
-				}
-			}
-		}
-	}
-	return ids, nil
+// descent is which runs steps of others have started. The runs themselves tell it:
+// their parents do not know those of steps that they have no more.
+type descent struct {
+	there    map[workflow.RunID]bool
+	children []store.Listed // newest first
+	by       map[workflow.RunID][]workflow.RunID
 }
 
+func readDescent(ctx context.Context, st *store.Store) (*descent, error) {
+	d := &descent{there: map[workflow.RunID]bool{}, by: map[workflow.RunID][]workflow.RunID{}}
+	var err error
+	d.children, _, err = st.Recent(ctx, 0, func(l store.Listed) bool {
+		d.there[l.ID] = true
+		if l.Parent != nil {
+			d.by[l.Parent.Run] = append(d.by[l.Parent.Run], l.ID)
+		}
+		return l.Parent != nil
+	})
+	return d, err
+}
+
+// orphans lists the runs that are over and whose parents are not there any more.
+func (d *descent) orphans() []store.Listed {
+	return slices.DeleteFunc(slices.Clone(d.children), func(l store.Listed) bool {
+		return d.there[l.Parent.Run] || !idle(l)
+	})
+}
+
+// idle reports whether a run is over, as far as anybody knows.
+func idle(l store.Listed) bool { return l.State.Terminal() && l.Err == nil && !l.Live }
+
 // deleteTree deletes a run with those that its steps have started.
-func (a *app) deleteTree(ctx context.Context, st *store.Store, id workflow.RunID) error {
-	children, err := a.startedBy(ctx, st, id)
-	if err != nil && !errors.Is(err, workflow.ErrCorrupt) {
-		return err
-	}
-	for _, child := range children {
-		if err := a.deleteTree(ctx, st, child); err != nil && !errors.Is(err, workflow.ErrNotFound) {
+func (d *descent) deleteTree(ctx context.Context, st *store.Store, id workflow.RunID) error {
+	for _, child := range d.by[id] {
+		if err := d.deleteTree(ctx, st, child); err != nil && !errors.Is(err, workflow.ErrNotFound) {
 			return err
 		}
 	}

@@ -49,8 +49,9 @@ it, as it stands in the definition that the run made last keeps; runs of a workf
 that has none stay.
 
 Runs that failed or are not over stay, and so do remote directories and downloaded
-files. Runs that steps of others have started go with these. Look at what would go
-with --dry-run.`,
+files. Runs that steps of others have started go with these, whatever became of them;
+those whose run is gone already go by themselves once they are over, unless they are
+younger than what is kept. Look at what would go with --dry-run.`,
 		Example: "  fcflow runs prune --dry-run\n  fcflow runs prune --older-than 90d --dry-run\n  fcflow runs prune --keep 100 --workflow nightly",
 	}
 	c.Flags().Var(&o.olderThan, "older-than", "runs that ended longer ago than this, such as 36h or 90d")
@@ -81,14 +82,14 @@ func runRunsPrune(ctx context.Context, a *app, o runsPruneOptions, now time.Time
 			return err
 		}
 	}
-	chosen, err := expired(ctx, st, o.workflow, rule, now)
+	chosen, children, err := outdated(ctx, st, o.workflow, rule, now)
 	if err != nil {
 		return err
 	}
 	gone := chosen
 	var errs []error
 	if !o.dryRun {
-		gone, errs = a.pruneAll(ctx, st, chosen)
+		gone, errs = a.pruneAll(ctx, st, chosen, children)
 	}
 	if err := a.printPruned(gone, o, now); err != nil {
 		errs = append(errs, err)
@@ -103,18 +104,32 @@ func prunable(l store.Listed) bool {
 	return ended && l.Err == nil && !l.Live && l.Trigger != workflow.TriggerParent
 }
 
-// pruneAll deletes runs, but for those that somebody has reopened meanwhile.
-func (a *app) pruneAll(ctx context.Context, st *store.Store, runs []store.Listed) (gone []store.Listed, errs []error) {
+// prunableNow looks again at a run that was chosen: somebody may have reopened it, and
+// the parent of one that seemed to have none may have been made while runs were listed.
+func prunableNow(ctx context.Context, st *store.Store, id workflow.RunID) (bool, error) {
+	l, err := st.Summary(ctx, id)
+	if err != nil || l.Parent == nil {
+		return err == nil && prunable(l), err
+	}
+	_, err = st.Summary(ctx, l.Parent.Run)
+	if errors.Is(err, workflow.ErrNotFound) {
+		return idle(l), nil
+	}
+	return false, err
+}
+
+// pruneAll deletes runs and their children, but for those that may not go any more.
+func (a *app) pruneAll(ctx context.Context, st *store.Store, runs []store.Listed, children *descent) (gone []store.Listed, errs []error) {
 	for _, l := range runs {
 		if ctx.Err() != nil {
 			return gone, append(errs, context.Cause(ctx))
 		}
-		now, err := st.Summary(ctx, l.ID)
-		if err == nil && !prunable(now) {
+		may, err := prunableNow(ctx, st, l.ID)
+		if err == nil && !may {
 			continue
 		}
 		if err == nil {
-			err = a.deleteTree(ctx, st, l.ID)
+			err = children.deleteTree(ctx, st, l.ID)
 		}
 		switch {
 		case err == nil:

@@ -73,3 +73,24 @@ func retentionOf(ctx context.Context, st *store.Store, id workflow.RunID) (*work
 	}
 	return w.Retention, nil
 }
+
+// outdated lists the runs to prune: those that may go, and of runs of sub-workflows
+// whose parents are gone all that are not younger than what is kept. Nobody else would
+// ever delete these.
+func outdated(ctx context.Context, st *store.Store, name string, rule func(string) *workflow.Retention, now time.Time) ([]store.Listed, *descent, error) {
+	runs, err := expired(ctx, st, name, rule, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	children, err := readDescent(ctx, st)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, l := range children.orphans() {
+		r := rule(l.Workflow)
+		if (name == "" || l.Workflow == name) && (r == nil || now.Sub(l.EndedAt) > r.Age) {
+			runs = append(runs, l)
+		}
+	}
+	return runs, children, nil
+}

@@ -57,6 +57,10 @@ func runRunsRm(ctx context.Context, a *app, o runsRmOptions) error {
 	if err != nil {
 		return err
 	}
+	children, err := readDescent(ctx, st)
+	if err != nil {
+		return err
+	}
 	var ids []workflow.RunID
 	for _, ref := range o.runs { // all are known before the first one goes
 		id, err := a.resolve(ctx, st, ref)
@@ -75,7 +79,7 @@ func runRunsRm(ctx context.Context, a *app, o runsRmOptions) error {
 		if ctx.Err() != nil {
 			return errors.Join(append(errs, context.Cause(ctx))...)
 		}
-		errs = append(errs, a.remove(ctx, st, id, o))
+		errs = append(errs, a.remove(ctx, st, id, children, o))
 	}
 	return errors.Join(errs...)
 }
@@ -100,7 +104,7 @@ func (a *app) spare(ctx context.Context, st *store.Store, ids []workflow.RunID, 
 }
 
 // remove deletes a run.
-func (a *app) remove(ctx context.Context, st *store.Store, id workflow.RunID, o runsRmOptions) error {
+func (a *app) remove(ctx context.Context, st *store.Store, id workflow.RunID, children *descent, o runsRmOptions) error {
 	live, err := a.alive(ctx, st, id)
 	if err != nil {
 		return err
@@ -122,12 +126,8 @@ func (a *app) remove(ctx context.Context, st *store.Store, id workflow.RunID, o 
 			return err
 		}
 	}
-	children, err := a.startedBy(ctx, st, id)
-	if err != nil && !o.force {
-		return err
-	}
-	for _, child := range children {
-		if err := a.remove(ctx, st, child, o); err != nil {
+	for _, child := range children.by[id] {
+		if err := a.remove(ctx, st, child, children, o); err != nil {
 			return err
 		}
 	}

@@ -30,12 +30,12 @@ func (h *host) prune(ctx context.Context) {
 		h.log.Error().Err(err).Msg("old runs stay")
 		return
 	}
-	old, err := expired(ctx, st, "", rule, time.Now())
+	old, children, err := outdated(ctx, st, "", rule, time.Now())
 	if err != nil {
 		h.log.Error().Err(err).Msg("old runs stay")
 		return
 	}
-	gone, errs := a.pruneAll(ctx, st, old)
+	gone, errs := a.pruneAll(ctx, st, old, children)
 	for _, l := range gone {
 		h.log.Info().Str("run", string(l.ID)).Str("workflow", l.Workflow).Msg("the run is deleted: its workflow keeps it no longer")
 	}
