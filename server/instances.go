@@ -54,7 +54,7 @@ func folded(run ShownRun) foldedRun {
 		}
 		f.Steps = append(f.Steps, step)
 	}
-	f.RunView.Steps = nil
+	f.RunView.Steps, f.RunView.Dropped = nil, nil
 	return f
 }
 

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 	"unicode/utf8"
 )
@@ -159,6 +161,37 @@ func (s *StepRun) take(u *Unit) {
 	delete(s.former, u.Instance)
 	u.kept = false
 	u.Step, u.values, u.source, u.outputs = s, nil, nil, nil
+}
+
+// dropped describes the units that have made attempts and are those of no step, by
+// step and key. A unit of the same key has taken over the attempts of the one before
+// it. Parameters are left out: the dimensions of the step may be others now.
+func (r *Run) dropped() []UnitView {
+	var all []UnitView
+	add := func(step string, units, now map[string]*Unit) {
+		var keys []string
+		for key, u := range units {
+			if now[key] == nil && len(u.Attempts) > 0 {
+				keys = append(keys, key)
+			}
+		}
+		slices.Sort(keys)
+		for _, key := range keys {
+			u := units[key]
+			v := UnitView{Step: step, Instance: key, State: u.State, Since: u.Since, Cause: u.Cause, Message: u.Message}
+			for _, a := range u.Attempts {
+				v.Attempts = append(v.Attempts, a.describe())
+			}
+			all = append(all, v)
+		}
+	}
+	for _, s := range r.Steps {
+		add(s.Step.ID, s.former, s.byKey)
+	}
+	for _, id := range slices.Sorted(maps.Keys(r.gone)) {
+		add(id, r.gone[id], nil)
+	}
+	return all
 }
 
 // settle derives what follows from the units of a run some of which have changed

@@ -23,6 +23,7 @@ func TestReplansCountAsUnitsDo(t *testing.T) {
 				p.step()
 				p.check()
 			}
+			p.checkAttempts()
 			p.replan()
 		}
 	})
@@ -70,6 +71,29 @@ func (p *randomRun) replan() {
 	}
 	if diff := cmp.Diff(kept(p.run), kept(p.fold())); diff != "" {
 		p.t.Fatalf("folded again it is another run:\n%s", diff)
+	}
+	p.checkAttempts()
+}
+
+// checkAttempts: every attempt that was ever made is in the picture of the run, once.
+func (p *randomRun) checkAttempts() {
+	made, seen := 0, 0
+	for _, e := range p.past {
+		if _, ok := e.Data.(*AttemptStarted); ok {
+			made++
+		}
+	}
+	v := p.run.Describe()
+	for _, s := range v.Steps {
+		for _, u := range s.Instances {
+			seen += len(u.Attempts)
+		}
+	}
+	for _, u := range v.Dropped {
+		seen += len(u.Attempts)
+	}
+	if made != seen {
+		p.t.Fatalf("%d attempts were made, and the run shows %d", made, seen)
 	}
 }
 

@@ -106,6 +106,9 @@ type RunView struct {
 	// therefore is kept apart.
 	Outputs json.RawMessage `json:"outputs,omitempty"`
 	Steps   []StepView      `json:"steps"`
+	// Dropped are instances with attempts that are none of a step any more, or not yet
+	// again while it is not expanded: what became of them and their attempts only.
+	Dropped []UnitView `json:"dropped,omitempty"`
 	// Replans is how often the run went on with another workflow.
 	Replans int `json:"replans,omitempty"`
 	// CancelRequests is how often somebody asked for the end of the run.
@@ -221,6 +224,7 @@ func (r *Run) Describe() RunView {
 		}
 		v.Steps = append(v.Steps, step)
 	}
+	v.Dropped = r.dropped()
 	return v
 }
 

@@ -296,6 +296,19 @@ func TestTook(t *testing.T) {
 
 // TestUnfinished: what is going on counts until now, and nothing of what nobody
 // drives.
+// TestDroppedHours: what jobs have used counts, also those of instances that the run
+// has no more.
+func TestDroppedHours(t *testing.T) {
+	t.Parallel()
+	v := workflow.RunView{
+		Steps:   []workflow.StepView{{ID: "a", Instances: []workflow.UnitView{unit("a", "", workflow.Succeeded, "", job(2, time.Hour))}}},
+		Dropped: []workflow.UnitView{unit("b", "", workflow.Succeeded, "", job(3, time.Hour))},
+	}
+	if hours, known := results.RunNodeHours(&v); hours != 5 || !known {
+		t.Errorf("%v node-hours, %v", hours, known)
+	}
+}
+
 func TestUnfinished(t *testing.T) {
 	t.Parallel()
 	u := workflow.UnitView{State: workflow.Waiting, Attempts: []workflow.AttemptView{

@@ -18,15 +18,20 @@ func NodeHours(u *workflow.UnitView) (hours float64, known bool) {
 	return hours, known
 }
 
-// RunNodeHours is what the jobs of a run have used.
+// RunNodeHours is what the jobs of a run have used, those of instances included that
+// it has no more.
 func RunNodeHours(v *workflow.RunView) (hours float64, known bool) {
-	for i := range v.Steps {
-		for j := range v.Steps[i].Instances {
-			if h, ok := NodeHours(&v.Steps[i].Instances[j]); ok {
+	add := func(units []workflow.UnitView) {
+		for i := range units {
+			if h, ok := NodeHours(&units[i]); ok {
 				hours, known = hours+h, true
 			}
 		}
 	}
+	for i := range v.Steps {
+		add(v.Steps[i].Instances)
+	}
+	add(v.Dropped)
 	return hours, known
 }
 
