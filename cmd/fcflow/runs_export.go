@@ -6,13 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/internal/console"
 	"github.com/fcflow/fcflow/internal/crate"
 	"github.com/fcflow/fcflow/store"
@@ -84,7 +81,11 @@ func runRunsExport(ctx context.Context, a *app, o runsExportOptions) error {
 		source.Open = openInput
 	}
 	if o.logs {
-		source.Logs = func(u workflow.UnitRef, attempt int) ([]crate.Log, error) { return keptLogs(st, id, u, attempt) }
+		logs, err := listLogs(st.Paths(id).Logs)
+		if err != nil {
+			return err
+		}
+		source.Logs = logs.inCrate
 	}
 	if o.to == "" {
 		o.to = run.Workflow.Name + "-" + shortID(id) + ".zip"
@@ -133,16 +134,10 @@ func openInput(facts workflow.FileFacts) (io.ReadCloser, error) {
 	return f, nil
 }
 
-// keptLogs are the files with the output of an attempt.
-func keptLogs(st *store.Store, id workflow.RunID, u workflow.UnitRef, attempt int) ([]crate.Log, error) {
-	prefix := engine.LogName(u, attempt, "")
-	files, err := filepath.Glob(filepath.Join(st.Paths(id).Logs, prefix+"*"))
-	var logs []crate.Log
-	for _, file := range files {
-		logs = append(logs, crate.Log{
-			Name: strings.TrimPrefix(filepath.Base(file), prefix),
-			Open: func() (io.ReadCloser, error) { return os.Open(file) },
-		})
+// inCrate lists the logs of an attempt for a crate.
+func (l keptLogs) inCrate(u workflow.UnitRef, attempt int) (logs []crate.Log) {
+	for _, log := range l.of(u, attempt) {
+		logs = append(logs, crate.Log{Name: log.name, Open: func() (io.ReadCloser, error) { return os.Open(log.path) }})
 	}
-	return logs, err
+	return logs
 }

@@ -82,6 +82,9 @@ func runRunsLogs(ctx context.Context, a *app, o runsLogsOptions) (err error) {
 		return err
 	}
 	p.keptOnly = o.step == "" && len(units) > fewOutputs
+	if err := p.list(); err != nil {
+		return err
+	}
 	for _, u := range units {
 		attempt, found := chosenAttempt(u, o.attempt)
 		if !found {

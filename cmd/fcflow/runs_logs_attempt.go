@@ -3,11 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
-	"strings"
 
-	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/workflow"
 )
 
@@ -107,10 +104,19 @@ func (f *logFollower) title(now *followedAttempt, what string) string {
 
 // readLocal prints what local commands have printed meanwhile.
 func (f *logFollower) readLocal() error {
+	var local []*followedAttempt
 	for _, now := range f.attempts {
-		if now.over || now.remote {
-			continue
+		if !now.over && !now.remote {
+			local = append(local, now)
 		}
+	}
+	if len(local) == 0 {
+		return nil
+	}
+	if err := f.list(); err != nil {
+		return err
+	}
+	for _, now := range local {
 		if err := f.readAttempt(now, false); err != nil {
 			return err
 		}
@@ -118,18 +124,14 @@ func (f *logFollower) readLocal() error {
 	return nil
 }
 
-// readAttempt prints what is new in the logs of an attempt on this machine.
+// readAttempt prints what is new in the logs of an attempt on this machine, as last
+// listed.
 func (f *logFollower) readAttempt(now *followedAttempt, last bool) error {
-	prefix := engine.LogName(now.unit, now.number, "")
-	paths, err := filepath.Glob(filepath.Join(f.store.Paths(f.view.ID).Logs, prefix+"*"))
-	if err != nil {
-		return err
-	}
-	for _, path := range paths {
-		file := now.local[path]
+	for _, log := range f.logs.of(now.unit, now.number) {
+		file := now.local[log.path]
 		if file == nil {
-			file = &localFile{path: path, out: f.screen.output(f.title(now, strings.TrimPrefix(filepath.Base(path), prefix)))}
-			now.local[path] = file
+			file = &localFile{path: log.path, out: f.screen.output(f.title(now, log.name))}
+			now.local[log.path] = file
 			if f.tail > 0 {
 				if err := file.skip(f.tail); err != nil {
 					return err

@@ -74,6 +74,9 @@ func (f *logFollower) loop(ctx context.Context, s *runStream) error {
 	defer far.Stop()
 	for {
 		units, over, err := s.take()
+		if len(units) > 0 {
+			err = errors.Join(err, f.list()) // after what the units have told
+		}
 		for i := range units {
 			err = errors.Join(err, f.update(ctx, &units[i]))
 		}

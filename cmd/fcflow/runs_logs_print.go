@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -22,6 +21,7 @@ import (
 type logPrinter struct {
 	app     *app
 	store   *store.Store
+	logs    keptLogs // as last listed
 	view    *workflow.RunView
 	tail    int
 	printed int
@@ -48,6 +48,12 @@ func (p *logPrinter) close() error {
 	return p.service.close()
 }
 
+// list looks at which logs are kept here now.
+func (p *logPrinter) list() (err error) {
+	p.logs, err = listLogs(p.store.Paths(p.view.ID).Logs)
+	return err
+}
+
 // print prints the files that an attempt left, or fetches what its job wrote. What
 // cannot be read is told, and does not keep the rest from being printed: the error is
 // that of ctx.
@@ -55,18 +61,13 @@ func (p *logPrinter) print(ctx context.Context, u *workflow.UnitView, t workflow
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	prefix := engine.LogName(unitRef(u), t.Attempt, "")
-	files, err := filepath.Glob(filepath.Join(p.store.Paths(p.view.ID).Logs, prefix+"*"))
-	if err != nil {
-		return err
-	}
-	for _, file := range files {
-		what := strings.TrimPrefix(filepath.Base(file), prefix)
-		if err := p.printFile(u, t, file, what); err != nil {
-			p.miss(u, t, what, err)
+	logs := p.logs.of(unitRef(u), t.Attempt)
+	for _, log := range logs {
+		if err := p.printFile(u, t, log.path, log.name); err != nil {
+			p.miss(u, t, log.name, err)
 		}
 	}
-	if len(files) > 0 || t.Job == nil || t.System == "" {
+	if len(logs) > 0 || t.Job == nil || t.System == "" {
 		return nil
 	}
 	return p.printJob(ctx, u, t)

@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
 
-	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/firecrest"
 	"github.com/fcflow/fcflow/server"
 	"github.com/fcflow/fcflow/workflow"
@@ -76,18 +74,18 @@ func wholeLines(text []byte, last bool) []byte {
 // localLog reads what is kept here of an attempt. Who has read more than that has read
 // it on the system, and goes on there.
 func (h *host) localLog(id workflow.RunID, u workflow.UnitRef, attempt int, q server.LogQuery) (text []byte, known bool, err error) {
-	prefix := engine.LogName(u, attempt, "")
-	files, err := filepath.Glob(filepath.Join(h.session.store.Paths(id).Logs, prefix+"*"))
-	if err != nil || len(files) == 0 {
+	kept, err := listLogs(h.session.store.Paths(id).Logs)
+	logs := kept.of(u, attempt)
+	if len(logs) == 0 {
 		return nil, false, err
 	}
-	for _, file := range files {
-		stream := strings.TrimPrefix(filepath.Base(file), prefix)
+	for _, log := range logs {
+		stream := log.name
 		// A local command and a job have both streams in one log.
 		if !strings.HasPrefix(stream, q.Stream) && (q.Stream != "stdout" || stream != "log" && stream != "job.log") {
 			continue
 		}
-		f, err := os.Open(file)
+		f, err := os.Open(log.path)
 		if err != nil {
 			return nil, true, err
 		}

@@ -30,7 +30,7 @@ type Source struct {
 	// Without it the crate only says which file it was.
 	Open func(workflow.FileFacts) (io.ReadCloser, error)
 	// Logs lists what an attempt printed, to be copied too; nil for none.
-	Logs func(unit workflow.UnitRef, attempt int) ([]Log, error)
+	Logs func(unit workflow.UnitRef, attempt int) []Log
 }
 
 // Log is output of an attempt that is kept.

@@ -217,11 +217,11 @@ func text(s string) func() (io.ReadCloser, error) {
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	logs := func(s *Source) {
-		s.Logs = func(u workflow.UnitRef, attempt int) ([]Log, error) {
+		s.Logs = func(u workflow.UnitRef, attempt int) []Log {
 			if u.Step != "prepare" {
-				return nil, nil
+				return nil
 			}
-			return []Log{{Name: "log", Open: text("ready\n")}}, nil
+			return []Log{{Name: "log", Open: text("ready\n")}}
 		}
 	}
 	files := whole(t).written(logs)

@@ -158,11 +158,7 @@ func (w *writer) logs(unit *workflow.Unit, attempt int, action string) error {
 	if w.Logs == nil {
 		return nil
 	}
-	list, err := w.Logs(unit.Ref(), attempt)
-	if err != nil {
-		return err
-	}
-	for _, l := range list {
+	for _, l := range w.Logs(unit.Ref(), attempt) {
 		content, err := l.Open()
 		if err != nil {
 			return err
