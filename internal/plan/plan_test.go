@@ -239,6 +239,20 @@ func TestJobsOnSite(t *testing.T) {
 			"unknown unknown_reservation sim resources.reservation",
 		}},
 		{"{ partition: normal, nodes: 5 }", nil, []string{"error partition_too_small sim resources.nodes"}},
+		{`{ partition: "normal,large", nodes: 5 }`, nil, []string{"warning partition_too_small sim resources.nodes"}},
+		{`{ partition: "normal,debug", nodes: 4 }`, nil, []string{
+			"warning partition_down sim resources.partition", "warning partition_too_small sim resources.nodes",
+		}},
+		{`{ partition: "normal,debug", nodes: 5 }`, nil, []string{
+			"warning partition_down sim resources.partition",
+			"error partition_too_small sim resources.nodes", "error partition_too_small sim resources.nodes",
+		}},
+		{`{ partition: "normal,new", nodes: 5 }`, func(s *plan.Site) { s.Open = true }, []string{
+			"unknown unknown_partition sim resources.partition", "warning partition_too_small sim resources.nodes",
+		}},
+		{`{ partition: "normal,new", nodes: 5 }`, nil, []string{
+			"error unknown_partition sim resources.partition", "error partition_too_small sim resources.nodes",
+		}},
 		{"{ partition: nomral }", func(s *plan.Site) { s.Failed = map[string]string{"partitions": "time out"} }, []string{"unknown not_told"}},
 		{"{ account: prjo }", nil, []string{"error unknown_account sim resources.account"}},
 		{"{ account: prjo }", func(s *plan.Site) { s.Accounts = nil }, []string{}},

@@ -28,7 +28,8 @@ func (p *Plan) seeJob(s *Step, j *Job, site *Site, now time.Time) {
 	p.seeMaintenance(s, j, site, now)
 }
 
-// seePartition: a list of partitions is fine if one of them is.
+// seePartition: of a list of partitions one with enough nodes is enough. The others
+// are told, since a site may refuse a job that not all of them could run.
 func (p *Plan) seePartition(s *Step, j *Job, site *Site) {
 	if _, failed := site.Failed["partitions"]; failed || j.Partition == "" {
 		return
@@ -38,9 +39,12 @@ func (p *Plan) seePartition(s *Step, j *Job, site *Site) {
 		known = append(known, partition.Name)
 	}
 	input := j.from["partition"]
+	var small []Partition
+	fits := false
 	for name := range strings.SplitSeq(j.Partition, ",") {
 		i := slices.Index(known, name)
 		if i < 0 {
+			fits = fits || site.missing() != Error
 			p.add(s, input, Finding{
 				Severity: site.missing(), Code: UnknownPartition, Message: fmt.Sprintf("%s has no partition %q", site.Name, name),
 				Hint: meant(name, known, "it has"),
@@ -55,11 +59,20 @@ func (p *Plan) seePartition(s *Step, j *Job, site *Site) {
 			})
 		}
 		if partition.Nodes > 0 && j.Nodes > partition.Nodes {
-			p.add(s, j.from["nodes"], Finding{
-				Severity: Error, Code: PartitionTooSmall,
-				Message: fmt.Sprintf("partition %s of %s has %d of the %d nodes that the job asks for", name, site.Name, partition.Nodes, j.Nodes),
-			})
+			small = append(small, partition)
+		} else {
+			fits = true
 		}
+	}
+	severity := Error
+	if fits {
+		severity = Warning
+	}
+	for _, partition := range small {
+		p.add(s, j.from["nodes"], Finding{
+			Severity: severity, Code: PartitionTooSmall,
+			Message: fmt.Sprintf("partition %s of %s has %d of the %d nodes that the job asks for", partition.Name, site.Name, partition.Nodes, j.Nodes),
+		})
 	}
 }
 
