@@ -158,11 +158,11 @@ func (g *graph) dot(out *console.Stream) {
 		if n.finally {
 			style = ", style=\"rounded,dashed\""
 		}
-		fmt.Fprintf(&b, "  %s [label=%s%s]\n", n.id, dotQuote(n.label()+"\n"+strings.TrimSpace(n.uses+" "+n.state)), style)
+		fmt.Fprintf(&b, "  %s [label=%s%s]\n", dotQuote(n.id), dotQuote(n.label()+"\n"+strings.TrimSpace(n.uses+" "+n.state)), style)
 	}
 	for _, n := range g.nodes {
 		for _, need := range n.needs {
-			fmt.Fprintf(&b, "  %s -> %s\n", g.nodes[need].id, n.id)
+			fmt.Fprintf(&b, "  %s -> %s\n", dotQuote(g.nodes[need].id), dotQuote(n.id))
 		}
 	}
 	b.WriteString("}\n")
