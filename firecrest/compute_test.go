@@ -20,6 +20,7 @@ func TestCancelWhatHasEnded(t *testing.T) {
 		"ending":          {answer(500, errorBody(slurmSays+"Job/step already completing or completed")), nil, true},
 		"ended":           {answer(500, errorBody(slurmSays+"Invalid job id specified")), job("COMPLETED"), true},
 		"unknown":         {answer(500, errorBody(slurmSays+"Invalid job id specified")), answer(404, errorBody("Job not found.")), true},
+		"unknown to PBS":  {answer(500, errorBody("std_err:qdel: Unknown Job Id 7.alps")), answer(500, errorBody("std_err:qstat: Unknown Job Id 7.alps")), true},
 		"somebody else's": {answer(500, errorBody(slurmSays+"Access/permission denied")), job("RUNNING"), false},
 		"cannot be read":  {answer(500, errorBody(slurmSays+"Invalid job id specified")), gateway(answer(404, "")), false},
 		"no rows":         {answer(500, errorBody(slurmSays+"Invalid job id specified")), answer(200, `{"jobs":[]}`), false},

@@ -36,9 +36,11 @@ func TestConditions(t *testing.T) {
 		{502, "", ErrUnavailable, ErrUnavailable},
 		{503, "The ssh service for the requested system (alps) is unhealthy.", ErrUnavailable, ErrUnavailable},
 		{504, "", ErrUnavailable, ErrUnavailable},
+		{500, "Unexpected PBS qstat response. exit_status:153 std_err:qstat: Unknown Job Id 7.alps\n", ErrNotFound, ErrUnavailable},
+		{500, "Unexpected PBS qstat response. exit_status:1 std_err:qstat: cannot connect to server alps\n", nil, ErrUnavailable},
 	} {
 		for version, want := range map[string]error{"2.5.6": test.want, "": test.gateway} {
-			failure := &Error{Status: test.status, Message: test.message, ServerVersion: version}
+			failure := &Error{Job: "7", Status: test.status, Message: test.message, ServerVersion: version}
 			for _, sentinel := range all {
 				if errors.Is(failure, sentinel) != (sentinel == want) {
 					t.Errorf("%d %q of release %q: is %q: %t", test.status, test.message, version, sentinel, sentinel != want)

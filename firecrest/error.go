@@ -23,7 +23,8 @@ var (
 	// ErrForbidden: this user may not do that (403).
 	ErrForbidden = errors.New("forbidden")
 	// ErrNotFound: the server says that the file, job or system does not exist
-	// (404). A gateway's 404 is [ErrUnavailable].
+	// (404, and 500 of a job that PBS does not know). A gateway's 404 is
+	// [ErrUnavailable].
 	ErrNotFound = errors.New("not found")
 	// ErrExists: the file to be created exists (400 with the shell's text).
 	ErrExists = errors.New("already exists")
@@ -223,6 +224,10 @@ func (e *Error) serverCondition() error {
 		return ErrNotFound
 	case http.StatusMethodNotAllowed, http.StatusPreconditionRequired, http.StatusNotImplemented:
 		return ErrUnsupported
+	case http.StatusInternalServerError:
+		if e.unknownJob() {
+			return ErrNotFound
+		}
 	}
 	return nil
 }
@@ -232,6 +237,12 @@ func (e *Error) serverCondition() error {
 func (e *Error) entryGone() bool {
 	_, rest, _ := strings.Cut(e.Message, strings.TrimSuffix(e.listed, "/")+"/")
 	return e.listed != "" && rest != "" && !strings.ContainsAny(rest[:1], `'":`) && !strings.HasPrefix(rest, "’")
+}
+
+// unknownJob reports whether PBS, whose failures are all alike to the server, says that
+// it does not know the job.
+func (e *Error) unknownJob() bool {
+	return e.Job != "" && e.FromServer() && strings.Contains(e.reason(), "Unknown Job Id")
 }
 
 // timedOut covers the timeout answers of all releases. Commands that were fed
@@ -276,7 +287,7 @@ func (e *Error) Retryable() bool {
 	case http.StatusNotFound:
 		return e.FromServer() && e.entryGone()
 	case http.StatusInternalServerError:
-		return !e.FromServer() || e.jobQuery() || len(e.CausedBy) > 0 && !lasting.MatchString(e.Message)
+		return !e.FromServer() || !e.unknownJob() && (e.jobQuery() || len(e.CausedBy) > 0 && !lasting.MatchString(e.Message))
 	}
 	return false
 }
