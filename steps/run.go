@@ -116,7 +116,10 @@ func runCommand(ctx context.Context, c *call, in runIn) engine.Outcome {
 	cmd.Stdout = io.MultiWriter(log, stdout, all)
 	cmd.Stderr = io.MultiWriter(log, all)
 	err = cmd.Run()
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil && cmd.Process == nil:
+		return engine.Ended("the command was not started")
+	case ctx.Err() != nil:
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what the command left behind
 		return engine.Ended("the process group was told to end: " + exitText(cmd, err))
 	}

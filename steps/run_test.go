@@ -1,6 +1,7 @@
 package steps
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fcflow/fcflow/engine"
 	"github.com/fcflow/fcflow/workflow"
 )
 
@@ -113,6 +115,31 @@ func TestRunIsIdempotentIfItSaysSo(t *testing.T) {
 	spec, _ := Catalogue().Step("run")
 	if !spec.IdempotentWith([]byte(`{"script":"x","idempotent":true}`)) || spec.IdempotentWith([]byte(`{"script":"x"}`)) {
 		t.Error("the input idempotent is not read")
+	}
+}
+
+// TestRunCancelledBeforeItStarts: the command of a run that is cancelled meanwhile is
+// not started.
+func TestRunCancelledBeforeItStarts(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	var x *engine.Execution
+	e := engine.New(engine.Config{
+		Library: s.library, Binder: s.library.Binder(), Watcher: s.library.Watcher(),
+		LogDir: func(workflow.RunID) string { // asked for right before the command starts
+			if err := x.Cancel(context.Background(), "test"); err != nil {
+				t.Error(err)
+			}
+			return s.logs
+		},
+	})
+	w := s.load("- { id: x, uses: run, with: { command: [sleep, \"600\"] } }")
+	x, err := e.Create(t.Context(), s.store, w, workflow.RunCreated{Dir: s.dir, OutputDir: s.output, Profile: workflow.Profile{System: system}, Version: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u := unit(t, s.drive(x), "x"); u.State != workflow.Cancelled {
+		t.Errorf("%s by %s: %s", u.State, u.Cause, u.Message)
 	}
 }
 
