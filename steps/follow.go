@@ -25,7 +25,7 @@ type watched struct {
 }
 
 // own reports whether it is a job of the run, which must end with the step.
-func (w watched) own() bool { return w.submission != nil && w.ours == nil }
+func (w watched) own() bool { return w.ours == nil }
 
 // follow looks at a job. It returns what was seen once the job has ended, and
 // else nil and what the attempt does until then. It asks for nothing that the

@@ -238,12 +238,13 @@ type seenJob struct {
 }
 
 // awaitJob looks at a job. It returns what was seen when that is what the attempt
-// waits for, and else nil and what the attempt does until then.
+// waits for, and else nil and what the attempt does until then. Thousands may be
+// submitted at once: of most of them it is the poller that tells.
 func (c *call) awaitJob(ctx context.Context, w awaited) (*seenJob, engine.Outcome) {
 	topic := jobTopic(c.system(), "", w.job.ID)
 	seen, told := c.library.jobs.take(topic)
 	if !told {
-		seen = c.observe(ctx, topic, watched{id: w.job.ID})
+		seen = c.observeIfFew(ctx, topic, watched{id: w.job.ID}, seen)
 	}
 	state := seen.Job.Status.State
 	grace := w.since.Add(c.library.grace())
@@ -267,6 +268,11 @@ func (c *call) awaitJob(ctx context.Context, w awaited) (*seenJob, engine.Outcom
 		wait.Reason, wait.Message = workflow.WaitOutage, fmt.Sprintf("%s goes on, but nothing is heard of it: %v", name, seen.Outage)
 	case seen.Unknown:
 		wait.Message, wait.Until = name+" is not known to the scheduler yet", grace
+	case seen.Job.ID == "":
+		wait.Message = strings.TrimSpace(w.what + " " + c.lastSeen(w.job.ID))
+		if c.Reason == workflow.WakeDue { // too many are asked for just now
+			wait.Until = time.Now().Add(c.library.lookupEvery())
+		}
 	default:
 		wait.Message = fmt.Sprintf("%s is %s", name, state)
 	}

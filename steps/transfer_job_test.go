@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/fcflow/fcflow/firecrest"
@@ -117,5 +118,39 @@ func TestFailedJobs(t *testing.T) {
 	}
 	if got := s.outputs(r, "clean"); got["removed"] != true { // nobody can know who removed it
 		t.Errorf("%v", got)
+	}
+}
+
+// TestManyTransferJobs: of jobs that are submitted together the lists tell, as of
+// others. Few may be asked for by id.
+func TestManyTransferJobs(t *testing.T) {
+	t.Parallel()
+	const jobs, few = 12, 2
+	var asked, submitted atomic.Int64
+	s := newSite(t, func(config *sandbox.Config) {
+		config.Slots = jobs
+		config.Fault = func(op string, _ *http.Request) *sandbox.Fault {
+			switch {
+			case strings.HasSuffix(op, "ops/cp"):
+				return signed(http.StatusRequestTimeout, "Command execution timeout limit exceeded.")
+			case strings.HasSuffix(op, "transfer/cp"):
+				submitted.Add(1)
+			case op == "GET /compute/{system_name}/jobs/{job_id}":
+				asked.Add(1)
+			}
+			return nil
+		}
+	})
+	s.library.jobs.settings.LookupsPerMinute = few
+	s.file("a.txt", "a")
+	r := s.run(`
+	- { id: send, uses: upload, with: { from: a.txt } }
+	- id: x
+	  needs: send
+	  matrix: { a: [1, 2, 3, 4], b: [1, 2, 3] }
+	  uses: cp
+	  with: { source: a.txt, target: "to-${{ matrix.a }}-${{ matrix.b }}.txt" }`)
+	if r.State != workflow.RunSucceeded || submitted.Load() != jobs || asked.Load() > few {
+		t.Errorf("%s: %d jobs, of which %d were asked for by id\n%s", r.State, submitted.Load(), asked.Load(), states(r))
 	}
 }
