@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/fcflow/fcflow/engine"
@@ -40,18 +39,17 @@ type verdict struct {
 // settle decides by the evidence whether a job that has ended was the one to run
 // the payload, and how that ended.
 func (c *call) settle(ctx context.Context, e ending) verdict {
-	if end := e.job.Time.End; e.requeue && comesBack(e.job.Status.State.Name()) && !end.IsZero() && time.Since(end) < c.library.fence.Confirm {
-		c.library.jobs.forget(jobTopic(c.system(), e.submission.Intent.Token, e.job.ID))
-		return pause(engine.Wait{
-			Reason: workflow.WaitJob, Until: time.Now().Add(c.library.fence.Confirm),
-			Message: fmt.Sprintf("job %s is %s; the scheduler may run it again", e.job.ID, e.job.Status.State),
-		})
+	confirm := c.library.fence.Confirm
+	if e.requeue && comesBack(e.job.Status.State.Name()) {
+		if v, early := c.early(ctx, e, confirm, confirm, "the scheduler may run it again"); early {
+			c.library.jobs.forget(jobTopic(c.system(), e.submission.Intent.Token, e.job.ID))
+			return v
+		}
 	}
-	if e.submission.Intent.Fence != workflow.FenceClaim && maySurvive(e.job) && time.Since(e.job.Time.End) < c.library.fence.Confirm {
-		return pause(engine.Wait{
-			Reason: workflow.WaitJob, Until: e.job.Time.End.Add(c.library.fence.Confirm),
-			Message: fmt.Sprintf("job %s is %s; its processes are given time to end", e.job.ID, e.job.Status.State),
-		})
+	if e.submission.Intent.Fence != workflow.FenceClaim && maySurvive(e.job) {
+		if v, early := c.early(ctx, e, confirm, confirm, "its processes are given time to end"); early {
+			return v
+		}
 	}
 	switch e.submission.Intent.Fence {
 	case workflow.FenceClaim:
@@ -75,7 +73,7 @@ func comesBack(state string) bool {
 // processes have half a minute or so after TERM. With a claim, the time in which a
 // marker may show covers that.
 func maySurvive(j firecrest.Job) bool {
-	return !j.Time.Start.IsZero() && !j.Time.End.IsZero() &&
+	return !j.Time.Start.IsZero() &&
 		slices.Contains([]string{"TIMEOUT", "DEADLINE", "CANCELLED", "PREEMPTED", "REVOKED"}, j.Status.State.Name())
 }
 
@@ -129,11 +127,10 @@ func (c *call) settleByClaim(ctx context.Context, e ending) verdict {
 			})
 		}
 	}
-	if visible := c.library.fence.Visible; !k.marked && mayBeMarked(e.job) && time.Since(e.seenEnd()) < visible {
-		return pause(engine.Wait{
-			Reason: workflow.WaitJob, Until: time.Now().Add(visible / 10),
-			Message: fmt.Sprintf("job %s is %s; its exit marker may take up to %s to show", e.job.ID, e.job.Status.State, visible),
-		})
+	if visible := c.library.fence.Visible; !k.marked && mayBeMarked(e.job) {
+		if v, early := c.early(ctx, e, visible, visible/10, fmt.Sprintf("its exit marker may take up to %s to show", visible)); early {
+			return v
+		}
 	}
 	if !k.marked && comesBack(e.job.Status.State.Name()) && c.runsAgain(ctx, e) {
 		return pause(engine.Wait{
@@ -154,12 +151,46 @@ func (c *call) runsAgain(ctx context.Context, e ending) bool {
 	return seen.Outage != nil || seen.Job.ID != "" && !state.IsTerminal()
 }
 
-// seenEnd is when the job ended, or else when that was seen.
-func (e ending) seenEnd() time.Time {
-	if e.job.Time.End.IsZero() {
-		return e.at
+// early is what there is to do while the end of a job is younger than an age, looking
+// again now and then; false if it is not.
+func (c *call) early(ctx context.Context, e ending, age, again time.Duration, why string) (verdict, bool) {
+	since, err := c.endedSince(ctx, e)
+	if err != nil {
+		out := lost(err)
+		return verdict{wait: &out}, true
 	}
-	return e.job.Time.End
+	left := age - time.Since(since)
+	if left <= 0 {
+		return verdict{}, false
+	}
+	return pause(engine.Wait{
+		Reason: workflow.WaitJob, Until: time.Now().Add(min(left, again)),
+		Message: fmt.Sprintf("job %s is %s; %s", e.job.ID, e.job.Status.State, why),
+	}), true
+}
+
+// endsKey is the checkpoint of the ends that were seen, by job.
+const endsKey = "ended_since"
+
+// seenEnd is an end of a job: that of one that ran again is another.
+type seenEnd struct {
+	Since time.Time `json:"since"`        // when it was first seen
+	End   time.Time `json:"end,omitzero"` // when it was, as the scheduler says
+}
+
+// endedSince is when the end of a job was first seen. Ages count from then: the clock
+// of the scheduler may be another one, and PBS does not say when a job ended.
+func (c *call) endedSince(ctx context.Context, e ending) (time.Time, error) {
+	ends := map[firecrest.JobID]seenEnd{}
+	if _, err := c.Load(endsKey, &ends); err != nil {
+		return time.Time{}, err
+	}
+	end := e.job.Time.End
+	if seen, ok := ends[e.job.ID]; ok && seen.End.Equal(end) {
+		return seen.Since, nil
+	}
+	ends[e.job.ID] = seenEnd{Since: e.at.UTC(), End: end}
+	return e.at, c.keep(ctx, endsKey, ends)
 }
 
 // mayBeMarked reports whether a job that claimed its token may have left a marker
@@ -273,104 +304,4 @@ func (c *call) settleDuplicate(e ending) verdict {
 		Reason: workflow.WaitAttention, Topic: c.topic(""),
 		Message: fmt.Sprintf("job %s found its token claimed by another job, which is not listed; say which it is with %s", e.job.ID, c.resolveCommand()),
 	})
-}
-
-// jobEnd is how a job ended, for the step.
-type jobEnd struct {
-	cause    workflow.Cause // "" = success
-	message  string
-	evidence string
-	rule     workflow.Rule
-	code     int64
-}
-
-// judge says how the payload of a job ended. The exit marker is the payload's own
-// word and counts before anything the scheduler says. Without one, success is
-// COMPLETED with exit code 0 and no signal, if the scheduler is to be trusted with
-// that: if the job leaves no marker, or none was read.
-func (c *call) judge(j *firecrest.Job, k claim, trusted bool) jobEnd {
-	status := j.Status
-	var code, signal int64
-	if status.ExitCode != nil {
-		code = *status.ExitCode
-	}
-	if status.Signal != nil {
-		signal = *status.Signal
-	}
-	end := jobEnd{code: code, rule: workflow.RuleState, evidence: fmt.Sprintf("job %s: %s, exit code %d, signal %d", j.ID, status.State, code, signal)}
-	switch {
-	case status.State == "":
-		end.evidence = fmt.Sprintf("job %s: the scheduler does not know it any more", j.ID)
-	case status.ExitCode == nil:
-		end.evidence = fmt.Sprintf("job %s: %s", j.ID, status.State)
-	}
-	if k.marked {
-		code, end.code, end.rule = int64(k.code), int64(k.code), workflow.RuleMarker
-		end.evidence += fmt.Sprintf("; exit marker %d", k.code)
-		if code == 0 {
-			return end
-		}
-	}
-	switch {
-	case !k.marked && trusted && endsWell(status) && code == 0 && signal == 0 && (j.Succeeded() || !j.Time.Start.IsZero()):
-		return end
-	case !k.marked && endsWell(status) && code == 0 && signal == 0:
-		end.cause = workflow.CauseLost
-		end.message = fmt.Sprintf("job %s on %s ended %s, but its payload left no exit marker: nobody can tell whether it did its work", j.ID, c.system(), status.State)
-		return end
-	}
-	if status.State == "" && !k.marked {
-		end.cause, end.rule = workflow.CauseLost, workflow.RuleGone
-		end.message = fmt.Sprintf("job %s on %s is lost: the scheduler does not know it any more, and it left no exit marker", j.ID, c.system())
-		return end
-	}
-	end.cause = jobCause(j, code, signal)
-	end.message = strings.TrimSpace(fmt.Sprintf("job %s on %s ended %s", j.ID, c.system(), status.State))
-	switch {
-	case !k.marked && code == exitUnusable:
-		end.message += " with exit code 78: it could not use its working directory, or the run's control directory"
-	case code != 0:
-		end.message += fmt.Sprintf(" with exit code %d", code)
-	case signal != 0:
-		end.message += fmt.Sprintf(" by signal %d", signal)
-	}
-	if reason := status.Reason; reason != "" && reason != "None" && reason != "NonZeroExitCode" {
-		end.message += " (" + reason + ")"
-	}
-	return end
-}
-
-// endsWell reports whether the scheduler's words would be those of a success.
-func endsWell(s firecrest.JobStatus) bool {
-	name := s.State.Name()
-	return name == "COMPLETED" || name == "F"
-}
-
-// jobCause is the cause of a job's end, by the scheduler's word for it. That a
-// step of the job ran out of memory may show in the step alone.
-func jobCause(j *firecrest.Job, code, signal int64) workflow.Cause {
-	switch j.Status.State.Name() {
-	case "TIMEOUT", "DEADLINE":
-		return workflow.CauseWalltime
-	case "OUT_OF_MEMORY":
-		return workflow.CauseOutOfMemory
-	case "NODE_FAIL", "BOOT_FAIL", "LAUNCH_FAILED", "RECONFIG_FAIL":
-		return workflow.CauseNodeFail
-	case "PREEMPTED":
-		return workflow.CausePreempted
-	case "CANCELLED", "REVOKED":
-		return workflow.CauseKilled
-	}
-	for _, task := range j.Tasks {
-		if task.Status.State.Name() == "OUT_OF_MEMORY" {
-			return workflow.CauseOutOfMemory
-		}
-	}
-	switch {
-	case code != 0:
-		return workflow.ExitCause(int(code))
-	case signal != 0:
-		return workflow.ExitCause(int(128 + signal)) // as shells count
-	}
-	return workflow.CauseExit
 }

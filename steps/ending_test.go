@@ -123,36 +123,42 @@ func TestJobThatRunsAgain(t *testing.T) {
 
 // TestJobThatOutlivesItsEnd: the scheduler shows a job as stopped while its
 // processes are still given time. Without a claim nothing else tells when they are
-// gone, and another attempt must not meet them.
+// gone, and another attempt must not meet them, whatever the clock of the system says.
 func TestJobThatOutlivesItsEnd(t *testing.T) {
 	t.Parallel()
 	for _, fence := range []string{"blind", "off"} {
-		var mu sync.Mutex
-		var stopped string // what is answered about the job once it runs
-		var end time.Time
-		g := newGate(t, func(_ *gate, op string, _ int) *sandbox.Fault {
-			mu.Lock()
-			defer mu.Unlock()
-			if stopped == "" || !strings.HasPrefix(op, "GET /compute/{system_name}/jobs") {
-				return nil
-			}
-			return &sandbox.Fault{Status: http.StatusOK, Header: http.Header{"F7T-AppVersion": {"2.5.6"}}, Body: stopped}
-		})
-		g.observe(func(r *workflow.Run) {
-			mu.Lock()
-			defer mu.Unlock()
-			if a := r.Steps[0].Units[0].Attempt(); a != nil && a.Job != nil && a.Job.Active && stopped == "" {
-				end = time.Unix(time.Now().Unix()+1, 0)
-				stopped = fmt.Sprintf(`{"jobs":[{"jobId":"%s","name":"%s","status":{"state":"TIMEOUT","exitCode":0,"interruptSignal":0},"time":{"start":%d,"end":%d}}]}`,
-					a.Job.JobID, a.Submission.Intent.JobName, end.Unix()-1, end.Unix())
-			}
-		})
-		u := unit(t, g.run(strings.Replace(longJob, "{ script", "{ fence: "+fence+", script", 1)), "x")
-		mu.Lock()
-		stopped = ""
-		mu.Unlock()
-		if after := time.Since(end); u.Cause != workflow.CauseWalltime || after < g.library.fence.Confirm {
-			t.Errorf("%s: %s, settled %v after the end", fence, u.Cause, after)
+		for _, ahead := range []time.Duration{-time.Hour, 0, time.Hour} {
+			t.Run(fmt.Sprintf("%s %v", fence, ahead), func(t *testing.T) {
+				t.Parallel()
+				var mu sync.Mutex
+				var stopped string // what is answered about the job once it runs
+				var since time.Time
+				g := newGate(t, func(_ *gate, op string, _ int) *sandbox.Fault {
+					mu.Lock()
+					defer mu.Unlock()
+					if stopped == "" || !strings.HasPrefix(op, "GET /compute/{system_name}/jobs") {
+						return nil
+					}
+					return &sandbox.Fault{Status: http.StatusOK, Header: http.Header{"F7T-AppVersion": {"2.5.6"}}, Body: stopped}
+				})
+				g.observe(func(r *workflow.Run) {
+					mu.Lock()
+					defer mu.Unlock()
+					if a := r.Steps[0].Units[0].Attempt(); a != nil && a.Job != nil && a.Job.Active && stopped == "" {
+						since = time.Now()
+						end := since.Add(ahead).Unix()
+						stopped = fmt.Sprintf(`{"jobs":[{"jobId":"%s","name":"%s","status":{"state":"TIMEOUT","exitCode":0,"interruptSignal":0},"time":{"start":%d,"end":%d}}]}`,
+							a.Job.JobID, a.Submission.Intent.JobName, end-1, end)
+					}
+				})
+				u := unit(t, g.run(strings.Replace(longJob, "{ script", "{ fence: "+fence+", script", 1)), "x")
+				mu.Lock()
+				defer mu.Unlock()
+				stopped = ""
+				if after := u.Attempt().EndedAt.Sub(since); u.Cause != workflow.CauseWalltime || after < g.library.fence.Confirm {
+					t.Errorf("%s, settled %v after the end", u.Cause, after)
+				}
+			})
 		}
 	}
 }
