@@ -40,13 +40,13 @@ func (t *attention) guard(ctx context.Context, id workflow.RunID) (context.Conte
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.stops == nil {
-		t.stops, t.waits = map[workflow.RunID]context.CancelCauseFunc{}, map[workflow.RunID]standing{}
+		t.stops = map[workflow.RunID]context.CancelCauseFunc{}
 	}
 	t.stops[id] = stop
 	return ctx, func() { stop(nil) }
 }
 
-// observe is told of each commit of a run.
+// observe is told of each commit of a run, also of those before it is driven.
 func (t *attention) observe(run *workflow.Run) {
 	if !t.wanted {
 		return
@@ -54,6 +54,9 @@ func (t *attention) observe(run *workflow.Run) {
 	now := waits(run)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.waits == nil {
+		t.waits = map[workflow.RunID]standing{}
+	}
 	t.waits[run.ID] = now
 	for id, stop := range t.stops {
 		if t.needed(id) {
