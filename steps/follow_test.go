@@ -1,11 +1,13 @@
 package steps
 
 import (
+	"context"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fcflow/fcflow/firecrest"
 	"github.com/fcflow/fcflow/sandbox"
@@ -61,6 +63,32 @@ func TestCancelEndsTheJob(t *testing.T) {
 	}
 	if state := s.state(firecrest.JobID(u.Attempt().Submission.JobID)); state != "CANCELLED" {
 		t.Errorf("the job is %s", state)
+	}
+}
+
+// TestCancelAfterALookAtANeighbour: the control directory was listed a moment before
+// the job claimed its token. The job is cancelled at once all the same.
+func TestCancelAfterALookAtANeighbour(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	x := s.create(s.load(longJob))
+	s.whenJobRuns(func(firecrest.JobID) {
+		part := controlDir(x.Run().Sites[system]) + "/" + partName(0)
+		s.library.parts.reading(system+" "+part).get(t.Context(), time.Now(), func(context.Context) *listing {
+			return &listing{began: time.Now()}
+		})
+		if err := x.Cancel(t.Context(), "test"); err != nil {
+			t.Error(err)
+		}
+	})
+	r := s.drive(x)
+	if u := unit(t, r, "x"); u.State != workflow.Cancelled || u.Attempt().Submission.Owner == nil {
+		t.Error(states(r))
+	}
+	for _, e := range events(t, s, r) {
+		if w, ok := e.Data.(*workflow.AttemptWaiting); ok && strings.Contains(w.Message, "does not show yet") {
+			t.Errorf("it waits: %s", w.Message)
+		}
 	}
 }
 

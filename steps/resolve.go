@@ -240,10 +240,11 @@ func (c *call) resolve(ctx context.Context) (firecrest.JobID, engine.Outcome) {
 	return c.send(ctx)
 }
 
-// claimant looks whose the claim of a token is that is known to be there. However
-// often it does not show, nobody may conclude that there is none.
+// claimant looks whose the claim of a token is that has just proved to be there. A
+// listing that is older than that may be without it. However often it does not show,
+// nobody may conclude that there is none.
 func (c *call) claimant(ctx context.Context) (firecrest.JobID, engine.Outcome) {
-	see := c.look(ctx, c.Submission(), nil, time.Now().Add(-freshness), false)
+	see := c.look(ctx, c.Submission(), nil, time.Now(), false)
 	switch id, out, done := c.take(ctx, &see); {
 	case done:
 		return id, out
@@ -253,7 +254,7 @@ func (c *call) claimant(ctx context.Context) (firecrest.JobID, engine.Outcome) {
 		return "", c.searching(see.err.Error())
 	}
 	return "", engine.Suspend(engine.Wait{
-		Reason: workflow.WaitOutage, Until: time.Now().Add(c.library.outages.longest),
+		Reason: workflow.WaitOutage, Until: time.Now().Add(c.library.outages.first),
 		Message: "its token is claimed, and by which job does not show yet",
 	})
 }
