@@ -57,9 +57,7 @@ func newApp(streams *console.Streams, getenv func(string) string) *app {
 // none.
 func (a *app) settings(profile string) (*settings.Settings, error) {
 	from := a.sources()
-	if _, named := from.Flags["profile"]; !named && profile != "" && a.getenv("FCFLOW_PROFILE") == "" {
-		from.Flags["profile"] = profile
-	}
+	from.Profile = profile
 	s, err := settings.Load(from)
 	if s != nil {
 		a.streams.Secrets.Add(s.Text("client_secret"), a.getenv("AWS_SECRET_ACCESS_KEY"), a.getenv("AWS_SESSION_TOKEN"))

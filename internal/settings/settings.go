@@ -26,7 +26,7 @@ type Value struct {
 	Setting
 	Text string
 	// Source reads "flag --url", "environment FIRECREST_URL", "config.yaml:12"
-	// with the full path, or "default".
+	// with the full path, "of the run" or "default".
 	Source string
 }
 
@@ -56,6 +56,9 @@ type Sources struct {
 	// Flags holds the values of flags that were given, by flag name.
 	Flags  map[string]string
 	Getenv func(string) string
+	// Profile is that of the run the settings are for, if any: it comes before what
+	// the file names.
+	Profile string
 	// ConfigFile is the configuration file; the default is [ConfigFile]. A file
 	// that does not exist is empty.
 	ConfigFile string
@@ -74,6 +77,9 @@ func Load(from Sources) (*Settings, error) {
 	file, err := readConfig(from.ConfigFile)
 	if err != nil {
 		return nil, err
+	}
+	if from.Profile != "" {
+		file.global[profileSetting.Key] = Value{Text: from.Profile, Source: "of the run"}
 	}
 	s := &Settings{values: map[string]Value{}, getenv: from.Getenv, file: from.ConfigFile, profiles: file.names()}
 	profile := from.find(profileSetting, file.global)

@@ -96,6 +96,29 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
+// TestProfileOfARun: it comes before what the file names, and after what a person does.
+func TestProfileOfARun(t *testing.T) {
+	t.Parallel()
+	file := write(t, filepath.Join(t.TempDir(), "config.yaml"), twoProfiles, 0o644)
+	for _, test := range []struct {
+		flags         map[string]string
+		getenv        func(string) string
+		text, because string
+	}{
+		{nil, env(), "test", "of the run"},
+		{nil, env("FCFLOW_PROFILE", "alps"), "alps", "environment FCFLOW_PROFILE"},
+		{map[string]string{"profile": "alps"}, env(), "alps", "flag --profile"},
+	} {
+		s, err := Load(Sources{Flags: test.flags, Getenv: test.getenv, ConfigFile: file, Profile: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v := s.Value("profile"); v.Text != test.text || v.Source != test.because || s.Profile() != test.text {
+			t.Errorf("profile %s (%s), in use %s; want %s (%s)", v.Text, v.Source, s.Profile(), test.text, test.because)
+		}
+	}
+}
+
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
