@@ -36,8 +36,8 @@ have left there. It refuses a directory that is not below remote_root, is not na
 after the run, or is claimed for another one. If a run that is not over began with
 what was done in this one, paths in its outputs lead there: --force deletes it.
 
-The runs that steps of a run have started go first, and if one of them cannot go,
-the run stays.`,
+The runs that steps of a run have started go with it, and if one of them cannot go,
+all of them stay. With --remote no history goes before all of their directories.`,
 		Example: "  fcflow runs rm K3X9QZ\n  fcflow runs rm last --remote",
 	}
 	c.ValidArgsFunction = func(c *cobra.Command, _ []string, text string) ([]string, cobra.ShellCompDirective) {
@@ -103,48 +103,66 @@ func (a *app) spare(ctx context.Context, st *store.Store, ids []workflow.RunID, 
 	return nil
 }
 
-// remove deletes a run.
+// remove deletes a run and those that its steps have started. All remote directories
+// go first: while a history is there, they can be found and deleted once more.
 func (a *app) remove(ctx context.Context, st *store.Store, id workflow.RunID, children *descent, o runsRmOptions) error {
-	live, err := a.alive(ctx, st, id)
+	tree, err := a.removable(ctx, st, id, children, o)
 	if err != nil {
 		return err
+	}
+	if o.remote {
+		for _, l := range tree {
+			if err := a.removeRemote(ctx, st, l.ID); err != nil {
+				return err
+			}
+		}
+	}
+	for _, l := range tree {
+		if err := st.Delete(ctx, l.ID); err != nil {
+			return err
+		}
+		name := l.Workflow
+		if name == "" {
+			name = "an unreadable workflow"
+		}
+		a.note("deleted run %s of %s", shortID(l.ID), name)
+	}
+	return nil
+}
+
+// removable lists a run after those that its steps have started, if all of them may
+// be deleted.
+func (a *app) removable(ctx context.Context, st *store.Store, id workflow.RunID, children *descent, o runsRmOptions) ([]store.Listed, error) {
+	live, err := a.alive(ctx, st, id)
+	if err != nil {
+		return nil, err
 	}
 	if live != nil {
 		live.close()
 		if live.client == nil {
-			return a.outOfReach(st, id, live, "cancel it first: fcflow cancel "+a.refer(id), "runs rm "+a.refer(id))
+			return nil, a.outOfReach(st, id, live, "cancel it first: fcflow cancel "+a.refer(id), "runs rm "+a.refer(id))
 		}
-		return withHint(fmt.Errorf("run %s: %s: %w", id, live.who(), workflow.ErrOwned), "cancel it first: fcflow cancel %s", a.refer(id))
+		return nil, withHint(fmt.Errorf("run %s: %s: %w", id, live.who(), workflow.ErrOwned), "cancel it first: fcflow cancel %s", a.refer(id))
 	}
 	summary, err := st.Summary(ctx, id)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	over := summary.Err == nil && summary.State.Terminal()
 	if !over {
 		if err := a.forget(ctx, st, id, o.force); err != nil {
-			return err
+			return nil, err
 		}
 	}
+	var tree []store.Listed
 	for _, child := range children.by[id] {
-		if err := a.remove(ctx, st, child, children, o); err != nil {
-			return err
+		below, err := a.removable(ctx, st, child, children, o)
+		if err != nil {
+			return nil, err
 		}
+		tree = append(tree, below...)
 	}
-	if o.remote {
-		if err := a.removeRemote(ctx, st, id); err != nil {
-			return err
-		}
-	}
-	if err := st.Delete(ctx, id); err != nil {
-		return err
-	}
-	name := summary.Workflow
-	if name == "" {
-		name = "an unreadable workflow"
-	}
-	a.note("deleted run %s of %s", shortID(id), name)
-	return nil
+	return append(tree, summary), nil
 }
 
 // forget says what goes on of a run that is not over, and refuses to delete it
