@@ -44,7 +44,7 @@ type outcome struct {
 func outcomes() []outcome {
 	return []outcome{
 		{0, "done", "The command did what it was asked for.", nil},
-		{exitInterrupted, "interrupted", "A signal stopped the command. Runs it drove can be resumed; their jobs go on.", []error{errInterrupted}},
+		{exitInterrupted, "interrupted", "A signal stopped the command, or nobody drives the run that it watched. Runs can be resumed; their jobs go on.", []error{errInterrupted}},
 		{10, "attention", "Every instance that is left waits for a person (only with `--exit-on-attention`).", []error{engine.ErrAttention}},
 		{11, "different", "The runs differ (only with `runs diff --exit-code`).", []error{errDifferent}},
 		{9, "cancelled", "The run was cancelled.", []error{errRunCancelled}},

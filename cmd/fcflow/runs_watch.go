@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -26,7 +27,8 @@ func newRunsWatchCommand(a *app) *cobra.Command {
 		Use:   "watch RUN",
 		Short: "Follow a run until it ends",
 		Long: `Shows a run as "fcflow run" does, from any terminal. Leaving with Ctrl-C does
-nothing to the run. The exit code is that of the run.`,
+nothing to the run. The exit code is that of the run, and 130 where nobody drives a
+run that is not over.`,
 		Example:           "  fcflow runs watch last",
 		ValidArgsFunction: a.completeRuns(unfinished),
 	}
@@ -55,15 +57,19 @@ func runRunsWatch(ctx context.Context, a *app, o runsWatchOptions) error {
 		return err
 	}
 	view := shown(run.Describe(), !run.State.Terminal(), false)
-	if o.output.format() != formatText {
-		return errors.Join(a.printShown(view, o.output.format()), endOf(&view.RunView))
+	end := endOf(&view.RunView)
+	if view.Interrupted { // as whoever drove it has ended, or would have
+		end = &ended{fmt.Errorf("%w: run %s", errInterrupted, id)}
 	}
-	if view.Interrupted {
+	switch f := o.output.format(); {
+	case f != formatText:
+		return errors.Join(a.printShown(view, f), end)
+	case view.Interrupted:
 		a.note("run %s of %s is interrupted; continue it: fcflow resume %s", shortID(id), view.Workflow, a.refer(id))
-		return nil
+	default:
+		a.printEnd(&view.RunView, time.Now())
 	}
-	a.printEnd(&view.RunView, time.Now())
-	return endOf(&view.RunView)
+	return end
 }
 
 // watch shows a run until it ends or its owner stops, and returns its state

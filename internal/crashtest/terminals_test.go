@@ -127,7 +127,7 @@ func TestSandboxTakenOver(t *testing.T) {
 	watcher := l.start(nil, "runs", "watch", runs[dead])
 	l.eventually("a third terminal follows", func() bool { return strings.Contains(watcher.stderr(), "wait") })
 	killed.kill()
-	if code := watcher.exit(); code != 0 || !strings.Contains(watcher.stderr(), "fcflow resume") {
+	if code := watcher.exit(); code != 130 || !strings.Contains(watcher.stderr(), "fcflow resume") {
 		t.Errorf("who follows a run that is killed exits with %d and does not say how to go on", code)
 	}
 	l.eventually("another process serves", func() bool { return l.servedBy() == goesOn.cmd.Process.Pid })
