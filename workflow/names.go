@@ -137,7 +137,11 @@ func (r *nameReader) step(members []member) (Type, bool) {
 	target := r.check.byID[id]
 	switch {
 	case !r.at.steps:
-		r.fail(CodeUnavailableName, offset, "", "%s cannot name other steps", r.at.where)
+		hint := ""
+		if r.at.where == "matrix" {
+			hint = "use for_each over a list, which may come from other steps"
+		}
+		r.fail(CodeUnavailableName, offset, hint, "%s cannot name other steps", r.at.where)
 		return Type{}, false
 	case target == nil:
 		r.fail(CodeUnknownStep, offset, r.check.hint(id, r.check.ids), "there is no step %q", id)
@@ -166,8 +170,7 @@ func (r *nameReader) stepMember(target *stepCheck, members []member) (Type, bool
 		use.value = !m.optional && (len(members) == 2 || !members[2].optional)
 		t, known = r.outputs(fmt.Sprintf("step %q", id), r.check.outputs(target), members[2:])
 	case m.name == "outputs":
-		r.fail(CodeUnavailableName, m.offset, "use steps."+id+".instances, such as map(steps."+id+".instances, .outputs)",
-			"step %q has many instances and no outputs of its own", id)
+		r.fail(CodeUnavailableName, m.offset, r.manyHint(target, members[2:]), "step %q has many instances and no outputs of its own", id)
 	case m.name == "instances" && target.fansOut():
 		t, known = follow(Type{Kind: List, Elem: new(r.check.instance(target))}, members[2:])
 	case m.name == "instances":
@@ -249,7 +252,8 @@ func (r *nameReader) fan(root string, offset int, members []member) (Type, bool)
 	f, ok := t.field(m.name)
 	if !ok {
 		names := fieldNames(t.Fields)
-		r.fail(CodeUnknownName, m.offset, cmp.Or(didYouMean(m.name, names), "it has "+alternatives(names)), "%s has no member %q", root, m.name)
+		hint := cmp.Or(didYouMean(m.name, names), r.itemHint(t, m.name), "it has "+alternatives(names))
+		r.fail(CodeUnknownName, m.offset, hint, "%s has no member %q", root, m.name)
 		return Type{}, false
 	}
 	if root == "each" && m.name == "outputs" {

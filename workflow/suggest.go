@@ -53,3 +53,35 @@ func editDistance(a, b string) int {
 	}
 	return last[len(b)]
 }
+
+// manyHint is for who names outputs of a step that has many instances.
+func (r *nameReader) manyHint(target *stepCheck, members []member) string {
+	if r.at.fanOut && r.check.pairedWith(r.at.step) == target {
+		name := "each.outputs"
+		if len(members) > 0 {
+			name += "." + members[0].name
+		}
+		return "use " + name + ", the instance that this one is paired with"
+	}
+	list := "steps." + target.step.ID + ".instances"
+	return "use " + list + ", such as map(" + list + ", .outputs)"
+}
+
+// itemHint is for who names a member of `each` that its item has: of an instance, if
+// the list is that of a step. Then the step is what for_each should name.
+func (r *nameReader) itemHint(each Type, name string) string {
+	item, ok := each.field("item")
+	if !ok {
+		return ""
+	}
+	if _, ok = item.Type.field(name); !ok {
+		return ""
+	}
+	hint := "use each.item." + name
+	if list := r.at.step.step.ForEach.List; list.Template != nil && list.Template.Whole() != nil {
+		if c := r.at.step.step.plan.programs[list.Template.Whole()]; c != nil && len(c.path) == 3 && c.path[0] == "steps" && c.path[2] == "instances" {
+			hint = "write for_each: " + c.path[1] + " to pair with its instances, or " + hint
+		}
+	}
+	return hint
+}
