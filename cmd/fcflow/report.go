@@ -38,9 +38,21 @@ func (a *app) printEnd(v *workflow.RunView, now time.Time) {
 		err.Println(console.Say("  files in " + v.OutputDir))
 	}
 	if v.State == workflow.RunFailed {
-		a.note("do again what failed: fcflow retry %s", a.refer(v.ID))
+		a.noteRetry(v)
 	}
 	a.printOutputs(v)
+}
+
+// noteRetry says how to do again what failed. A job that ran well and whose outputs
+// were not found would fail in the same way.
+func (a *app) noteRetry(v *workflow.RunView) {
+	missing := func(u *workflow.UnitView) bool { return u.Cause == workflow.CauseOutputMissing }
+	if !slices.ContainsFunc(failures(v), missing) {
+		a.note("do again what failed: fcflow retry %s", a.refer(v.ID))
+		return
+	}
+	a.note("if `outputs` look for what was not written, correct them, then: fcflow resume %s --workflow FILE", a.refer(v.ID))
+	a.note("do again what failed as it is: fcflow retry %s", a.refer(v.ID))
 }
 
 func exists(path string) bool {

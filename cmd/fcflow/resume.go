@@ -165,12 +165,12 @@ func runResume(ctx context.Context, a *app, o resumeOptions) error {
 // noteOver says of a run that has ended what became of it, and what can be done.
 func (a *app) noteOver(ctx context.Context, st *store.Store, run store.Listed, o resumeOptions) error {
 	a.note("run %s of %s has ended: %s", shortID(run.ID), run.Workflow, run.State)
-	if run.State != workflow.RunSucceeded {
-		a.note("do again what failed: fcflow retry %s", a.refer(run.ID))
-	}
 	view, err := a.view(ctx, st, run.ID)
 	if err != nil {
 		return err
+	}
+	if run.State != workflow.RunSucceeded {
+		a.noteRetry(&view.RunView)
 	}
 	return errors.Join(endOf(&view.RunView), a.printShown(view, o.output.format()))
 }
