@@ -70,7 +70,7 @@ func runRunsLogs(ctx context.Context, a *app, o runsLogsOptions) (err error) {
 	if o.follow {
 		followed, err := p.followLogs(ctx, o.step)
 		if errors.Is(err, errInterrupted) {
-			a.note("run %s goes on; go on reading: fcflow runs logs %s --follow", shortID(id), a.refer(id))
+			a.note("run %s goes on; go on reading: fcflow runs logs %s%s --follow", shortID(id), a.refer(id), asWord(o.step))
 			return &ended{err}
 		}
 		if followed || err != nil {
@@ -89,7 +89,7 @@ func runRunsLogs(ctx context.Context, a *app, o runsLogsOptions) (err error) {
 		attempt, found := chosenAttempt(u, o.attempt)
 		if !found {
 			if o.step != "" && !o.follow && len(units) == 1 && u.Imported == "" {
-				return fmt.Errorf("%s has no attempt %d: %w", unitRef(u), o.attempt, workflow.ErrNotFound)
+				return noAttempt(u, o.attempt)
 			}
 			continue
 		}
@@ -133,14 +133,29 @@ func (a *app) noteImported(units []*workflow.UnitView, name string) (n int) {
 			runs = append(runs, u.Imported)
 		}
 	}
-	command := ""
-	if name != "" {
-		command = " " + shellQuote(name)
-	}
 	for _, run := range runs {
-		a.note("%s imported from run %s; their output is there: fcflow runs logs %s%s", count(n, "instance"), shortID(run), a.refer(run), command)
+		a.note("%s imported from run %s; their output is there: fcflow runs logs %s%s", count(n, "instance"), shortID(run), a.refer(run), asWord(name))
 	}
 	return n
+}
+
+// asWord is a further word of a command line, if there is one.
+func asWord(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " " + shellQuote(name)
+}
+
+// noAttempt says why there is no output to print of one instance.
+func noAttempt(u *workflow.UnitView, n int) error {
+	switch {
+	case len(u.Attempts) > 0:
+		return fmt.Errorf("%s has no attempt %d: %w", unitRef(u), n, workflow.ErrNotFound)
+	case u.State.Done():
+		return fmt.Errorf("output of %s, which had not begun when it was %s: %w", unitRef(u), u.State, workflow.ErrNotFound)
+	}
+	return fmt.Errorf("output of %s, which has not begun: %w", unitRef(u), workflow.ErrNotFound)
 }
 
 func chosenAttempt(u *workflow.UnitView, n int) (workflow.AttemptView, bool) {
