@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -53,6 +54,34 @@ func (p *replanner) compare(old, u *Unit) string {
 		}
 	}
 	return p.sources(old, u, after.With)
+}
+
+// edited says what is written otherwise of a step, "" if nothing is that counts. It is
+// for what is done again anyway, whose inputs may not be known yet.
+func (p *replanner) edited(s *StepRun) string {
+	old, ok := p.run.Step(s.Step.ID)
+	switch {
+	case !ok:
+		return ""
+	case old.Step.Uses != s.Step.Uses:
+		return "uses changed"
+	}
+	before, after := old.Step.written(), s.Step.written()
+	names := distinct(slices.Concat(slices.Collect(maps.Keys(before)), slices.Collect(maps.Keys(after))))
+	names = slices.DeleteFunc(names, func(name string) bool { return reflect.DeepEqual(before[name], after[name]) })
+	if len(names) == 0 {
+		return ""
+	}
+	return "with." + strings.Join(names, ", with.") + " changed"
+}
+
+// written is `with` as it stands in the file.
+func (s *Step) written() map[string]any {
+	if s.With == nil {
+		return nil
+	}
+	with, _ := s.With.plain().(map[string]any)
+	return with
 }
 
 // keyOf evaluates the key of a unit.

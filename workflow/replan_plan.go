@@ -163,13 +163,14 @@ func (p *replanner) step(s *StepRun) error {
 	line := &PlannedStep{ID: s.Step.ID, Unknown: !s.expanded}
 	p.steps[s.Step.ID] = line
 	p.plan.Steps = append(p.plan.Steps, PlannedStep{ID: s.Step.ID}) // in order; filled in at the end
-	why := p.dependencies(s)
+	why, edited := p.dependencies(s), p.edited(s)
 	if !s.expanded {
+		line.because(edited)
 		line.because(cmp.Or(why, "its instances are not known yet"))
 		p.change(s)
 	}
 	for _, u := range s.Units {
-		p.unit(line, u, why)
+		p.unit(line, u, edited, why)
 	}
 	if old, ok := p.run.Step(s.Step.ID); ok && slices.ContainsFunc(old.Units, func(u *Unit) bool { return s.byKey[u.Instance] == nil }) {
 		p.change(s)
@@ -244,21 +245,21 @@ func waitsFor(r *Run, s *StepRun) []string {
 	return names
 }
 
-// unit judges a unit.
-func (p *replanner) unit(line *PlannedStep, u *Unit, why string) {
+// unit judges a unit. edited and why are what holds for every unit of its step.
+func (p *replanner) unit(line *PlannedStep, u *Unit, edited, why string) {
 	old, ok := p.run.Unit(u.Ref())
 	what := PlannedAgain
 	switch {
 	case !ok:
-		what, why = PlannedNew, cmp.Or(why, "new")
+		what, edited, why = PlannedNew, "", cmp.Or(why, "new")
 	case old.live():
-		why = p.judge(old, u, why)
+		edited, why = p.judge(old, u, edited, why)
 	case !old.State.Done():
 		what, why = PlannedOpen, cmp.Or(why, "is not done yet")
 	case !old.Good, old.State == Failed && !u.Step.Step.ContinueOnError:
 		why = cmp.Or(why, string(old.State)+" before")
 	default:
-		why = p.judge(old, u, why)
+		edited, why = p.judge(old, u, edited, why)
 	}
 	if why == "" {
 		p.kept[old] = true
@@ -268,7 +269,11 @@ func (p *replanner) unit(line *PlannedStep, u *Unit, why string) {
 	p.again[u] = why
 	p.change(u.Step)
 	line.count(what)
+	line.because(edited)
 	line.because(why)
+	if edited != "" {
+		why = edited + "; " + why
+	}
 	if ok && old.live() {
 		p.plan.InFlight = append(p.plan.InFlight, old.Ref())
 	}
@@ -289,19 +294,18 @@ func (s *PlannedStep) count(what string) {
 }
 
 // judge says why a unit that is done or under way does not stay so; "" if it does.
-func (p *replanner) judge(old, u *Unit, why string) string {
-	if why != "" {
-		return why
+// What was edited of it is told besides a reason that is none of its own.
+func (p *replanner) judge(old, u *Unit, edited, why string) (own, reason string) {
+	if s := u.source; why == "" && s != nil && p.again[s] != "" {
+		why = "depends on " + s.Step.Step.ID
 	}
-	if s := u.source; s != nil {
-		if p.again[s] != "" {
-			return "depends on " + s.Step.Step.ID
-		}
+	switch {
+	case why != "":
+		return edited, why
+	case old.State == Skipped:
+		return "", p.judgeSkipped(old, u)
 	}
-	if old.State == Skipped {
-		return p.judgeSkipped(old, u)
-	}
-	return p.compare(old, u)
+	return "", p.compare(old, u)
 }
 
 // judgeSkipped looks at a unit that was skipped for a good reason.
