@@ -63,8 +63,11 @@ func TestFarLogPace(t *testing.T) {
 // until the test is over.
 func lastingHost(t *testing.T, uses, print string) (*host, workflow.RunID) {
 	t.Helper()
-	enough := filepath.Join(t.TempDir(), "enough")
-	h, id := foldedHost(t, `version: 1
+	more := filepath.Join(t.TempDir(), "more") // goes with its directory
+	if err := os.WriteFile(more, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return foldedHost(t, `version: 1
 name: flow
 defaults: { system: sandbox }
 steps:
@@ -74,14 +77,8 @@ steps:
       script: |
         #!/bin/sh
         `+print+`
-        until [ -e '`+enough+`' ]; do sleep 0.1; done
+        while [ -e '`+more+`' ]; do sleep 0.1; done
 `)
-	t.Cleanup(func() {
-		if err := os.WriteFile(enough, nil, 0o600); err != nil {
-			t.Error(err)
-		}
-	})
-	return h, id
 }
 
 // TestFollowedLogIsThere: what a job has printed so far is answered also while somebody
