@@ -247,7 +247,7 @@ func (r *attemptRecorder) record(ctx context.Context, payloads []workflow.Payloa
 	}
 	// A fact that is about to be acted on is stored even while the attempt is being
 	// told to stop.
-	return r.x.ask(context.WithoutCancel(ctx), func() {
+	return r.x.ask(context.WithoutCancel(ctx), func() error {
 		for i, p := range payloads {
 			c := command{unit: r.unit, attempt: r.number, payload: p}
 			if i == 0 {
@@ -255,13 +255,14 @@ func (r *attemptRecorder) record(ctx context.Context, payloads []workflow.Payloa
 			}
 			r.x.emit(c)
 		}
+		return nil
 	})
 }
 
 // inspect calls f with the folded run, which it must not keep.
 func (r *attemptRecorder) inspect(ctx context.Context, f func(*workflow.Run)) error {
 	// An attempt that is being told to stop still has to learn what it is to stop.
-	return r.x.ask(context.WithoutCancel(ctx), func() { f(r.x.run) })
+	return r.x.ask(context.WithoutCancel(ctx), func() error { f(r.x.run); return nil })
 }
 
 func (r *attemptRecorder) blob(digest string) ([]byte, error) {

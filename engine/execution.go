@@ -395,13 +395,14 @@ func (x *Execution) send(m message) bool {
 // errNotDriven is what a request gets that comes too late.
 var errNotDriven = errors.New("the run is no longer driven by this process")
 
-// ask runs f on the owner goroutine and waits for the commit that follows.
-// errNotDriven means that nothing of it is stored, or nobody knows.
-func (x *Execution) ask(ctx context.Context, f func()) error {
+// ask runs f on the owner goroutine, waits for the commit that follows and returns
+// what f did. errNotDriven means that nothing of it is stored, or nobody knows. When
+// ctx ends first, f may run later: what it writes is to be read only after no error.
+func (x *Execution) ask(ctx context.Context, f func() error) error {
 	done := make(chan error, 1)
 	sent := x.send(func(x *Execution) {
-		f()
-		x.acts = append(x.acts, func() { done <- nil })
+		err := f()
+		x.acts = append(x.acts, func() { done <- err })
 	})
 	if !sent {
 		return errNotDriven
@@ -434,13 +435,15 @@ func (x *Execution) Summary(ctx context.Context) (workflow.Summary, error) {
 
 // look has f look at the folded state, on the goroutine that owns it. Of a run that
 // could not be stored there is nothing to see here: its history says how it stands.
-func look[T any](ctx context.Context, x *Execution, f func(*workflow.Run) T) (v T, err error) {
-	err = x.ask(ctx, func() { v = f(x.run) })
+func look[T any](ctx context.Context, x *Execution, f func(*workflow.Run) T) (T, error) {
+	var seen, nothing T
+	err := x.ask(ctx, func() error { seen = f(x.run); return nil })
 	switch {
+	case err == nil:
+		return seen, nil
 	case !errors.Is(err, errNotDriven):
-		return v, err
+		return nothing, err
 	case !x.Stored():
-		var nothing T
 		return nothing, errors.Join(err, x.fatal)
 	}
 	return f(x.run), nil
@@ -453,15 +456,16 @@ func (x *Execution) Cancel(ctx context.Context, by string) error { return x.canc
 
 // cancel asks once more, or as often as there are fewer requests than that.
 func (x *Execution) cancel(ctx context.Context, by string, times int) error {
-	err := x.ask(ctx, func() {
+	err := x.ask(ctx, func() error {
 		if x.run.State.Terminal() || times > 0 && x.run.CancelRequests >= times {
-			return
+			return nil
 		}
 		x.emit(command{payload: &workflow.CancelRequested{By: by}})
 		for x.fatal == nil && x.run.CancelRequests < times {
 			x.emit(command{payload: &workflow.CancelRequested{By: by}})
 		}
 		x.acts = append(x.acts, x.interrupt)
+		return nil
 	})
 	if errors.Is(err, errNotDriven) && x.stored.Terminal() {
 		return nil

@@ -24,10 +24,11 @@ func (x *Execution) Leave(ctx context.Context, expendable []workflow.UnitRef) (w
 	defer tick.Stop()
 	for {
 		x.hold(true)
-		err := x.ask(context.WithoutCancel(ctx), func() {
+		err := x.ask(context.WithoutCancel(ctx), func() error {
 			if waits = x.fragileNow(expendable); len(waits) == 0 && x.quit == nil {
 				x.quit = ErrLeft
 			}
+			return nil
 		})
 		if err != nil || len(waits) == 0 {
 			return nil // it is left, for whatever reason

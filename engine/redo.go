@@ -12,12 +12,11 @@ import (
 // it returns. An error that is [workflow.ErrConflict] or [workflow.ErrNotFound] if it
 // cannot be, [workflow.ErrOwned] if the run is driven no more and not given up yet.
 func (x *Execution) Retry(ctx context.Context, choice workflow.UnitsReset) error {
-	var refused error
-	err := x.ask(ctx, func() { refused = x.reset(choice) })
+	err := x.ask(ctx, func() error { return x.reset(choice) })
 	if errors.Is(err, errNotDriven) {
 		err = fmt.Errorf("run %s: %w: %w", x.id, err, workflow.ErrOwned)
 	}
-	return errors.Join(refused, err)
+	return err
 }
 
 // Reset is Retry before Drive is called. A run that has ended is begun again, in

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/fcflow/fcflow/workflow"
@@ -23,9 +22,7 @@ func (x *Execution) LeaveWord(ctx context.Context, unit workflow.UnitRef, word w
 // tell has the owner take the word of a person, which is durable when it returns,
 // or refuse it.
 func (x *Execution) tell(ctx context.Context, say func() error) error {
-	var refused error
-	err := x.ask(ctx, func() { refused = say() })
-	return errors.Join(refused, err)
+	return x.ask(ctx, say)
 }
 
 // leave makes a word durable in a run that is not driven here.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -43,5 +44,33 @@ func TestViews(t *testing.T) {
 			t.Error(err)
 		}
 		look(workflow.RunSucceeded)
+	})
+}
+
+// TestGivenUpQuestions: who leaves before the answer is there shares nothing with the
+// owner of the run, as the race detector sees.
+func TestGivenUpQuestions(t *testing.T) {
+	t.Parallel()
+	lib := newScripted()
+	w := load(t, lib, `
+		steps:
+		  - { id: a, uses: act, with: { do: [wait 1h ok] } }`)
+	synctest.Test(t, func(t *testing.T) {
+		x, err := New(Config{Library: lib}).Create(t.Context(), memory.New(), w, workflow.RunCreated{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error)
+		go func() { done <- x.Drive(t.Context()) }()
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		for range 100 {
+			_, _ = x.Summary(gone)
+			_ = x.Retry(gone, workflow.UnitsReset{})
+			_ = x.Resolve(gone, workflow.UnitRef{Step: "b"}, workflow.SubmissionResolved{})
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	})
 }
