@@ -12,30 +12,37 @@ import (
 	"github.com/fcflow/fcflow/workflow"
 )
 
+// forgottenOnceItRuns takes the job out of every list from when it runs, and has
+// requests about it answered so; then goes on with then.
+func (s *site) forgottenOnceItRuns(answer *sandbox.Fault, then func()) {
+	hidden := false
+	s.mu.Lock()
+	s.fault = func(op string, _ *http.Request) *sandbox.Fault {
+		switch {
+		case !hidden:
+		case op == "GET /compute/{system_name}/jobs":
+			return &sandbox.Fault{Status: http.StatusOK, Header: http.Header{"F7T-AppVersion": {"2.5.6"}}, Body: `{"jobs":[]}`}
+		case strings.HasSuffix(op, " /compute/{system_name}/jobs/{job_id}"):
+			return answer
+		}
+		return nil
+	}
+	s.mu.Unlock()
+	s.whenJobRuns(func(firecrest.JobID) {
+		s.mu.Lock()
+		hidden = true
+		s.mu.Unlock()
+		then()
+	})
+}
+
 // TestLost: a job has claimed its token, and vanishes from every list without an
 // exit marker. It is lost when it cannot be running any more.
 func TestLost(t *testing.T) {
 	t.Parallel()
 	c := newSite(t).counted()
 	c.library.fence.Limit, c.library.fence.Margin, c.library.fence.Visible = 500*time.Millisecond, 500*time.Millisecond, 500*time.Millisecond
-	hidden := false
-	c.mu.Lock()
-	c.fault = func(op string, _ *http.Request) *sandbox.Fault {
-		switch {
-		case !hidden:
-		case op == "GET /compute/{system_name}/jobs":
-			return &sandbox.Fault{Status: http.StatusOK, Header: http.Header{"F7T-AppVersion": {"2.5.6"}}, Body: `{"jobs":[]}`}
-		case op == "GET /compute/{system_name}/jobs/{job_id}":
-			return signed(http.StatusNotFound, "Job not found.")
-		}
-		return nil
-	}
-	c.mu.Unlock()
-	c.whenJobRuns(func(firecrest.JobID) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		hidden = true
-	})
+	c.forgottenOnceItRuns(signed(http.StatusNotFound, "Job not found."), func() {})
 	r := c.run(c.steps(true, "0"))
 	u := unit(t, r, "x")
 	if u.Cause != workflow.CauseLost || u.Attempt().End.Rule != workflow.RuleGone || u.Attempt().Submission.Owner.JobID == "" {
@@ -92,25 +99,7 @@ func TestLostPastItsLimit(t *testing.T) {
 	c := newSite(t).counted()
 	c.library.fence.Margin = 300 * time.Millisecond
 	c.library.jobs.settings.LookupEvery = time.Hour // so that the poller does not tell
-	hidden := false
-	c.mu.Lock()
-	c.fault = func(op string, _ *http.Request) *sandbox.Fault {
-		switch {
-		case !hidden:
-		case op == "GET /compute/{system_name}/jobs":
-			return &sandbox.Fault{Status: http.StatusOK, Header: http.Header{"F7T-AppVersion": {"2.5.6"}}, Body: `{"jobs":[]}`}
-		case op == "GET /compute/{system_name}/jobs/{job_id}":
-			return signed(http.StatusNotFound, "Job not found.")
-		}
-		return nil
-	}
-	c.mu.Unlock()
-	c.whenJobRuns(func(firecrest.JobID) {
-		c.mu.Lock()
-		hidden = true
-		c.mu.Unlock()
-		c.open()
-	})
+	c.forgottenOnceItRuns(signed(http.StatusNotFound, "Job not found."), c.open)
 	steps := strings.ReplaceAll(c.steps(true, "0", "\n    resources: { time: 2s }"), "exit 0", "kill -9 $PPID $$")
 	r := c.run(steps)
 	if u := unit(t, r, "x"); u.Cause != workflow.CauseLost || u.Attempt().End.Rule != workflow.RuleGone {

@@ -167,25 +167,7 @@ func TestJudgePBS(t *testing.T) {
 func TestPBSForgotten(t *testing.T) {
 	t.Parallel()
 	c := newSite(t, onPBS).counted()
-	hidden := false
-	c.mu.Lock()
-	c.fault = func(op string, _ *http.Request) *sandbox.Fault {
-		switch {
-		case !hidden:
-		case op == "GET /compute/{system_name}/jobs":
-			return &sandbox.Fault{Status: http.StatusOK, Header: http.Header{"F7T-AppVersion": {"2.5.6"}}, Body: `{"jobs":[]}`}
-		case strings.HasSuffix(op, " /compute/{system_name}/jobs/{job_id}"):
-			return signed(http.StatusInternalServerError, `Unexpected PBS qstat response. exit_status:153 std_err:qstat: Unknown Job Id 7.one\n`)
-		}
-		return nil
-	}
-	c.mu.Unlock()
-	c.whenJobRuns(func(firecrest.JobID) {
-		c.mu.Lock()
-		hidden = true
-		c.mu.Unlock()
-		c.open()
-	})
+	c.forgottenOnceItRuns(signed(http.StatusInternalServerError, `Unexpected PBS qstat response. exit_status:153 std_err:qstat: Unknown Job Id 7.one\n`), c.open)
 	r := c.run(c.steps(true, "0"))
 	if u := unit(t, r, "x"); u.State != workflow.Succeeded || u.Attempt().End.Rule != workflow.RuleMarker {
 		t.Errorf("%s by %s: %s", u.State, u.Attempt().End.Rule, states(r))
